@@ -1,0 +1,15 @@
+"""What may happen: policies, evidence, sign-offs, promotions, and the people and tokens that act."""
+
+from __future__ import annotations
+
+from django.apps import AppConfig
+from django.utils.translation import gettext_lazy as _
+
+
+class GovernanceConfig(AppConfig):
+    name = "governance"
+    default_auto_field = "django.db.models.BigAutoField"
+    verbose_name = _("governance")
+
+    def ready(self) -> None:
+        from governance import access  # noqa: F401, PLC0415  (registers its system check)

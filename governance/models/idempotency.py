@@ -1,0 +1,43 @@
+"""Answers kept for seven days so that a repeated request is answered, not done again."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from django.db import models
+from django.utils import timezone
+
+from governance.models.user import User
+
+KEPT_FOR = timedelta(days=7)
+
+
+class IdempotencyQuerySet(models.QuerySet["IdempotencyRecord"]):
+    def outdated(self, now: datetime | None = None) -> IdempotencyQuerySet:
+        return self.filter(created_at__lte=(now or timezone.now()) - KEPT_FOR)
+
+
+class IdempotencyRecord(models.Model):
+    """The answer to one request with an ``Idempotency-Key`` (draft-ietf-httpapi-idempotency-key-header).
+
+    Not governed: it repeats what was answered and changes nothing by itself. Written in the same transaction as the
+    change that it answers for: there is never a change without its answer, nor an answer without its change.
+    """
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+")
+    key = models.CharField(max_length=255)
+    request_line = models.CharField(max_length=2100)
+    request_digest = models.CharField(max_length=64)
+    status = models.PositiveSmallIntegerField()
+    headers = models.JSONField(default=dict)
+    body = models.BinaryField()
+    created_at = models.DateTimeField(default=timezone.now, db_index=True)
+
+    objects = IdempotencyQuerySet.as_manager()
+
+    class Meta:
+        db_table = "governance_idempotency"
+        constraints = (models.UniqueConstraint(name="idempotency_user_key", fields=("user", "key")),)
+
+    def __str__(self) -> str:
+        return f"{self.request_line} {self.key}"

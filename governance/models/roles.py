@@ -1,0 +1,69 @@
+"""The closed lists of roles and actions. Which role may do what is the table in ``governance.access``."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from django.db import models
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
+
+class Role(models.TextChoices):
+    """What a person is in the organisation. A person may hold several."""
+
+    ML_LEAD = "ml_lead", _("ML lead")
+    COMPLIANCE_OFFICER = "compliance_officer", _("compliance officer")
+    DPO = "dpo", _("data-protection officer")
+    AUDITOR = "auditor", _("auditor")
+    DATA_SCIENTIST = "data_scientist", _("data scientist")
+    OPERATOR = "operator", _("operator")
+    ADMINISTRATOR = "administrator", _("administrator")
+
+
+class Action(StrEnum):
+    """Everything that access is decided for. The same words are the scopes of tokens."""
+
+    AUDIT_READ = "audit.read"
+    REGISTRY_READ = "registry.read"
+    REGISTRY_CHANGE = "registry.change"
+    EXPLAIN_READ = "explain.read"
+    EXPLAIN_REQUEST = "explain.request"
+    PROMOTION_READ = "promotion.read"
+    PROMOTION_REQUEST = "promotion.request"
+    PROMOTION_SIGN = "promotion.sign"
+    PROMOTION_WITHDRAW = "promotion.withdraw"
+    GATE_CHECK = "gate.check"
+    DEPLOY_RECORD = "deploy.record"
+    ROLLBACK_RECORD = "rollback.record"
+    POLICY_CHANGE = "policy.change"
+    TRANSFER_CHANGE = "transfer.change"
+    USER_MANAGE = "user.manage"
+    TOKEN_ISSUE = "token.issue"  # noqa: S105
+
+
+#: Actions that need a person who has just proved who they are: never a scope of a token, never of a service account.
+PERSONAL: frozenset[Action] = frozenset({Action.PROMOTION_SIGN, Action.USER_MANAGE, Action.TOKEN_ISSUE})
+
+#: Actions that a token or a service account may hold as scopes.
+SCOPES: tuple[Action, ...] = tuple(action for action in Action if action not in PERSONAL)
+
+#: The action as the subject of a sentence: «Recording a deployment needs the role operator.»
+DOING: dict[Action, Promise] = {
+    Action.AUDIT_READ: _("Reading the log"),
+    Action.REGISTRY_READ: _("Reading the registry"),
+    Action.REGISTRY_CHANGE: _("Changing the registry"),
+    Action.EXPLAIN_READ: _("Reading explanations"),
+    Action.EXPLAIN_REQUEST: _("Requesting an explanation"),
+    Action.PROMOTION_READ: _("Reading promotions"),
+    Action.PROMOTION_REQUEST: _("Requesting a promotion"),
+    Action.PROMOTION_SIGN: _("Signing a promotion"),
+    Action.PROMOTION_WITHDRAW: _("Withdrawing a promotion"),
+    Action.GATE_CHECK: _("Asking the gate"),
+    Action.DEPLOY_RECORD: _("Recording a deployment"),
+    Action.ROLLBACK_RECORD: _("Recording a rollback"),
+    Action.POLICY_CHANGE: _("Changing a policy"),
+    Action.TRANSFER_CHANGE: _("Changing a transfer safeguard"),
+    Action.USER_MANAGE: _("Managing accounts"),
+    Action.TOKEN_ISSUE: _("Issuing an API token"),
+}
