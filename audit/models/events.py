@@ -1,0 +1,140 @@
+"""Everything that can be recorded: a closed list, each with the sentence that a person reads."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
+
+class Event(StrEnum):
+    """``<subject>.<what happened>``. An entry cannot be appended with any other word."""
+
+    # audit
+    LOG_OPENED = "log.opened"
+    KEY_ANNOUNCED = "key.announced"
+    STORY_SEEDED = "story.seeded"
+    STORY_WIPED = "story.wiped"
+    # people and access
+    USER_CREATED = "user.created"
+    USER_CHANGED = "user.changed"
+    USER_DEACTIVATED = "user.deactivated"
+    PASSWORD_CHANGED = "user.password_changed"  # noqa: S105
+    ROLE_GRANTED = "role.granted"
+    ROLE_REVOKED = "role.revoked"
+    SESSION_OPENED = "session.opened"
+    SESSION_REFUSED = "session.refused"
+    SESSION_CLOSED = "session.closed"
+    TOKEN_ISSUED = "token.issued"  # noqa: S105
+    TOKEN_REVOKED = "token.revoked"  # noqa: S105
+    # registry
+    ENVIRONMENT_REGISTERED = "environment.registered"
+    ENVIRONMENT_CHANGED = "environment.changed"
+    ENDPOINT_REGISTERED = "endpoint.registered"
+    ENDPOINT_CHANGED = "endpoint.changed"
+    MODEL_REGISTERED = "model.registered"
+    MODEL_CHANGED = "model.changed"
+    VERSION_REGISTERED = "version.registered"
+    ALIAS_MOVED = "alias.moved"
+    DATASET_REGISTERED = "dataset.registered"
+    DATASET_CHANGED = "dataset.changed"
+    RUN_REGISTERED = "run.registered"
+    LINEAGE_RECORDED = "lineage.recorded"
+    DEPLOYMENT_RECORDED = "deployment.recorded"
+    DEPLOYMENT_ENDED = "deployment.ended"
+    ROLLBACK_RECORDED = "rollback.recorded"
+    OUT_OF_BAND_OBSERVED = "out_of_band.observed"
+    RECORD_REMOVED = "record.removed"
+    # policies and decisions
+    PACK_DRAFTED = "pack.drafted"
+    PACK_ACTIVATED = "pack.activated"
+    PACK_RETIRED = "pack.retired"
+    SAFEGUARD_RECORDED = "safeguard.recorded"
+    SAFEGUARD_APPROVED = "safeguard.approved"
+    DECISION_RECORDED = "decision.recorded"
+    # promotions
+    PROMOTION_REQUESTED = "promotion.requested"
+    PROMOTION_IN_REVIEW = "promotion.in_review"
+    PROMOTION_BLOCKED = "promotion.blocked"
+    PROMOTION_APPROVED = "promotion.approved"
+    PROMOTION_REJECTED = "promotion.rejected"
+    PROMOTION_WITHDRAWN = "promotion.withdrawn"
+    PROMOTION_SUPERSEDED = "promotion.superseded"
+    PROMOTION_EXPIRED = "promotion.expired"
+    PROMOTION_DEPLOYED = "promotion.deployed"
+    SIGNOFF_GIVEN = "signoff.given"
+    SIGNOFF_REFUSED = "signoff.refused"
+    PERMIT_ISSUED = "permit.issued"
+    PERMIT_CONSUMED = "permit.consumed"
+    PERMIT_REFUSED = "permit.refused"
+    # explanations
+    EXPLANATION_REQUESTED = "explanation.requested"
+    EXPLANATION_STARTED = "explanation.started"
+    EXPLANATION_RESUMED = "explanation.resumed"
+    EXPLANATION_FINISHED = "explanation.finished"
+    EXPLANATION_FAILED = "explanation.failed"
+    EXPLANATION_CANCELLED = "explanation.cancelled"
+
+
+#: What a person reads after the actor's name: «Layla Haddad *signed off*».
+SENTENCES: dict[Event, Promise] = {
+    Event.LOG_OPENED: _("opened the log"),
+    Event.KEY_ANNOUNCED: _("announced a signing key of the log"),
+    Event.STORY_SEEDED: _("seeded the demo story"),
+    Event.STORY_WIPED: _("wiped the demo story"),
+    Event.USER_CREATED: _("created an account"),
+    Event.USER_CHANGED: _("changed an account"),
+    Event.USER_DEACTIVATED: _("deactivated an account"),
+    Event.PASSWORD_CHANGED: _("changed a password"),
+    Event.ROLE_GRANTED: _("granted a role"),
+    Event.ROLE_REVOKED: _("revoked a role"),
+    Event.SESSION_OPENED: _("signed in"),
+    Event.SESSION_REFUSED: _("was refused at sign-in"),
+    Event.SESSION_CLOSED: _("signed out"),
+    Event.TOKEN_ISSUED: _("issued an API token"),
+    Event.TOKEN_REVOKED: _("revoked an API token"),
+    Event.ENVIRONMENT_REGISTERED: _("registered an environment"),
+    Event.ENVIRONMENT_CHANGED: _("changed an environment"),
+    Event.ENDPOINT_REGISTERED: _("registered a serving endpoint"),
+    Event.ENDPOINT_CHANGED: _("changed a serving endpoint"),
+    Event.MODEL_REGISTERED: _("registered a model"),
+    Event.MODEL_CHANGED: _("changed a model"),
+    Event.VERSION_REGISTERED: _("registered a model version"),
+    Event.ALIAS_MOVED: _("moved an alias"),
+    Event.DATASET_REGISTERED: _("registered a data set"),
+    Event.DATASET_CHANGED: _("changed a data set"),
+    Event.RUN_REGISTERED: _("registered a training run"),
+    Event.LINEAGE_RECORDED: _("recorded a lineage edge"),
+    Event.DEPLOYMENT_RECORDED: _("recorded a deployment"),
+    Event.DEPLOYMENT_ENDED: _("ended a deployment"),
+    Event.ROLLBACK_RECORDED: _("recorded a rollback"),
+    Event.OUT_OF_BAND_OBSERVED: _("observed a change outside the ledger"),
+    Event.RECORD_REMOVED: _("removed a record"),
+    Event.PACK_DRAFTED: _("drafted a policy pack"),
+    Event.PACK_ACTIVATED: _("activated a policy pack"),
+    Event.PACK_RETIRED: _("retired a policy pack"),
+    Event.SAFEGUARD_RECORDED: _("recorded a transfer safeguard"),
+    Event.SAFEGUARD_APPROVED: _("approved a transfer safeguard"),
+    Event.DECISION_RECORDED: _("decided a gate check"),
+    Event.PROMOTION_REQUESTED: _("requested a promotion"),
+    Event.PROMOTION_IN_REVIEW: _("opened the promotion for review"),
+    Event.PROMOTION_BLOCKED: _("found the promotion blocked"),
+    Event.PROMOTION_APPROVED: _("found the promotion approved"),
+    Event.PROMOTION_REJECTED: _("rejected the promotion"),
+    Event.PROMOTION_WITHDRAWN: _("withdrew the promotion"),
+    Event.PROMOTION_SUPERSEDED: _("superseded the promotion"),
+    Event.PROMOTION_EXPIRED: _("let the promotion expire"),
+    Event.PROMOTION_DEPLOYED: _("deployed what was promoted"),
+    Event.SIGNOFF_GIVEN: _("signed off"),
+    Event.SIGNOFF_REFUSED: _("was refused a sign-off"),
+    Event.PERMIT_ISSUED: _("issued a deploy permit"),
+    Event.PERMIT_CONSUMED: _("used a deploy permit"),
+    Event.PERMIT_REFUSED: _("was refused a deploy permit"),
+    Event.EXPLANATION_REQUESTED: _("requested an explanation"),
+    Event.EXPLANATION_STARTED: _("started an explanation"),
+    Event.EXPLANATION_RESUMED: _("resumed an explanation"),
+    Event.EXPLANATION_FINISHED: _("finished an explanation"),
+    Event.EXPLANATION_FAILED: _("could not finish an explanation"),
+    Event.EXPLANATION_CANCELLED: _("cancelled an explanation"),
+}

@@ -1,0 +1,15 @@
+"""What the web server loads. Refuses to serve when the database role could rewrite the log."""
+
+from __future__ import annotations
+
+import os
+
+from django.core.wsgi import get_wsgi_application
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+
+application = get_wsgi_application()
+
+from audit.posture import refuse_if_owner  # noqa: E402  (needs the app registry)
+
+refuse_if_owner()

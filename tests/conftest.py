@@ -1,0 +1,216 @@
+"""Fixtures: a real PostgreSQL with the real roles; the runtime role is what code under test connects as."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from django.core.management import call_command
+from django.db import connections
+from django.test import Client
+from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict
+
+from config.stack import database, postgres
+
+
+@dataclass(frozen=True)
+class Server:
+    """A throw-away PostgreSQL server with provisioned roles."""
+
+    admin_url: str
+    passwords: dict[str, str] = field(default_factory=database.fresh_passwords)
+
+    def url(self, role: str, name: str) -> str:
+        """A connection URL of ``role`` to the database ``name``."""
+        return database.url_for(role, self.admin_url, self.passwords, name)
+
+    def admin(self, name: str = "postgres") -> str:
+        """The superuser's URL to the database ``name``."""
+        return self.admin_url.rpartition("/")[0] + f"/{name}"
+
+    def create(self, name: str, template: str | None = None) -> None:
+        """Create a database, from a template when one is named, with the grants that a template does not carry."""
+        with psycopg.connect(self.admin(), autocommit=True) as connection:
+            statement = sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name))
+            if template:
+                statement += sql.SQL(" TEMPLATE {} STRATEGY FILE_COPY").format(sql.Identifier(template))
+            connection.execute(statement)
+        if template:
+            with psycopg.connect(self.admin(name), autocommit=True) as connection:
+                database.grant_database(connection)
+        else:
+            database.provision(self.admin(name), self.passwords)
+
+    def drop(self, name: str) -> None:
+        """Drop a database, closing what is still connected to it."""
+        with psycopg.connect(self.admin(), autocommit=True) as connection:
+            connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+def free_port() -> int:
+    """A TCP port on the loopback interface that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def use_database(url: str) -> None:
+    """Point Django's default connection at ``url``."""
+    connections["default"].close()
+    parts = conninfo_to_dict(url)
+    changes = {"NAME": parts["dbname"], "USER": parts["user"], "PASSWORD": parts["password"]}
+    changes |= {"HOST": parts["host"], "PORT": str(parts["port"]), "OPTIONS": {}}
+    connections["default"].settings_dict.update(changes)
+    connections.databases["default"].update(changes)
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[Server]:
+    """One server for the whole run; ``TEST_DATABASE_ADMIN_URL`` names a real one instead."""
+    if given := os.environ.get("TEST_DATABASE_ADMIN_URL"):
+        yield Server(given)
+        return
+    state = Path(tempfile.mkdtemp(prefix="countersign-pg-"))
+    cluster = postgres.place(state, port=free_port(), password="tests-only")
+    cluster.initialise()
+    log = (state / "log").open("wb")
+    fast = ["-c", "fsync=off", "-c", "full_page_writes=off", "-c", "synchronous_commit=off", "-c", "max_connections=200"]
+    process = subprocess.Popen(cluster.command(*fast), stdout=log, stderr=log, user=cluster.user, group=cluster.user, cwd="/")
+    try:
+        _wait_for(cluster.url(), process, state / "log")
+        yield Server(cluster.url())
+    finally:
+        process.send_signal(2)
+        process.wait(20)
+        shutil.rmtree(cluster.data, ignore_errors=True)
+        shutil.rmtree(state, ignore_errors=True)
+
+
+def _wait_for(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    for _ in range(300):
+        try:
+            psycopg.connect(url).close()
+            return
+        except psycopg.OperationalError:
+            if process.poll() is not None:
+                raise RuntimeError(log.read_text()) from None
+            time.sleep(0.1)
+    raise RuntimeError(log.read_text())
+
+
+TEMPLATE = f"template_{os.getpid()}"
+
+
+@pytest.fixture(scope="session")
+def template_database(postgres_server: Server, django_db_blocker: Any) -> Iterator[str]:
+    """A migrated database that others are copied from. Migrations run as the owner, nothing else does."""
+    postgres_server.create(TEMPLATE)
+    with django_db_blocker.unblock():
+        use_database(postgres_server.url(database.OWNER, TEMPLATE))
+        call_command("migrate", verbosity=0)
+        connections["default"].close()
+    yield TEMPLATE
+    postgres_server.drop(TEMPLATE)
+
+
+@pytest.fixture(scope="session")
+def shared_database(postgres_server: Server, template_database: str) -> Iterator[str]:
+    """The database in which tests run inside a transaction that is rolled back."""
+    name = f"shared_{os.getpid()}"
+    postgres_server.create(name, template_database)
+    yield name
+    connections["default"].close()
+    postgres_server.drop(name)
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(postgres_server: Server, shared_database: str) -> None:
+    """pytest-django's own set-up would connect as the owner; ours connects as the runtime role."""
+    use_database(postgres_server.url(database.APP, shared_database))
+
+
+_numbers = itertools.count(1)
+
+
+@dataclass(frozen=True)
+class CommittedDatabase:
+    """A database of its own for one test, with real commits."""
+
+    server: Server
+    name: str
+
+    def url(self, role: str = database.APP) -> str:
+        """The URL of ``role`` (see ``config.stack.database``) to this database."""
+        return self.server.url(role, self.name)
+
+    @property
+    def admin_url(self) -> str:
+        """The superuser's URL: what an attacker with full power over the database has."""
+        return self.server.admin(self.name)
+
+
+@pytest.fixture
+def committed_db(
+    postgres_server: Server, template_database: str, shared_database: str, django_db_blocker: Any
+) -> Iterator[CommittedDatabase]:
+    """A fresh database in which transactions really commit, so that deferred constraints and other processes see them."""
+    name = f"committed_{os.getpid()}_{next(_numbers)}"
+    postgres_server.create(name, template_database)
+    own = CommittedDatabase(postgres_server, name)
+    with django_db_blocker.unblock():
+        use_database(own.url())
+        yield own
+        use_database(postgres_server.url(database.APP, shared_database))
+    postgres_server.drop(name)
+
+
+@pytest.fixture
+def client_for(request: pytest.FixtureRequest) -> Callable[[str], Client]:
+    """``client_for("layla")``: a browser session of that persona (needs ``db`` or ``committed_db``)."""
+    from tests import personas
+
+    def signed_in(username: str) -> Client:
+        client = Client()
+        client.force_login(personas.get(username))
+        return client
+
+    return signed_in
+
+
+@pytest.fixture
+def api_for() -> Callable[[str], Client]:
+    """``api_for("ci")``: a test client that sends that persona's API token."""
+    from tests import personas
+
+    def with_token(username: str) -> Client:
+        return Client(headers={"Authorization": f"Bearer {personas.token_of(username)}"})
+
+    return with_token
+
+
+@pytest.fixture
+def sequence(committed_db: CommittedDatabase, tmp_path: Path) -> Callable[[], None]:
+    """Runs the sequencer and a signer once over the committed database, so that entries get their index."""
+    from audit.sequencer import Sequencer
+    from audit.signer import Signer
+
+    signer = Signer(tmp_path / "signer", origin="tests.example/log")
+    sequencer = Sequencer(committed_db.url(database.SEQUENCER), signer)
+
+    def run() -> None:
+        sequencer.run_once()
+
+    return run

@@ -1,0 +1,17 @@
+"""Settings for tests and static analysis: the real ones; the fixtures point them at a throw-away PostgreSQL."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+
+os.environ.setdefault("COUNTERSIGN_OFFLINE", "1")
+os.environ.setdefault("PUBLIC_URL", "http://127.0.0.1:8000")
+os.environ.setdefault("ALLOWED_HOSTS", "127.0.0.1,localhost,testserver")
+os.environ.setdefault("COUNTERSIGN_STATE", tempfile.mkdtemp(prefix="countersign-tests-"))
+
+from config.settings import *  # noqa: E402, F403
+
+CELERY_BROKER_URL = os.environ.get("CELERY_BROKER_URL", "redis://127.0.0.1:1/0")
+WHITENOISE_USE_FINDERS = True
+PASSWORD_HASHERS = ["tests.hashers.QuickPBKDF2"]
