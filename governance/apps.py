@@ -12,4 +12,4 @@ class GovernanceConfig(AppConfig):
     verbose_name = _("governance")
 
     def ready(self) -> None:
-        from governance import access  # noqa: F401, PLC0415  (registers its system check)
+        from governance import access  # noqa: F401  (registers its system check)

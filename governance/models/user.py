@@ -14,10 +14,12 @@ from django.core.validators import RegexValidator
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from audit.actors import Actor
 from audit.models.governed import Governed
+from audit.refusals import NotPermitted
 from governance.models.roles import SCOPES, Role
 
 #: Lower case only, so that two accounts can never differ by case alone.
@@ -51,8 +53,8 @@ class User(AbstractBaseUser, Governed):
     """
 
     class Kind(models.TextChoices):
-        PERSON = "person", _("person")
-        SERVICE = "service", _("service account")
+        PERSON = "person", gettext_lazy("person")
+        SERVICE = "service", gettext_lazy("service account")
 
     #: No such column: a write at each sign-in would be a governed change. The log knows when somebody signed in.
     last_login = None
@@ -135,6 +137,15 @@ class User(AbstractBaseUser, Governed):
             except PermissionDenied:
                 return False
         return False
+
+    def require(self, action: str) -> None:
+        """Raises NotPermitted, with a sentence that says who may do it, unless this account may do ``action``."""
+        if self.has_perm(action):
+            return
+        for backend in auth.get_backends():
+            if hasattr(backend, "explain_refusal"):
+                raise NotPermitted(backend.explain_refusal(action), code=f"access.{action}")
+        raise NotPermitted(_("Your account may not do this."), code=f"access.{action}")
 
     def has_perms(self, actions: list[str], obj: object = None) -> bool:
         return all(self.has_perm(action, obj) for action in actions)
