@@ -1,0 +1,77 @@
+"""The decision engine: rules over frozen facts. Pure: no Django, no clock, no I/O but reading the shipped packs.
+
+1. Compile, at upload and again when a pack is used (cached by digest)::
+
+       pack = compile_pack(text)              # PackError: every problem with rule, line and column
+       pack.id, pack.version, pack.digest, pack.status, pack.effective_from, pack.rules, pack.signoffs
+       shipped_packs() -> {"ksa-pdpl": text, ...}
+
+2. Freeze the facts. ``now`` is a fact, so a decision can be made again from what was stored::
+
+       flows = flows_of(version="version:credit-scoring/14", parents={target: [source, ...]},
+                        data_sets={"dataset:loans": DataSetFact(...)}, places=[PlaceFact("serving", ...), ...])
+       facts = freeze(now=..., model=ModelFact(...), version=VersionFact(...), environment=EnvironmentFact(...),
+                      promotion=PromotionFact(...), flows=flows, safeguards=[SafeguardFact(...)])   # MissingFact
+       facts.document (JSON without floats), facts.digest; thaw(document) gives the same Facts back
+
+3. Decide: ``evaluate([pack, ...], facts) -> Decision`` (word, findings, policy, engine, facts_digest, valid_until,
+   summary; ``as_json()``). Packs are a conjunction. Allowed only when a blocking rule passed and none failed.
+
+4. Sign-offs: ``signoff_state([pack, ...], facts, events, people, subject_digest) -> SignOffState`` (state, missing,
+   filled, ignored, valid_until) and ``objections(..., by=actor_id, role=...)``: why this person may not sign, as data.
+   ``conclude(decision, state) -> Decision`` turns an allow without its signatures into ``pending`` (or ``deny``).
+"""
+
+from governance.policies.compile import CompiledPack, compile_pack
+from governance.policies.evaluate import conclude, evaluate
+from governance.policies.facts import (
+    EnvironmentFact,
+    Facts,
+    FlowFact,
+    MissingFact,
+    ModelFact,
+    PromotionFact,
+    SafeguardFact,
+    VersionFact,
+    freeze,
+    thaw,
+)
+from governance.policies.flows import DataSetFact, PlaceFact, Region, flows_of
+from governance.policies.packs import shipped_packs
+from governance.policies.quorum import Objection, People, SignOffEvent, SignOffState, objections, signoff_state
+from governance.policies.results import Decision, Finding, NearMiss, PackRef
+from governance.policies.schema import PackError, Problem
+
+__all__ = [
+    "CompiledPack",
+    "DataSetFact",
+    "Decision",
+    "EnvironmentFact",
+    "Facts",
+    "Finding",
+    "FlowFact",
+    "MissingFact",
+    "ModelFact",
+    "NearMiss",
+    "Objection",
+    "PackError",
+    "PackRef",
+    "People",
+    "PlaceFact",
+    "Problem",
+    "PromotionFact",
+    "Region",
+    "SafeguardFact",
+    "SignOffEvent",
+    "SignOffState",
+    "VersionFact",
+    "compile_pack",
+    "conclude",
+    "evaluate",
+    "flows_of",
+    "freeze",
+    "objections",
+    "shipped_packs",
+    "signoff_state",
+    "thaw",
+]

@@ -1,0 +1,307 @@
+"""Facts: what was known at one moment, frozen, canonical and addressed by digest.
+
+The builder fails closed. A required fact that is missing is refused (``MissingFact``): proto3 reads an unset field as
+``""`` or ``false``, so a data set without a classification would read as *not personal*. What may be unknown is mapped
+to the strictest reading: unknown classification is sensitive personal data, an unknown or unconfirmed region is
+``nowhere``, which no rule allows.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from typing import Any
+
+import rfc8785
+from google.protobuf.message import Message
+
+from governance.policies.vocabulary import STRUCTS, Word, format_time, message_of, parse_time
+
+FORMAT = "countersign-facts/1"
+NOWHERE = "nowhere"
+UNKNOWN = "unknown"
+_CLASSIFICATIONS = frozenset({"none", "personal", "sensitive", "special"})
+_TIERS = frozenset({"prod", "dr", "staging"})
+_RISKS = frozenset({"high", "limited", "minimal"})
+FLOW_KINDS = frozenset({"dataset", "serving", "inference_log"})
+_SINGLE = {"model": "Model", "version": "Version", "environment": "Environment", "promotion": "Promotion"}
+_MANY = {"flows": "Flow", "safeguards": "Safeguard"}
+
+
+class MissingFact(Exception):
+    """The facts cannot be frozen. ``field`` is like ``flow.kind``; ``subject`` says of what; both may be shown."""
+
+    def __init__(self, field: str, subject: str, sentence: str) -> None:
+        super().__init__(sentence)
+        self.field = field
+        self.subject = subject
+        self.sentence = sentence
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFact:
+    name: str
+    risk: str = UNKNOWN
+
+    def values(self) -> dict[str, Any]:
+        return {"name": self.name, "risk": self.risk if self.risk in _RISKS else "high"}
+
+
+@dataclass(frozen=True, slots=True)
+class VersionFact:
+    """``trained_by``: actor ids of all contributors, not only of the last one who pressed the button."""
+
+    subject: str
+    number: str
+    digest: str = ""
+    trained_by: Sequence[str] = ()
+    run_id: str = ""
+
+    def values(self) -> dict[str, Any]:
+        return {
+            "subject": self.subject,
+            "number": self.number,
+            "digest": self.digest,
+            "trained_by": _set(self.trained_by),
+            "run_id": self.run_id,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class EnvironmentFact:
+    slug: str
+    tier: str = UNKNOWN
+    perimeter: str = UNKNOWN
+
+    def values(self) -> dict[str, Any]:
+        tier = self.tier if self.tier in _TIERS else "prod"
+        return {"slug": self.slug, "tier": tier, "perimeter": self.perimeter or UNKNOWN}
+
+
+@dataclass(frozen=True, slots=True)
+class PromotionFact:
+    """What is asked: ``action`` is promote, deploy, increase, rollback or run."""
+
+    action: str
+    requested_by: str
+    strategy: str = ""
+    weight: int = 0
+
+    def values(self) -> dict[str, Any]:
+        return {
+            "action": self.action,
+            "strategy": self.strategy,
+            "weight": self.weight,
+            "requested_by": self.requested_by,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class FlowFact:
+    """Bytes in one place: a copy of a data set, a serving region, a log sink. One flow for each region of a set.
+
+    ``confirmed``: the region is generally available or an operator vouches for it; otherwise it satisfies no rule.
+    ``path`` leads from the version to ``subject``, both included.
+    """
+
+    kind: str
+    subject: str
+    region: str = ""
+    country: str = ""
+    confirmed: bool = False
+    classification: str = UNKNOWN
+    data_subjects: Sequence[str] = ()
+    path: Sequence[str] = ()
+
+    def values(self) -> dict[str, Any]:
+        if self.kind not in FLOW_KINDS:
+            raise MissingFact(
+                "flow.kind", self.subject, f"The kind of flow {self.kind!r} of {self.subject} is not known."
+            )
+        known = self.classification in _CLASSIFICATIONS
+        placed = bool(self.region) and self.confirmed
+        personal = self.classification != "none"
+        return {
+            "kind": self.kind,
+            "subject": self.subject,
+            "region": self.region if placed else NOWHERE,
+            "claimed_region": self.region,
+            "country": self.country if placed else "",
+            "classification": self.classification if known else UNKNOWN,
+            "personal": personal,
+            "sensitive": personal and self.classification != "personal",
+            "data_subjects": _set(self.data_subjects) or ([UNKNOWN] if personal else []),
+            "path": list(self.path),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class SafeguardFact:
+    """A transfer mechanism. ``expires_at`` None means that nobody set an end: rules read that as ended."""
+
+    id: str
+    type: str
+    status: str
+    subjects: Sequence[str]
+    regions: Sequence[str]
+    expires_at: datetime | None = None
+    risk_assessment_at: datetime | None = None
+
+    def values(self) -> dict[str, Any]:
+        return {
+            "id": self.id,
+            "type": self.type,
+            "status": self.status,
+            "subjects": _set(self.subjects),
+            "regions": _set(self.regions),
+            "expires_at": format_time(self.expires_at) if self.expires_at else "",
+            "risk_assessment_at": format_time(self.risk_assessment_at) if self.risk_assessment_at else "",
+        }
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Frozen facts. ``document`` is what is stored; never change it, the digest is of its canonical form."""
+
+    document: Mapping[str, Any]
+    digest: str
+
+    @cached_property
+    def now(self) -> datetime:
+        return parse_time(self.document["now"])
+
+    @cached_property
+    def flows(self) -> tuple[tuple[Mapping[str, Any], Message], ...]:
+        """Each flow as (JSON form, message)."""
+        return tuple((values, message_of("Flow", values)) for values in self.document["flows"])
+
+    @cached_property
+    def safeguards(self) -> tuple[tuple[Mapping[str, Any], Message], ...]:
+        """Each safeguard as (JSON form, message)."""
+        return tuple((values, message_of("Safeguard", values)) for values in self.document["safeguards"])
+
+    @cached_property
+    def singles(self) -> dict[str, Message]:
+        """model, version, environment, promotion and data as messages."""
+        found = {name: message_of(struct, self.document[name]) for name, struct in _SINGLE.items()}
+        found["data"] = message_of("Data", _summary(self.document["flows"]))
+        return found
+
+    @property
+    def subject(self) -> str:
+        """The version that is decided about."""
+        return str(self.document["version"]["subject"])
+
+
+def freeze(
+    *,
+    now: datetime,
+    model: ModelFact,
+    version: VersionFact,
+    environment: EnvironmentFact,
+    promotion: PromotionFact,
+    flows: Iterable[FlowFact],
+    safeguards: Iterable[SafeguardFact] = (),
+) -> Facts:
+    """Freeze what is known at ``now`` (cut to whole seconds).
+
+    Equal facts in any order give the same digest. Raises ``MissingFact`` when a required fact is missing or two
+    different facts claim one identity.
+    """
+    document: dict[str, Any] = {
+        "format": FORMAT,
+        "now": format_time(now),
+        "model": model.values(),
+        "version": version.values(),
+        "environment": environment.values(),
+        "promotion": promotion.values(),
+        "flows": _sorted((flow.values() for flow in flows), ("kind", "subject", "region", "claimed_region")),
+        "safeguards": _sorted((safeguard.values() for safeguard in safeguards), ("id",)),
+    }
+    return thaw(document)
+
+
+def thaw(document: Mapping[str, Any]) -> Facts:
+    """Facts from their stored JSON form, checked field by field. Raises ``MissingFact``."""
+    expected = {"format", "now", *_SINGLE, *_MANY}
+    if set(document) != expected:
+        odd = ", ".join(sorted(set(document) ^ expected))
+        raise MissingFact("facts", "facts", f"The facts lack or do not know: {odd}.")
+    if document["format"] != FORMAT:
+        raise MissingFact("format", "facts", f"Facts of format {document['format']!r} are not understood; {FORMAT} is.")
+    _check_value(Word("now", "timestamp", True), document["now"], "now", "facts")
+    for name, struct in _SINGLE.items():
+        _check_struct(struct, document[name], name)
+    for name, struct in _MANY.items():
+        if not isinstance(document[name], list):
+            raise MissingFact(name, "facts", f"{name} must be a list.")
+        for values in document[name]:
+            _check_struct(struct, values, struct.lower())
+    return Facts(document=document, digest=digest_of(document))
+
+
+def canonical(document: Mapping[str, Any]) -> bytes:
+    """RFC 8785 canonical JSON."""
+    return rfc8785.dumps(dict(document))
+
+
+def digest_of(document: Mapping[str, Any]) -> str:
+    """``sha256:`` of the canonical form."""
+    return "sha256:" + hashlib.sha256(canonical(document)).hexdigest()
+
+
+def _check_struct(struct: str, values: object, name: str) -> None:
+    if not isinstance(values, Mapping):
+        raise MissingFact(name, "facts", f"{name} must be an object.")
+    words = STRUCTS[struct]
+    odd = set(values) ^ {word.name for word in words}
+    if odd:
+        raise MissingFact(name, name, f"{name} lacks or does not know: {', '.join(sorted(map(str, odd)))}.")
+    subject = str(values.get("subject") or values.get("slug") or values.get("id") or values.get("name") or name)
+    for word in words:
+        _check_value(word, values[word.name], f"{name}.{word.name}", subject)
+
+
+def _check_value(word: Word, value: object, name: str, subject: str) -> None:
+    if word.kind == "strings":
+        fine = isinstance(value, list) and all(isinstance(item, str) and item for item in value)
+    elif word.kind == "int":
+        fine = isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**53
+    else:
+        fine = isinstance(value, bool if word.kind == "bool" else str)
+    if fine and word.kind == "timestamp" and value:
+        try:
+            parse_time(str(value))
+        except ValueError:
+            fine = False
+    if not fine:
+        raise MissingFact(name, subject, f"The fact {name} of {subject} must be of type {word.kind}.")
+    if word.required and not value:
+        raise MissingFact(name, subject, f"The fact {name} of {subject} is missing.")
+
+
+def _summary(flows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """What the flows say together. No flows at all means that nothing is known, which is personal and sensitive."""
+    if not flows:
+        return {"personal": True, "sensitive": True, "data_subjects": [UNKNOWN]}
+    return {
+        "personal": any(flow["personal"] for flow in flows),
+        "sensitive": any(flow["sensitive"] for flow in flows),
+        "data_subjects": sorted({who for flow in flows for who in flow["data_subjects"]}),
+    }
+
+
+def _set(values: Sequence[str]) -> list[str]:
+    return sorted(set(values))
+
+
+def _sorted(rows: Iterable[dict[str, Any]], keys: tuple[str, ...]) -> list[dict[str, Any]]:
+    found: dict[tuple[str, ...], dict[str, Any]] = {}
+    for row in rows:
+        key = tuple(str(row[name]) for name in keys)
+        if found.setdefault(key, row) != row:
+            raise MissingFact(keys[0], key[0], f"Two different facts claim to be {' '.join(key)}.")
+    return [found[key] for key in sorted(found)]

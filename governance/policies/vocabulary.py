@@ -1,0 +1,173 @@
+"""The words that a rule may use: one table, from which the messages, the checks and the documentation come.
+
+Facts are protobuf messages built at run time, because then the CEL compiler refuses a misspelt field or a comparison
+of unlike types when a pack is uploaded, not when a model waits at the gate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Literal, cast
+
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, timestamp_pb2
+from google.protobuf.message import Message
+
+Kind = Literal["string", "bool", "int", "timestamp", "strings"]
+PACKAGE = "countersign"
+_PROTO = descriptor_pb2.FieldDescriptorProto
+_TYPES: dict[Kind, Any] = {
+    "string": _PROTO.TYPE_STRING,
+    "bool": _PROTO.TYPE_BOOL,
+    "int": _PROTO.TYPE_INT64,
+    "timestamp": _PROTO.TYPE_MESSAGE,
+    "strings": _PROTO.TYPE_STRING,
+}
+TIME_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """One field. ``required``: an empty value is refused, because proto3 would read it as ``""`` or ``false``."""
+
+    name: str
+    kind: Kind
+    required: bool = False
+    says: str = ""
+
+
+#: Struct -> fields. The order fixes the protobuf field numbers; append only.
+STRUCTS: dict[str, tuple[Word, ...]] = {
+    "Model": (
+        Word("name", "string", True, "name in the registry"),
+        Word("risk", "string", True, "high, limited or minimal; unknown reads as high"),
+    ),
+    "Version": (
+        Word("subject", "string", True, "version:<model>/<number>"),
+        Word("number", "string", True, "number within the model"),
+        Word("digest", "string", False, "sha256:<64 hex>; empty when nobody gave it"),
+        Word("trained_by", "strings", False, "actor ids of everybody who contributed to the training"),
+        Word("run_id", "string", False, "training run; empty when unknown"),
+    ),
+    "Environment": (
+        Word("slug", "string", True, "name in addresses"),
+        Word("tier", "string", True, "prod, dr or staging; anything else reads as prod"),
+        Word("perimeter", "string", True, "which law governs, AE-federal, AE-ADGM, SA, EU ...; or unknown"),
+    ),
+    "Promotion": (
+        Word("action", "string", True, "promote, deploy, increase, rollback or run"),
+        Word("strategy", "string", False, "canary, blue_green, shadow ...; empty when not given"),
+        Word("weight", "int", False, "percent of the traffic"),
+        Word("requested_by", "string", True, "actor id"),
+    ),
+    "Flow": (
+        Word("kind", "string", True, "dataset, serving or inference_log"),
+        Word("subject", "string", True, "dataset:<name> or environment:<slug>"),
+        Word("region", "string", True, "provider:region, or nowhere when unknown or not confirmed"),
+        Word("claimed_region", "string", False, "what somebody says the region is"),
+        Word("country", "string", False, "ISO 3166 code of the region; empty when unknown"),
+        Word("classification", "string", True, "none, personal, sensitive, special or unknown"),
+        Word("personal", "bool", False, "true unless the classification is none"),
+        Word("sensitive", "bool", False, "true for sensitive, special and unknown"),
+        Word("data_subjects", "strings", False, "jurisdictions of the people in it, or unknown"),
+        Word("path", "strings", False, "from the version to this subject"),
+    ),
+    "Safeguard": (
+        Word("id", "string", True, "reference of the transfer safeguard"),
+        Word("type", "string", True, "SCC, BCR or ACCREDITATION_CERT"),
+        Word("status", "string", True, "active, proposed or revoked"),
+        Word("subjects", "strings", False, "subjects that it covers"),
+        Word("regions", "strings", False, "provider:region that it covers"),
+        Word("expires_at", "timestamp", False, "end; use has(...) first when it may be open"),
+        Word("risk_assessment_at", "timestamp", False, "when the transfer risk assessment was made"),
+    ),
+    "Data": (
+        Word("personal", "bool", False, "any flow is personal"),
+        Word("sensitive", "bool", False, "any flow is sensitive"),
+        Word("data_subjects", "strings", False, "all jurisdictions of the people concerned"),
+    ),
+}
+
+#: Variable of a rule -> its struct. ``now`` (timestamp) and ``params`` (the pack's own) come on top.
+VARIABLES: dict[str, str] = {
+    "model": "Model",
+    "version": "Version",
+    "environment": "Environment",
+    "promotion": "Promotion",
+    "flow": "Flow",
+    "safeguard": "Safeguard",
+    "data": "Data",
+}
+
+
+def add_struct(file: descriptor_pb2.FileDescriptorProto, name: str, words: tuple[Word, ...]) -> None:
+    """Declare one message in ``file``."""
+    struct = file.message_type.add(name=name)
+    for number, word in enumerate(words, start=1):
+        repeated = word.kind == "strings"
+        declared = struct.field.add(
+            name=word.name,
+            number=number,
+            type=_TYPES[word.kind],
+            label=_PROTO.LABEL_REPEATED if repeated else _PROTO.LABEL_OPTIONAL,
+        )
+        if word.kind == "timestamp":
+            declared.type_name = ".google.protobuf.Timestamp"
+
+
+def facts_file() -> descriptor_pb2.FileDescriptorProto:
+    """The facts as a proto3 file, so that any pool can hold them beside a pack's parameters."""
+    file = descriptor_pb2.FileDescriptorProto(
+        name="countersign/facts.proto",
+        package=PACKAGE,
+        syntax="proto3",
+        dependency=["google/protobuf/timestamp.proto"],
+    )
+    for name, words in STRUCTS.items():
+        add_struct(file, name, words)
+    return file
+
+
+def new_pool(*files: descriptor_pb2.FileDescriptorProto) -> descriptor_pool.DescriptorPool:
+    """A pool of its own, so that two packs may use the same parameter names with different types."""
+    pool = descriptor_pool.DescriptorPool()
+    timestamp = descriptor_pb2.FileDescriptorProto()
+    timestamp_pb2.DESCRIPTOR.CopyToProto(timestamp)
+    pool.Add(timestamp)
+    for file in files:
+        pool.Add(file)
+    return pool
+
+
+_POOL = new_pool(facts_file())
+_CLASSES: dict[str, type[Message]] = {
+    name: message_factory.GetMessageClass(_POOL.FindMessageTypeByName(f"{PACKAGE}.{name}")) for name in STRUCTS
+}
+
+
+def message_of(struct: str, values: Mapping[str, Any]) -> Message:
+    """The message for one fact, from its JSON form. Times are RFC 3339 in UTC; an empty time stays unset."""
+    message = _CLASSES[struct]()
+    for word in STRUCTS[struct]:
+        value = values[word.name]
+        if word.kind == "timestamp":
+            if value:
+                getattr(message, word.name).FromDatetime(parse_time(cast("str", value)))
+        elif word.kind == "strings":
+            getattr(message, word.name).extend(value)
+        else:
+            setattr(message, word.name, value)
+    return message
+
+
+def format_time(moment: datetime) -> str:
+    """RFC 3339 in UTC, whole seconds. Raises ``ValueError`` for a time without a zone."""
+    if moment.tzinfo is None:
+        raise ValueError("a time without a zone")
+    return moment.astimezone(UTC).strftime(TIME_FORMAT)
+
+
+def parse_time(text: str) -> datetime:
+    """The inverse of ``format_time``; raises ``ValueError`` for any other spelling."""
+    return datetime.strptime(text, TIME_FORMAT).replace(tzinfo=UTC)
