@@ -1,0 +1,197 @@
+"""The only door for writing to the log.
+
+An entry is inserted without an index in the transaction of the business change: both commit or neither. The sequencer
+gives it its place in the tree afterwards, so writers never wait for one another.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.db import connection
+from django.utils.translation import gettext as _
+
+from audit import context
+from audit.actors import Actor
+from audit.merkle import canonical
+from audit.models.events import Event
+from audit.models.governed import Governed
+from audit.refusals import BadInput
+
+#: Version of the shape of an entry.
+SHAPE = 1
+MAX_SUBJECT = 300
+
+_INSERT_ENTRY = "INSERT INTO audit.entry (log_id, event_id, object_key, entry) VALUES (%s, %s, %s, %s)"
+_INSERT_WITH_PAYLOAD = f"""
+    WITH recorded AS ({_INSERT_ENTRY})
+    INSERT INTO audit.payload (log_id, event_id, field, subject, salt, body)
+    SELECT %s, %s, p.field, p.subject, p.salt, p.body
+    FROM unnest(%s::text[], %s::text[], %s::bytea[], %s::bytea[]) AS p (field, subject, salt, body)
+"""  # noqa: S608  both parts are constants
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What the writer gets: the entry's index is known only once it is sequenced."""
+
+    event_id: UUID
+    object_key: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Payload:
+    """One erasable value: the entry holds only ``SHA-256(salt || body)``."""
+
+    field: str
+    subject: str
+    salt: bytes
+    body: bytes
+
+    @property
+    def commitment(self) -> str:
+        return hashlib.sha256(self.salt + self.body).hexdigest()
+
+
+def log_id() -> int:
+    """The number of the log that this installation writes to."""
+    return int(getattr(settings, "LOG_ID", 1))
+
+
+def append(
+    event: Event,
+    subject: Governed | str,
+    *,
+    facts: Mapping[str, Any] | None = None,
+    private: Mapping[str, str] | None = None,
+    reason: str = "",
+    by: Actor,
+) -> Receipt:
+    """Record that ``by`` did ``event`` to ``subject``, in the caller's transaction.
+
+    ``facts`` are public and stay for ever: JSON without floating-point numbers and without personal data. ``private``
+    values, the ``reason`` and the actor's name go into the erasable table; the entry keeps salted commitments to them
+    (GDPR article 17, EDPB Guidelines 02/2025). Raises ``BadInput`` when a value cannot be recorded, ``RuntimeError``
+    outside ``transaction.atomic()``.
+    """
+    require_transaction()
+    if not isinstance(by, Actor):
+        raise TypeError("by: an entry needs the Actor who did it")
+    name, object_key = _named(subject)
+    event_id = new_event_id()
+    payloads = _payloads(name, private or {}, reason, by)
+    data = _encode(
+        {
+            "v": SHAPE,
+            "id": str(event_id),
+            "event": Event(event).value,
+            "actor": {"id": by.id, "kind": by.kind, "roles": sorted(by.roles)},
+            "subject": name,
+            "object": object_key,
+            "at": _timestamp(),
+            "request": context.request_id.get(),
+            "facts": dict(facts or {}),
+            "commit": {payload.field: payload.commitment for payload in payloads},
+        }
+    )
+    _insert(event_id, object_key, data, payloads)
+    return Receipt(event_id=event_id, object_key=object_key)
+
+
+def require_transaction() -> None:
+    """Raise ``RuntimeError`` unless a transaction is open: a record apart from its change proves nothing."""
+    if not connection.in_atomic_block:
+        raise RuntimeError("append to the log inside transaction.atomic(), together with the change that it records")
+
+
+def new_event_id() -> UUID:
+    """A UUID version 7 (RFC 9562 section 5.7): unique, and ordered by millisecond so that the index stays compact."""
+    milliseconds = time.time_ns() // 1_000_000
+    value = int.from_bytes(milliseconds.to_bytes(6) + os.urandom(10))
+    value = value & ~(0xF << 76) | 0x7 << 76
+    value = value & ~(0x3 << 62) | 0x2 << 62
+    return UUID(int=value)
+
+
+def _named(subject: Governed | str) -> tuple[str, str]:
+    if isinstance(subject, Governed):
+        name, object_key = subject.subject, subject.object_key
+    else:
+        name = object_key = subject
+    kind, colon, rest = name.partition(":")
+    if not (kind and colon and rest) or len(name) > MAX_SUBJECT:
+        raise BadInput(
+            _("The subject «%(subject)s» is not written as <kind>:<name> with at most %(limit)d characters.")
+            % {"subject": name[:80], "limit": MAX_SUBJECT},
+            code="log.subject",
+        )
+    return name, object_key
+
+
+def _payloads(subject: str, private: Mapping[str, str], reason: str, by: Actor) -> list[_Payload]:
+    # Free text about an account belongs to that account's person; all else to whoever wrote it.
+    person = subject if subject.startswith("user:") else by.id
+    fields = [(field, person, text) for field, text in private.items() if text]
+    if reason:
+        fields.append(("reason", by.id, reason))
+    if by.kind != "system":
+        fields.append(("actor.name", by.id, by.name))
+    return [
+        _Payload(field, owner, os.urandom(32), _text(canonical.normalised(text), field)) for field, owner, text in fields
+    ]
+
+
+def _text(text: str, field: str) -> bytes:
+    try:
+        canonical.encode(text)
+    except canonical.NotCanonical as error:
+        raise _unrecordable(error, field) from error
+    return text.encode()
+
+
+def _encode(entry: dict[str, Any]) -> bytes:
+    try:
+        data = canonical.encode(canonical.normalised(entry))
+    except canonical.NotCanonical as error:
+        raise _unrecordable(error, "facts") from error
+    if len(data) > canonical.MAX_BYTES:
+        raise BadInput(
+            _("The entry has %(size)d bytes; at most %(limit)d can be recorded. Record a digest of the long value.")
+            % {"size": len(data), "limit": canonical.MAX_BYTES},
+            code="log.too_long",
+        )
+    return data
+
+
+def _unrecordable(error: canonical.NotCanonical, field: str) -> BadInput:
+    return BadInput(
+        _("This cannot be recorded: %(problem)s") % {"problem": error}, code="log.unrecordable", fields={field: str(error)}
+    )
+
+
+def _insert(event_id: UUID, object_key: str, data: bytes, payloads: list[_Payload]) -> None:
+    entry = [log_id(), event_id, object_key, data]
+    with connection.cursor() as cursor:
+        if not payloads:
+            cursor.execute(_INSERT_ENTRY, entry)
+            return
+        columns = [
+            [payload.field for payload in payloads],
+            [payload.subject for payload in payloads],
+            [payload.salt for payload in payloads],
+            [payload.body for payload in payloads],
+        ]
+        cursor.execute(_INSERT_WITH_PAYLOAD, [*entry, log_id(), event_id, *columns])
+
+
+def _timestamp() -> str:
+    """The claimed time, RFC 3339 in UTC with six digits; the order of the log never depends on it."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -1,0 +1,1 @@
+"""Pure cores of the log: no Django, no clock, no I/O."""

@@ -1,0 +1,98 @@
+"""The bytes of an entry: RFC 8785 (JSON Canonicalization Scheme) under a strict profile.
+
+Profile: no floating-point numbers, integers within +-(2^53 - 1), no U+0000, strings in Unicode normal form C, keys that
+are strings, at most ``MAX_DEPTH`` levels. Within it every implementation of RFC 8785 gives the same bytes, and
+PostgreSQL's ``jsonb`` takes all of them.
+"""
+
+from __future__ import annotations
+
+import json
+import unicodedata
+from collections.abc import Mapping, Sequence
+from typing import Any, NoReturn
+
+import rfc8785
+
+MAX_INTEGER = 2**53 - 1
+MAX_DEPTH = 32
+#: An entry bundle stores the length of an entry in two bytes (C2SP tlog-tiles).
+MAX_BYTES = 65_535
+
+
+class NotCanonical(ValueError):
+    """The value or the bytes are outside the profile; the message names the place."""
+
+
+def encode(value: object) -> bytes:
+    """The canonical bytes of a JSON value. Raises ``NotCanonical`` for anything outside the profile."""
+    _check(value, "$", 0)
+    try:
+        return rfc8785.dumps(value)  # type: ignore[arg-type]
+    except (rfc8785.CanonicalizationError, UnicodeEncodeError) as error:
+        raise NotCanonical(str(error)) from error
+
+
+def decode(data: bytes) -> dict[str, Any]:
+    """The object in canonical ``data``. Raises ``NotCanonical`` unless encoding it again gives the same bytes.
+
+    That comparison also finds duplicate keys, other number formats and white space.
+    """
+    try:
+        value = json.loads(data.decode("utf-8"), parse_float=_no_float, parse_constant=_no_float)
+    except NotCanonical:
+        raise
+    except (ValueError, RecursionError) as error:
+        raise NotCanonical(f"not JSON in UTF-8: {error}") from error
+    if not isinstance(value, dict):
+        raise NotCanonical("$: an entry is a JSON object")
+    if encode(value) != data:
+        raise NotCanonical("$: the bytes are not the canonical form of their value")
+    return value
+
+
+def normalised(value: Any) -> Any:
+    """A copy with every string in normal form C: two ways to type one word must not become two records."""
+    if isinstance(value, str):
+        return unicodedata.normalize("NFC", value)
+    if isinstance(value, Mapping):
+        return {normalised(key): normalised(item) for key, item in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, bytes | bytearray):
+        return [normalised(item) for item in value]
+    return value
+
+
+def _no_float(text: str) -> NoReturn:
+    raise NotCanonical(f"$: the number {text} is not an integer; give it as a string")
+
+
+def _check(value: object, place: str, depth: int) -> None:
+    if depth > MAX_DEPTH:
+        raise NotCanonical(f"{place}: nested deeper than {MAX_DEPTH} levels")
+    if value is None or isinstance(value, bool):
+        return
+    if isinstance(value, str):
+        _check_text(value, place)
+    elif isinstance(value, int):
+        if abs(value) > MAX_INTEGER:
+            raise NotCanonical(f"{place}: the integer is beyond 2^53 - 1; give it as a string")
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            if not isinstance(key, str):
+                raise NotCanonical(f"{place}: the key {key!r} is not a string")
+            _check_text(key, place)
+            _check(item, f"{place}.{key}", depth + 1)
+    elif isinstance(value, list | tuple):
+        for number, item in enumerate(value):
+            _check(item, f"{place}[{number}]", depth + 1)
+    else:
+        raise NotCanonical(f"{place}: {type(value).__name__} is not allowed; give it as a string or an integer")
+
+
+def _check_text(text: str, place: str) -> None:
+    if "\0" in text:
+        raise NotCanonical(f"{place}: the text contains U+0000")
+    if any("\ud800" <= letter <= "\udfff" for letter in text):
+        raise NotCanonical(f"{place}: the text contains half of a surrogate pair")
+    if not unicodedata.is_normalized("NFC", text):
+        raise NotCanonical(f"{place}: the text is not in Unicode normal form C")

@@ -1,0 +1,134 @@
+-- The tables of the log. Runs as audit_owner; everything here belongs to it.
+
+CREATE TABLE audit.log (
+    log_id integer PRIMARY KEY CHECK (log_id > 0),
+    tenant_id uuid,
+    origin text NOT NULL UNIQUE CHECK (origin !~ '[\s+]' AND length(origin) BETWEEN 1 AND 255),
+    created_at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+
+-- Public keys that may sign checkpoints of the log, from a tree size on.
+CREATE TABLE audit.key (
+    log_id integer NOT NULL REFERENCES audit.log,
+    vkey text NOT NULL,
+    from_size bigint NOT NULL CHECK (from_size >= 0),
+    event_id uuid NOT NULL,
+    created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (log_id, vkey)
+);
+
+-- No foreign key to audit.log: each insert would lock that one row, and entries may arrive before the log is opened.
+CREATE TABLE audit.entry (
+    id bigint GENERATED ALWAYS AS IDENTITY,
+    log_id integer NOT NULL,
+    event_id uuid NOT NULL,
+    object_key text NOT NULL CHECK (length(object_key) BETWEEN 1 AND 400),
+    entry bytea NOT NULL CHECK (octet_length(entry) BETWEEN 2 AND 65535),
+    leaf_hash bytea GENERATED ALWAYS AS (sha256('\x00'::bytea || entry)) STORED,
+    txid xid8 NOT NULL DEFAULT pg_current_xact_id(),
+    created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (log_id, id),
+    UNIQUE (log_id, event_id)
+) PARTITION BY LIST (log_id);
+CREATE INDEX entry_txid ON audit.entry (txid);
+
+CREATE TABLE audit.leaf (
+    log_id integer NOT NULL REFERENCES audit.log,
+    leaf_index bigint NOT NULL CHECK (leaf_index >= 0),
+    entry_id bigint NOT NULL,
+    leaf_hash bytea NOT NULL CHECK (octet_length(leaf_hash) = 32),
+    PRIMARY KEY (log_id, leaf_index),
+    UNIQUE (log_id, entry_id),
+    FOREIGN KEY (log_id, entry_id) REFERENCES audit.entry (log_id, id)
+);
+
+-- Full tiles only (C2SP tlog-tiles): never updated. A partial tile is the newest leaves, or the roots below it.
+CREATE TABLE audit.tile (
+    log_id integer NOT NULL REFERENCES audit.log,
+    level smallint NOT NULL CHECK (level BETWEEN 0 AND 5),
+    idx bigint NOT NULL CHECK (idx >= 0),
+    hashes bytea NOT NULL CHECK (octet_length(hashes) = 8192),
+    root bytea NOT NULL CHECK (octet_length(root) = 32),
+    PRIMARY KEY (log_id, level, idx)
+);
+
+-- watermark: every entry of an older transaction is in the tree; lets readers find the pending ones by index.
+CREATE TABLE audit.checkpoint (
+    log_id integer NOT NULL REFERENCES audit.log,
+    size bigint NOT NULL CHECK (size > 0),
+    root bytea NOT NULL CHECK (octet_length(root) = 32),
+    note text NOT NULL,
+    watermark xid8 NOT NULL,
+    created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (log_id, size)
+);
+
+CREATE TABLE audit.cosignature (
+    log_id integer NOT NULL,
+    size bigint NOT NULL,
+    key_name text NOT NULL,
+    key_id bytea NOT NULL CHECK (octet_length(key_id) = 4),
+    signed_at timestamptz NOT NULL,
+    line text NOT NULL,
+    PRIMARY KEY (log_id, size, key_name, key_id),
+    FOREIGN KEY (log_id, size) REFERENCES audit.checkpoint
+);
+
+CREATE TABLE audit.anchor (
+    log_id integer NOT NULL,
+    size bigint NOT NULL,
+    kind text NOT NULL,
+    token bytea NOT NULL,
+    created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (log_id, size, kind),
+    FOREIGN KEY (log_id, size) REFERENCES audit.checkpoint
+);
+
+-- Names and free text, the only erasable table: an entry holds SHA-256(salt || body).
+CREATE TABLE audit.payload (
+    log_id integer NOT NULL,
+    event_id uuid NOT NULL,
+    field text NOT NULL CHECK (length(field) BETWEEN 1 AND 100),
+    subject text NOT NULL,
+    salt bytea NOT NULL CHECK (octet_length(salt) = 32),
+    body bytea NOT NULL,
+    PRIMARY KEY (log_id, event_id, field)
+);
+CREATE INDEX payload_subject ON audit.payload (log_id, subject);
+
+-- Read model, filled by the sequencer from the entry's bytes; can be rebuilt from them at will.
+CREATE TABLE audit.event (
+    log_id integer NOT NULL,
+    leaf_index bigint NOT NULL,
+    event_id uuid NOT NULL,
+    event text NOT NULL,
+    actor_id text NOT NULL,
+    subject text NOT NULL,
+    object_key text NOT NULL,
+    request_id text NOT NULL,
+    occurred_at timestamptz NOT NULL,
+    recorded_at timestamptz NOT NULL,
+    PRIMARY KEY (log_id, leaf_index),
+    UNIQUE (log_id, event_id),
+    FOREIGN KEY (log_id, leaf_index) REFERENCES audit.leaf
+);
+CREATE INDEX event_by_subject ON audit.event (log_id, subject text_pattern_ops, leaf_index);
+CREATE INDEX event_by_actor ON audit.event (log_id, actor_id, leaf_index);
+CREATE INDEX event_by_event ON audit.event (log_id, event, leaf_index);
+CREATE INDEX event_by_time ON audit.event (log_id, recorded_at);
+CREATE INDEX event_by_request ON audit.event (log_id, request_id) WHERE request_id <> '';
+
+-- What the last verifications found, and why the sequencer stopped if it did.
+CREATE TABLE audit.self_check (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    log_id integer NOT NULL,
+    source text NOT NULL CHECK (source IN ('self-check', 'sequencer', 'operator')),
+    outcome text NOT NULL CHECK (outcome IN ('verified', 'failed', 'unknown')),
+    size bigint NOT NULL CHECK (size >= 0),
+    root text NOT NULL DEFAULT '',
+    finding text NOT NULL DEFAULT '',
+    steps jsonb NOT NULL DEFAULT '[]',
+    started_at timestamptz NOT NULL,
+    finished_at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+CREATE INDEX self_check_newest ON audit.self_check (log_id, id DESC);
