@@ -65,7 +65,8 @@ class Decision(Governed):
 
     @property
     def subject(self) -> str:
-        return f"decision:{self.public_id}"
+        """The promotion that it decides about, so that the promotion's history is whole; else itself."""
+        return f"promotion:{self.promotion_id}" if self.promotion_id else f"decision:{self.public_id}"
 
     @property
     def allows(self) -> bool:

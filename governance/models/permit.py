@@ -10,7 +10,7 @@ from audit.models.governed import Governed
 
 
 class Permit(Governed):
-    """Only the SHA-256 of the secret is stored. Bound to one decision, and through it to environment and subject."""
+    """Only the SHA-256 of the secret is stored. Bound to one decision, and so to environment and subject."""
 
     decision = models.ForeignKey("governance.Decision", on_delete=models.PROTECT, related_name="permits")
     secret_digest = models.CharField(max_length=71, unique=True)
@@ -31,8 +31,8 @@ class Permit(Governed):
         ]
 
     def __str__(self) -> str:
-        return self.subject
+        return f"permit:{self.pk}"
 
     @property
     def subject(self) -> str:
-        return f"permit:{self.pk}"
+        return self.decision.subject

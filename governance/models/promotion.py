@@ -48,8 +48,9 @@ class Promotion(Governed):
     expires_at = models.DateTimeField()
     round = models.PositiveIntegerField(default=1)
     subject_digest = models.CharField(max_length=71, blank=True)
-    latest_decision = models.ForeignKey(
-        "governance.Decision", on_delete=models.SET_NULL, related_name="+", null=True, blank=True
+    #: The decision that put it into its state. Later decisions that change nothing are in ``decisions`` only.
+    decided_by = models.ForeignKey(
+        "governance.Decision", on_delete=models.PROTECT, related_name="+", null=True, blank=True
     )
 
     class Meta:
