@@ -1,0 +1,199 @@
+"""Environments and the endpoints in them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.db import transaction
+from django.utils.translation import gettext as _
+
+from audit import log
+from audit.actors import Actor
+from audit.models.events import Event
+from audit.refusals import BadInput, Conflict, NotKnown
+from registry import naming, regions
+from registry.models import Endpoint, Environment, ModelVersion, Perimeter, Protocol, Tier
+
+#: What an answer of an endpoint may mean; explanations refuse an endpoint that does not say.
+OUTPUT_KINDS = ("probability", "score", "label", "value")
+
+
+@transaction.atomic
+def register_environment(
+    slug: str,
+    *,
+    name: str,
+    tier: str,
+    regions_served: Sequence[str],
+    perimeter: str,
+    log_sinks: Sequence[str],
+    by: Actor,
+) -> Environment:
+    """Add an environment. ``regions_served`` and ``log_sinks`` are ``provider:region`` ids, neither may be empty.
+
+    Raises ``BadInput`` for an unknown region (naming near matches), tier or perimeter, ``Conflict`` for a taken slug.
+    """
+    naming.name(slug, field="slug")
+    if Environment.objects.filter(slug=slug).exists():
+        raise Conflict(_("An environment “%(slug)s” exists already.") % {"slug": slug}, code="environment.exists")
+    environment = Environment(
+        slug=slug,
+        name=naming.text(name, field="name", limit=200),
+        tier=naming.choice(tier, Tier.values, field="tier"),
+        regions=_region_ids(regions_served, field="regions"),
+        perimeter=naming.choice(perimeter, Perimeter.values, field="perimeter"),
+        log_sinks=_region_ids(log_sinks, field="log_sinks"),
+    )
+    environment.save()
+    log.append(Event.ENVIRONMENT_REGISTERED, environment, facts=_facts(environment), by=by)
+    return environment
+
+
+@transaction.atomic
+def change_environment(
+    environment: Environment,
+    *,
+    regions_served: Sequence[str] | None = None,
+    log_sinks: Sequence[str] | None = None,
+    perimeter: str | None = None,
+    by: Actor,
+) -> Environment:
+    """Move an environment or its logs; ``None`` keeps. The entry states before and after."""
+    locked = Environment.objects.select_for_update().get(pk=environment.pk)
+    was = _facts(locked)
+    if regions_served is not None:
+        locked.regions = _region_ids(regions_served, field="regions")
+    if log_sinks is not None:
+        locked.log_sinks = _region_ids(log_sinks, field="log_sinks")
+    if perimeter is not None:
+        locked.perimeter = naming.choice(perimeter, Perimeter.values, field="perimeter")
+    locked.save()
+    log.append(Event.ENVIRONMENT_CHANGED, locked, facts={**_facts(locked), "was": was}, by=by)
+    return locked
+
+
+@transaction.atomic
+def register_endpoint(
+    name: str,
+    *,
+    environment: Environment,
+    version: ModelVersion,
+    url: str,
+    protocol: str = Protocol.MLFLOW,
+    output: Mapping[str, Any],
+    by: Actor,
+) -> Endpoint:
+    """Add a served model. ``output`` says what its answer means: ``{"kind": "probability", "of_class": "1"}``.
+
+    Raises ``BadInput`` when the address is not http(s), its host is not in ``ALLOWED_ENDPOINT_HOSTS`` or the contract
+    does not say its kind, ``Conflict`` for a taken name.
+    """
+    naming.name(name)
+    if Endpoint.objects.filter(name=name).exists():
+        raise Conflict(_("An endpoint “%(name)s” exists already.") % {"name": name}, code="endpoint.exists")
+    endpoint = Endpoint(
+        name=name,
+        environment=environment,
+        version=version,
+        url=allowed_address(url),
+        protocol=naming.choice(protocol, Protocol.values, field="protocol"),
+        output=_contract(output),
+    )
+    endpoint.save()
+    log.append(Event.ENDPOINT_REGISTERED, endpoint, facts=_endpoint_facts(endpoint), by=by)
+    return endpoint
+
+
+@transaction.atomic
+def change_endpoint(
+    endpoint: Endpoint, *, version: ModelVersion | None = None, url: str | None = None, by: Actor
+) -> Endpoint:
+    """Say that an endpoint serves another version or answers elsewhere; ``None`` keeps."""
+    locked = Endpoint.objects.select_for_update().get(pk=endpoint.pk)
+    was = _endpoint_facts(locked)
+    if version is not None:
+        locked.version = version
+    if url is not None:
+        locked.url = allowed_address(url)
+    locked.save()
+    log.append(Event.ENDPOINT_CHANGED, locked, facts={**_endpoint_facts(locked), "was": was}, by=by)
+    return locked
+
+
+def find_environment(slug: str) -> Environment:
+    """The environment with this slug. Raises ``NotKnown`` that lists those that exist."""
+    environment = Environment.objects.filter(slug=slug).first()
+    if environment is None:
+        known = ", ".join(Environment.objects.order_by("slug").values_list("slug", flat=True)[:12])
+        raise NotKnown(
+            _("There is no environment “%(slug)s”. Known: %(known)s.") % {"slug": slug[:128], "known": known or "–"},
+            code="environment.unknown",
+        )
+    return environment
+
+
+def allowed_address(url: str) -> str:
+    """``url`` when explanation jobs may send rows there. Raises ``BadInput``.
+
+    The host must be listed: an address that anyone may type is how a server is made to talk to its own network.
+    """
+    try:
+        parts = urlsplit(url)
+        host, _port = parts.hostname, parts.port
+    except ValueError:
+        raise _bad_address(_("“%(url)s” is not an address.") % {"url": url[:200]}) from None
+    if parts.scheme not in ("http", "https") or not host or parts.username or parts.password:
+        raise _bad_address(
+            _("Write the address as http://host:port/path or https://…, without a user name: “%(url)s” is not.")
+            % {"url": url[:200]}
+        )
+    if host not in settings.ALLOWED_ENDPOINT_HOSTS:
+        raise _bad_address(
+            _("Host “%(host)s” is not allowed. An administrator adds it to ALLOWED_ENDPOINT_HOSTS.") % {"host": host}
+        )
+    return url
+
+
+def _bad_address(sentence: str) -> BadInput:
+    return BadInput(sentence, code="endpoint.address", fields={"url": sentence})
+
+
+def _contract(output: Mapping[str, Any]) -> dict[str, Any]:
+    kind = output.get("kind")
+    if kind not in OUTPUT_KINDS:
+        sentence = _("Say what an answer is: “kind” must be one of %(kinds)s.") % {"kinds": ", ".join(OUTPUT_KINDS)}
+        raise BadInput(sentence, code="endpoint.output", fields={"output": sentence})
+    if kind == "probability" and not str(output.get("of_class", "")).strip():
+        sentence = _("Say of which class the probability is, for example “of_class”: “1”.")
+        raise BadInput(sentence, code="endpoint.output", fields={"output": sentence})
+    return dict(output)
+
+
+def _region_ids(ids: Sequence[str], *, field: str) -> list[str]:
+    if isinstance(ids, str) or not ids:
+        sentence = _("Name at least one region as provider:region: where the bytes are may not stay open.")
+        raise BadInput(sentence, code="region.missing", fields={field: sentence})
+    return [region.id for region in regions.lookup_all(ids, field=field)]
+
+
+def _facts(environment: Environment) -> dict[str, Any]:
+    return {
+        "tier": environment.tier,
+        "regions": list(environment.regions),
+        "perimeter": environment.perimeter,
+        "log_sinks": list(environment.log_sinks),
+    }
+
+
+def _endpoint_facts(endpoint: Endpoint) -> dict[str, Any]:
+    return {
+        "environment": endpoint.environment.subject,
+        "version": endpoint.version.subject,
+        "digest": endpoint.version.digest,
+        "url": endpoint.url,
+        "protocol": endpoint.protocol,
+        "output": dict(endpoint.output),
+    }

@@ -1,0 +1,106 @@
+"""Runs and lineage edges: recorded once, never changed, never closing a circle."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+from django.db import connection, transaction
+from django.utils.translation import gettext as _
+
+from audit import log
+from audit.actors import Actor
+from audit.models.events import Event
+from audit.refusals import BadInput, Conflict
+from registry import naming
+from registry.lineage.graph import Edge, cycle_closed_by
+from registry.models import Dataset, EdgeKind, LineageEdge, ModelVersion, Run
+from registry.queries import edges_from
+
+#: kind -> (table of the source, table of the target)
+ENDS: dict[str, tuple[str, str]] = {
+    "derived": ("dataset", "dataset"),
+    "input": ("dataset", "run"),
+    "output": ("run", "version"),
+    "trained": ("dataset", "version"),
+    "tuned": ("version", "version"),
+}
+#: Key of the advisory lock that the trigger of migration 0002 takes too: edges are checked one transaction at a time.
+LOCK = 7_203_114
+
+
+@transaction.atomic
+def register_run(
+    run_id: str,
+    *,
+    tracking_server: str,
+    contributors: Iterable[str],
+    name: str = "",
+    params: Mapping[str, str] | None = None,
+    metrics: Mapping[str, Any] | None = None,
+    started: datetime | None = None,
+    ended: datetime | None = None,
+    by: Actor,
+) -> Run:
+    """Add a training run; the same run id again answers the stored one and writes nothing."""
+    stored = Run.objects.filter(run_id=run_id).first()
+    if stored is not None:
+        return stored
+    people = naming.people(contributors, field="contributors")
+    run = Run(
+        run_id=naming.name(run_id, field="run_id"),
+        tracking_server=tracking_server,
+        name=name[:250],
+        contributors=people,
+        params={str(key): str(value) for key, value in (params or {}).items()},
+        metrics=naming.metrics(metrics),
+        started=started,
+        ended=ended,
+    )
+    run.save()
+    log.append(
+        Event.RUN_REGISTERED,
+        run,
+        facts={"tracking_server": tracking_server, "metrics": run.metrics},
+        private={"contributors": ", ".join(people)},
+        by=by,
+    )
+    return run
+
+
+@transaction.atomic
+def record_edge(source: Dataset | Run | ModelVersion, target: Dataset | Run | ModelVersion, *, by: Actor) -> LineageEdge:
+    """Record data flow from ``source`` to ``target``; the same edge again answers the stored one.
+
+    Raises ``Conflict`` when it would close a circle (naming it), ``BadInput`` when such an edge means nothing.
+    """
+    kind = _kind(source, target)
+    from_subject, to_subject = source.subject, target.subject
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
+    stored = LineageEdge.objects.filter(source=from_subject, target=to_subject, kind=kind).first()
+    if stored is not None:
+        return stored
+    downstream = [Edge(each.source, each.target, each.kind) for each in edges_from(to_subject, "downstream")]
+    circle = cycle_closed_by(downstream, from_subject, to_subject)
+    if circle:
+        raise Conflict(
+            _("Data would flow in a circle: %(circle)s.") % {"circle": " → ".join((from_subject, *circle))},
+            code="lineage.cycle",
+        )
+    edge = LineageEdge(source=from_subject, target=to_subject, kind=kind)
+    edge.save()
+    log.append(
+        Event.LINEAGE_RECORDED, edge, facts={"source": from_subject, "target": to_subject, "kind": kind}, by=by
+    )
+    return edge
+
+
+def _kind(source: Dataset | Run | ModelVersion, target: Dataset | Run | ModelVersion) -> str:
+    ends = (source.subject.partition(":")[0], target.subject.partition(":")[0])
+    for kind, allowed in ENDS.items():
+        if ends == allowed:
+            return str(EdgeKind(kind))
+    sentence = _("Data does not flow from a %(source)s to a %(target)s here.") % {"source": ends[0], "target": ends[1]}
+    raise BadInput(sentence, code="lineage.ends", fields={"target": sentence})

@@ -1,0 +1,99 @@
+"""Pure graph work on a list of edges: closure, paths, cycles. No Django, no I/O.
+
+Nodes are subjects (``dataset:loans``, ``run:ab12``, ``version:credit/3``); an edge is data flow from source to target.
+Every answer is deterministic: neighbours are walked in sorted order.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+Direction = Literal["upstream", "downstream", "both"]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Edge:
+    """Data flow from ``source`` to ``target``; ``kind`` says what the target owes to the source."""
+
+    source: str
+    target: str
+    kind: str = ""
+
+
+def neighbours(edges: Iterable[Edge], direction: Direction) -> dict[str, tuple[str, ...]]:
+    """Node -> its next nodes in ``direction``, sorted, each once."""
+    found: dict[str, set[str]] = {}
+    for edge in edges:
+        if direction in ("downstream", "both"):
+            found.setdefault(edge.source, set()).add(edge.target)
+        if direction in ("upstream", "both"):
+            found.setdefault(edge.target, set()).add(edge.source)
+    return {node: tuple(sorted(nodes)) for node, nodes in found.items()}
+
+
+def paths(edges: Iterable[Edge], focus: str, direction: Direction, depth: int | None = None) -> dict[str, tuple[str, ...]]:
+    """Every node reachable from ``focus`` in ``direction`` -> one shortest path ``(focus, …, node)``, focus included.
+
+    ``depth`` limits the number of edges; ``None`` is the whole closure. Among shortest paths the one whose nodes sort
+    first is taken. ``both`` walks up and down separately: a sibling is not in it.
+    """
+    if direction == "both":
+        listed = tuple(edges)
+        return paths(listed, focus, "downstream", depth) | paths(listed, focus, "upstream", depth)
+    onward = neighbours(edges, direction)
+    found: dict[str, tuple[str, ...]] = {focus: (focus,)}
+    queue = deque([focus])
+    while queue:
+        node = queue.popleft()
+        trail = found[node]
+        if depth is not None and len(trail) > depth:
+            continue
+        for following in onward.get(node, ()):
+            if following not in found:
+                found[following] = (*trail, following)
+                queue.append(following)
+    return found
+
+
+def closure(edges: Iterable[Edge], focus: str, direction: Direction, depth: int | None = None) -> frozenset[str]:
+    """The nodes reachable from ``focus``, itself included."""
+    return frozenset(paths(edges, focus, direction, depth))
+
+
+def between(edges: Iterable[Edge], nodes: frozenset[str]) -> tuple[Edge, ...]:
+    """The edges whose two ends are both in ``nodes``, sorted."""
+    return tuple(sorted(edge for edge in edges if edge.source in nodes and edge.target in nodes))
+
+
+def cycle_closed_by(edges: Iterable[Edge], source: str, target: str) -> tuple[str, ...]:
+    """The path ``target → … → source`` that an edge from ``source`` to ``target`` would close, or ``()``."""
+    if source == target:
+        return (source,)
+    return paths(edges, target, "downstream").get(source, ())
+
+
+def topological(nodes: Iterable[str], edges: Iterable[Edge]) -> tuple[str, ...]:
+    """Sources before targets, ties by name (Kahn 1962). Raises ``ValueError`` on a cycle."""
+    listed = sorted(set(nodes))
+    inside = between(edges, frozenset(listed))
+    waiting: dict[str, int] = dict.fromkeys(listed, 0)
+    onward: Mapping[str, tuple[str, ...]] = neighbours(inside, "downstream")
+    for targets in onward.values():
+        for target in targets:
+            waiting[target] += 1
+    ready = [node for node in listed if waiting[node] == 0]
+    order: list[str] = []
+    while ready:
+        node = ready.pop(0)
+        order.append(node)
+        for target in onward.get(node, ()):
+            waiting[target] -= 1
+            if waiting[target] == 0:
+                ready.append(target)
+        ready.sort()
+    if len(order) != len(listed):
+        raise ValueError("the edges contain a cycle")
+    return tuple(order)

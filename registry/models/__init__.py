@@ -1,0 +1,28 @@
+"""Tables of the registry; every one is governed: no row changes without an entry in the log."""
+
+from registry.models.datasets import Classification, Dataset
+from registry.models.deployments import SHARING_STRATEGIES, Deployment, DeploymentKind, Strategy
+from registry.models.environments import Endpoint, Environment, Perimeter, Protocol, Tier
+from registry.models.lineage import EdgeKind, LineageEdge, Run
+from registry.models.versions import Alias, Model, ModelVersion, Risk
+
+__all__ = [
+    "SHARING_STRATEGIES",
+    "Alias",
+    "Classification",
+    "Dataset",
+    "Deployment",
+    "DeploymentKind",
+    "EdgeKind",
+    "Endpoint",
+    "Environment",
+    "LineageEdge",
+    "Model",
+    "ModelVersion",
+    "Perimeter",
+    "Protocol",
+    "Risk",
+    "Run",
+    "Strategy",
+    "Tier",
+]

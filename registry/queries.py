@@ -1,0 +1,250 @@
+"""Read models: what pages, the API and governance's fact collector ask of the registry. Nothing here writes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from django.db import connection
+from django.db.models import Prefetch, Q, QuerySet
+from django.utils.translation import gettext as _
+
+from audit.refusals import BadInput, NotKnown
+from registry.lineage.graph import Direction, Edge, paths
+from registry.models import Dataset, Deployment, Endpoint, Environment, Model, ModelVersion, Run
+
+#: One level per edge; a chain longer than this is refused rather than cut: a cut closure would hide a data set.
+MAX_DEPTH = 200
+
+_CLOSURE = """
+WITH RECURSIVE walk(source, target, kind, depth) AS (
+    SELECT source, target, kind, 1 FROM registry_lineageedge WHERE {near} = ANY(%(focus)s)
+  UNION
+    SELECT e.source, e.target, e.kind, w.depth + 1
+    FROM walk w JOIN registry_lineageedge e ON e.{near} = w.{far}
+    WHERE w.depth < %(limit)s
+)
+SELECT source, target, kind, min(depth) FROM walk GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """A data set of the closure of a version. ``path`` lists subjects from the version to it, both included."""
+
+    dataset: Dataset
+    path: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """One place that data of a version reaches: what the residency rules quantify over.
+
+    ``kind`` is ``dataset``, ``serving`` or ``inference_log``. ``region`` is ``provider:region``, empty when unknown.
+    ``classification`` and ``jurisdictions`` are the data set's; for serving and logs those of the whole closure (the
+    strictest classification, all jurisdictions). Unknown facts are listed in ``unknown``: a gate denies on any.
+    """
+
+    subject: str
+    kind: Literal["dataset", "serving", "inference_log"]
+    region: str
+    classification: str
+    personal: bool
+    sensitive: bool
+    jurisdictions: tuple[str, ...]
+    path: tuple[str, ...]
+    unknown: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class VersionDetail:
+    """A version with everything that its page and a gate read."""
+
+    version: ModelVersion
+    aliases: tuple[str, ...]
+    run: Run | None
+    endpoints: tuple[Endpoint, ...]
+    deployments: tuple[Deployment, ...]
+    closure: tuple[Reached, ...]
+
+
+def edges_from(focus: str | Sequence[str], direction: Direction, depth: int | None = None) -> tuple[Edge, ...]:
+    """The edges within ``depth`` steps of ``focus`` (default: all), one recursive query per direction.
+
+    Raises ``BadInput`` when a closure is deeper than ``MAX_DEPTH``.
+    """
+    if direction == "both":
+        return tuple(sorted({*edges_from(focus, "upstream", depth), *edges_from(focus, "downstream", depth)}))
+    near, far = ("target", "source") if direction == "upstream" else ("source", "target")
+    limit = MAX_DEPTH + 1 if depth is None else depth
+    if limit < 1:
+        return ()
+    names = [focus] if isinstance(focus, str) else list(focus)
+    with connection.cursor() as cursor:
+        cursor.execute(_CLOSURE.format(near=near, far=far), {"focus": names, "limit": limit})
+        rows = cursor.fetchall()
+    if depth is None and any(row[3] > MAX_DEPTH for row in rows):
+        raise BadInput(
+            _("The lineage of %(focus)s is deeper than %(limit)d steps.") % {"focus": names[0], "limit": MAX_DEPTH},
+            code="lineage.too_deep",
+        )
+    return tuple(Edge(row[0], row[1], row[2]) for row in rows)
+
+
+def lineage_closure(version: ModelVersion) -> tuple[Reached, ...]:
+    """Every data set that the version learned from, directly or not, nearest first. Two queries."""
+    found = paths(edges_from(version.subject, "upstream"), version.subject, "upstream")
+    names = {subject.partition(":")[2]: trail for subject, trail in found.items() if subject.startswith("dataset:")}
+    datasets = Dataset.objects.filter(name__in=names)
+    reached = [Reached(dataset, names[dataset.name]) for dataset in datasets]
+    return tuple(sorted(reached, key=lambda each: (len(each.path), each.dataset.name)))
+
+
+_STRICTNESS = ("none", "personal", "special", "sensitive", "unknown")
+
+
+def flows(
+    version: ModelVersion, environment: Environment, closure: Sequence[Reached] | None = None
+) -> tuple[Flow, ...]:
+    """Where the data of ``version`` are when it serves in ``environment``: each data set in each of its regions, the
+    serving regions, the regions of the inference logs.
+
+    A data set without a region gives one flow with an empty region and the fact in ``unknown``. A version without any
+    data set gives serving and log flows whose classification is unknown: no lineage is not "not personal".
+    """
+    reached = lineage_closure(version) if closure is None else tuple(closure)
+    result = [flow for each in reached for flow in _dataset_flows(each)]
+    datasets = [each.dataset for each in reached]
+    strictest = max((each.classification for each in datasets), key=_STRICTNESS.index, default="unknown")
+    jurisdictions = tuple(sorted({code for each in datasets if each.is_personal for code in each.subjects}))
+    unknown = tuple(
+        sorted({fact for each in datasets for fact in each.unknown_facts if fact != "regions"})
+        if datasets
+        else ("lineage",)
+    )
+    places = [("serving", region) for region in environment.regions]
+    places += [("inference_log", region) for region in environment.log_sinks]
+    for kind, region in places:
+        result.append(
+            Flow(
+                subject=environment.subject,
+                kind="serving" if kind == "serving" else "inference_log",
+                region=region,
+                classification=strictest,
+                personal=strictest != "none",
+                sensitive=strictest in ("sensitive", "special", "unknown"),
+                jurisdictions=jurisdictions,
+                path=(version.subject, environment.subject),
+                unknown=unknown,
+            )
+        )
+    return tuple(result)
+
+
+def _dataset_flows(reached: Reached) -> list[Flow]:
+    dataset = reached.dataset
+    return [
+        Flow(
+            subject=dataset.subject,
+            kind="dataset",
+            region=region,
+            classification=dataset.classification,
+            personal=dataset.is_personal,
+            sensitive=dataset.classification in ("sensitive", "special", "unknown"),
+            jurisdictions=tuple(dataset.subjects),
+            path=reached.path,
+            unknown=dataset.unknown_facts,
+        )
+        for region in (dataset.regions or [""])
+    ]
+
+
+def version_by_subject(subject: str) -> ModelVersion:
+    """``version:credit-scoring/14`` -> its row, model included. Raises ``NotKnown``."""
+    kind, _colon, label = subject.partition(":")
+    name, _slash, number = label.rpartition("/")
+    found = None
+    if kind == "version" and number.isascii() and number.isdigit() and len(number) < 10:
+        found = ModelVersion.objects.select_related("model").filter(model__name=name, number=int(number)).first()
+    if found is None:
+        raise NotKnown(
+            _("There is no model version “%(subject)s” in the registry.") % {"subject": subject[:160]},
+            code="version.unknown",
+        )
+    return found
+
+
+def version_detail(version: ModelVersion) -> VersionDetail:
+    """Six queries, whatever the size."""
+    return VersionDetail(
+        version=version,
+        aliases=tuple(version.aliases.values_list("name", flat=True)),
+        run=Run.objects.filter(run_id=version.run_id).first() if version.run_id else None,
+        endpoints=tuple(version.endpoints.select_related("environment")),
+        deployments=tuple(Deployment.objects.with_names().filter(version=version)[:50]),
+        closure=lineage_closure(version),
+    )
+
+
+def models() -> QuerySet[Model]:
+    """Models with their newest versions, aliases and what serves: four queries for any number of models."""
+    return Model.objects.prefetch_related(
+        Prefetch("versions", queryset=ModelVersion.objects.select_related("model").order_by("-number")),
+        Prefetch("aliases", queryset=_aliases()),
+        Prefetch("deployments", queryset=Deployment.objects.with_names().open(), to_attr="open_deployments"),
+    )
+
+
+def _aliases() -> QuerySet[Any]:
+    from registry.models import Alias
+
+    return Alias.objects.select_related("version", "model")
+
+
+def versions_of(model: Model) -> QuerySet[ModelVersion]:
+    """The versions of a model, newest first, with aliases and open deployments."""
+    return (
+        ModelVersion.objects.filter(model=model)
+        .select_related("model")
+        .prefetch_related(
+            "aliases",
+            Prefetch("deployments", queryset=Deployment.objects.with_names().open(), to_attr="open_deployments"),
+        )
+        .order_by("-number")
+    )
+
+
+def deployments_as_of(at: datetime | None = None) -> QuerySet[Deployment]:
+    """Every deployment; with ``at`` only those that served then."""
+    rows = Deployment.objects.with_names()
+    if at is None:
+        return rows
+    return rows.filter(Q(until__isnull=True) | Q(until__gt=at), since__lte=at)
+
+
+def versions_from_dataset(dataset: Dataset) -> tuple[ModelVersion, ...]:
+    """Every version that learned from the data set, directly or not. Two queries."""
+    edges = edges_from(dataset.subject, "downstream")
+    labels = {subject.partition(":")[2] for subject in paths(edges, dataset.subject, "downstream") if subject.startswith("version:")}
+    if not labels:
+        return ()
+    names = {label.rpartition("/")[0] for label in labels}
+    rows = ModelVersion.objects.select_related("model").filter(model__name__in=names)
+    return tuple(row for row in rows if row.label in labels)
+
+
+def subjects_known(subjects: Iterable[str]) -> frozenset[str]:
+    """Those of ``subjects`` that stand for a row: lineage may name what was removed since."""
+    wanted: dict[str, set[str]] = {"dataset": set(), "run": set(), "version": set()}
+    for subject in subjects:
+        kind, _colon, name = subject.partition(":")
+        if kind in wanted:
+            wanted[kind].add(name)
+    known = {f"dataset:{name}" for name in Dataset.objects.filter(name__in=wanted["dataset"]).values_list("name", flat=True)}
+    known |= {f"run:{name}" for name in Run.objects.filter(run_id__in=wanted["run"]).values_list("run_id", flat=True)}
+    models_named = {label.rpartition("/")[0] for label in wanted["version"]}
+    rows = ModelVersion.objects.filter(model__name__in=models_named).values_list("model__name", "number")
+    known |= {f"version:{name}/{number}" for name, number in rows if f"{name}/{number}" in wanted["version"]}
+    return frozenset(known)

@@ -1,0 +1,196 @@
+"""Models and their versions: registered once, found by name, number and digest, never changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from django.db import transaction
+from django.db.models import Max
+from django.utils.translation import gettext as _
+
+from audit import log
+from audit.actors import Actor
+from audit.models.events import Event
+from audit.refusals import BadInput, Conflict, NotKnown
+from registry import naming, signals
+from registry.models import Model, ModelVersion, Risk
+
+
+@transaction.atomic
+def register_model(
+    name: str, *, title: str, owner: str, purpose: str, risk: str, risk_reason: str, by: Actor
+) -> Model:
+    """Add a model. Raises ``BadInput`` for a malformed name or risk, ``Conflict`` when the name is taken."""
+    naming.name(name)
+    naming.choice(risk, Risk.values, field="risk")
+    if Model.objects.filter(name=name).exists():
+        raise Conflict(_("A model called “%(name)s” exists already.") % {"name": name}, code="model.exists")
+    model = Model(
+        name=name,
+        title=naming.text(title, field="title", limit=200),
+        owner=naming.text(owner, field="owner", limit=200),
+        purpose=naming.text(purpose, field="purpose", limit=4000),
+        risk=risk,
+        risk_reason=naming.text(risk_reason, field="risk_reason", limit=4000),
+    )
+    model.save()
+    log.append(Event.MODEL_REGISTERED, model, facts={"name": name, "risk": risk}, by=by)
+    return model
+
+
+@transaction.atomic
+def change_model(
+    model: Model,
+    *,
+    title: str | None = None,
+    owner: str | None = None,
+    purpose: str | None = None,
+    risk: str | None = None,
+    risk_reason: str | None = None,
+    by: Actor,
+) -> Model:
+    """Change what is said about a model; ``None`` keeps. The entry states risk before and after."""
+    locked = Model.objects.select_for_update().get(pk=model.pk)
+    was = locked.risk
+    if risk is not None:
+        locked.risk = naming.choice(risk, Risk.values, field="risk")
+        locked.risk_reason = naming.text(risk_reason or "", field="risk_reason", limit=4000)
+    for field, value, limit in (("title", title, 200), ("owner", owner, 200), ("purpose", purpose, 4000)):
+        if value is not None:
+            setattr(locked, field, naming.text(value, field=field, limit=limit))
+    locked.save()
+    log.append(Event.MODEL_CHANGED, locked, facts={"name": locked.name, "risk": locked.risk, "risk_was": was}, by=by)
+    return locked
+
+
+@transaction.atomic
+def register_version(
+    model: Model,
+    *,
+    digest: str,
+    trained_by: Iterable[str],
+    number: int | None = None,
+    run_id: str = "",
+    tracking_server: str = "",
+    metrics: Mapping[str, Any] | None = None,
+    schema: Mapping[str, Any] | None = None,
+    source_uri: str = "",
+    by: Actor,
+) -> ModelVersion:
+    """Add an immutable version; without ``number`` it gets the next one.
+
+    Registering the same number with the same digest again answers the stored version and writes nothing. Raises
+    ``Conflict`` when that number has another digest, ``BadInput`` for a malformed digest, metric or contributor list.
+    """
+    naming.digest(digest)
+    contributors = naming.people(trained_by)
+    decimals = naming.metrics(metrics)
+    locked = Model.objects.select_for_update().get(pk=model.pk)  # two CI jobs cannot take the same number
+    if number is None:
+        same = locked.versions.filter(digest=digest, run_id=run_id).select_related("model").first()
+        if same is not None and run_id:
+            return same
+        number = (locked.versions.aggregate(last=Max("number"))["last"] or 0) + 1
+    stored = locked.versions.select_related("model").filter(number=number).first()
+    if stored is not None:
+        if stored.digest == digest:
+            return stored
+        raise Conflict(_disagreement(stored, digest), code="version.digest_differs")
+    version = ModelVersion(
+        model=locked,
+        number=number,
+        digest=digest,
+        run_id=run_id,
+        tracking_server=tracking_server,
+        trained_by=contributors,
+        metrics=decimals,
+        schema=dict(schema or {}),
+        source_uri=source_uri,
+    )
+    version.save()
+    log.append(
+        Event.VERSION_REGISTERED,
+        version,
+        facts={"digest": digest, "run_id": run_id, "metrics": decimals, "source_uri": source_uri},
+        private={"trained_by": ", ".join(contributors)},
+        by=by,
+    )
+    signals.version_registered.send(sender=ModelVersion, version=version, by=by)
+    return version
+
+
+def find_model(name: str) -> Model:
+    """The model with this name. Raises ``NotKnown``."""
+    model = Model.objects.filter(name=name).first()
+    if model is None:
+        raise NotKnown(
+            _("There is no model called “%(name)s” in the registry.") % {"name": name[:128]}, code="model.unknown"
+        )
+    return model
+
+
+def resolve(name: str, number: int | str | None = None, digest: str | None = None) -> ModelVersion:
+    """The version that name, number and digest agree on; the digest is authoritative.
+
+    With a number and a digest both must fit; with a digest alone it must name one version of the model. Raises
+    ``NotKnown`` for an unknown model, number or digest, ``Conflict`` when the digest disagrees with name and number,
+    ``BadInput`` for a number or digest that is malformed.
+    """
+    model = find_model(name)
+    if digest is not None:
+        naming.digest(digest)
+    if number is None:
+        return _by_digest(model, digest)
+    version = model.versions.select_related("model").filter(number=_number(number)).first()
+    if version is None:
+        last = model.versions.aggregate(last=Max("number"))["last"]
+        raise NotKnown(
+            _("%(name)s has no version %(number)s; the newest is %(last)s.")
+            % {"name": name, "number": number, "last": last or _("none")},
+            code="version.unknown",
+        )
+    if digest is not None and version.digest != digest:
+        raise Conflict(_disagreement(version, digest), code="version.digest_differs")
+    return version
+
+
+def _number(value: int | str) -> int:
+    text = str(value).strip()
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:10]) <= 2_147_483_647 or len(text) > 10:
+        raise BadInput(
+            _("“%(value)s” is not a version number: write a whole number from 1.") % {"value": text[:40]},
+            code="version.number_invalid",
+            fields={"version": _("A whole number from 1.")},
+        )
+    return int(text)
+
+
+def _by_digest(model: Model, digest: str | None) -> ModelVersion:
+    if digest is None:
+        raise BadInput(
+            _("Name the version of %(name)s by its number, its digest, or both.") % {"name": model.name},
+            code="version.missing",
+            fields={"version": _("A number or a digest is needed.")},
+        )
+    found = list(model.versions.select_related("model").filter(digest=digest)[:2])
+    if not found:
+        raise NotKnown(
+            _("No version of %(name)s has the digest %(digest)s.") % {"name": model.name, "digest": digest},
+            code="version.unknown",
+        )
+    if len(found) > 1:
+        raise Conflict(
+            _("Several versions of %(name)s have the digest %(digest)s: name the number too.")
+            % {"name": model.name, "digest": digest},
+            code="version.ambiguous",
+        )
+    return found[0]
+
+
+def _disagreement(version: ModelVersion, digest: str) -> str:
+    return _("The registry knows %(label)s as %(stored)s, but the request says %(sent)s. Nothing was changed.") % {
+        "label": version.label,
+        "stored": version.digest,
+        "sent": digest,
+    }
