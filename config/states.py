@@ -1,0 +1,109 @@
+"""The one table that says how a state looks: its word, its tone and its icon.
+
+Tones mark exceptions: what has passed is quiet, what waits, fails or was excused speaks. A state that is missing here
+is a mistake of the program (``tests/interface`` compares this table with the choices of every model); a page that meets
+one nevertheless shows it as needing attention rather than as fine.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
+
+class Tone(StrEnum):
+    """The five tones of the interface; each is a CSS class ``tone-<name>``."""
+
+    POSITIVE = "positive"
+    CAUTION = "caution"
+    CRITICAL = "critical"
+    INFO = "info"
+    NEUTRAL = "neutral"
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """How one state is shown."""
+
+    tone: Tone
+    icon: str
+    label: str | Promise
+
+
+POSITIVE, CAUTION, CRITICAL, INFO, NEUTRAL = Tone
+
+STATES: dict[str, Look] = {
+    # positive
+    "passed": Look(POSITIVE, "circle-check", _("Passed")),
+    "within_bound": Look(POSITIVE, "circle-check", _("Within bound")),
+    "signed": Look(POSITIVE, "signature", _("Signed")),
+    "approved": Look(POSITIVE, "badge-check", _("Approved")),
+    "verified": Look(POSITIVE, "badge-check", _("Verified")),
+    "serving": Look(POSITIVE, "circle-check", _("Serving")),
+    "deployed": Look(POSITIVE, "circle-check", _("Deployed")),
+    "allow": Look(POSITIVE, "circle-check", _("Allowed")),
+    "active": Look(POSITIVE, "circle-check", _("Active")),
+    "finished": Look(POSITIVE, "circle-check", _("Finished")),
+    "accepted": Look(POSITIVE, "circle-check", _("Accepted")),
+    "compliant": Look(POSITIVE, "circle-check", _("Compliant")),
+    # caution
+    "waiting": Look(CAUTION, "clock", _("Waiting")),
+    "pending": Look(CAUTION, "clock", _("Pending")),
+    "in_review": Look(CAUTION, "clock", _("In review")),
+    "awaiting_signoff": Look(CAUTION, "clock", _("Awaiting sign-off")),
+    "near_bound": Look(CAUTION, "triangle-alert", _("Near bound")),
+    "held": Look(CAUTION, "pause", _("Held")),
+    "expiring": Look(CAUTION, "triangle-alert", _("Expiring")),
+    "stale": Look(CAUTION, "triangle-alert", _("Stale")),
+    "unstable": Look(CAUTION, "triangle-alert", _("Unstable")),
+    "warned": Look(CAUTION, "triangle-alert", _("Warned")),
+    "unknown": Look(CAUTION, "circle-question-mark", _("Unknown")),
+    "not_evaluated": Look(CAUTION, "circle-question-mark", _("Not evaluated")),
+    "emergency": Look(CAUTION, "siren", _("Emergency")),
+    # critical
+    "failed": Look(CRITICAL, "circle-x", _("Failed")),
+    "error": Look(CRITICAL, "circle-alert", _("Error")),
+    "deny": Look(CRITICAL, "circle-x", _("Denied")),
+    "cannot_decide": Look(CRITICAL, "circle-alert", _("Cannot decide")),
+    "blocked": Look(CRITICAL, "circle-x", _("Blocked")),
+    "rejected": Look(CRITICAL, "circle-x", _("Rejected")),
+    "refused": Look(CRITICAL, "circle-x", _("Refused")),
+    "rolled_back": Look(CRITICAL, "undo-2", _("Rolled back")),
+    "tampered": Look(CRITICAL, "shield-alert", _("Tampered")),
+    "breached": Look(CRITICAL, "shield-alert", _("Breached")),
+    "non_compliant": Look(CRITICAL, "shield-alert", _("Non-compliant")),
+    "unlawful": Look(CRITICAL, "shield-alert", _("Unlawful")),
+    # info
+    "evaluated": Look(INFO, "scale", _("Evaluated")),
+    "running": Look(INFO, "loader", _("Running")),
+    "started": Look(INFO, "loader", _("Started")),
+    "waived": Look(INFO, "circle-slash", _("Waived")),
+    "canary": Look(INFO, "loader", _("Canary")),
+    "queued": Look(INFO, "hourglass", _("Queued")),
+    "requested": Look(INFO, "hourglass", _("Requested")),
+    "issued": Look(INFO, "ticket-check", _("Issued")),
+    # neutral
+    "draft": Look(NEUTRAL, "circle-dashed", _("Draft")),
+    "withdrawn": Look(NEUTRAL, "circle-dashed", _("Withdrawn")),
+    "superseded": Look(NEUTRAL, "circle-dashed", _("Superseded")),
+    "retired": Look(NEUTRAL, "circle-dashed", _("Retired")),
+    "archived": Look(NEUTRAL, "circle-dashed", _("Archived")),
+    "expired": Look(NEUTRAL, "clock", _("Expired")),
+    "cancelled": Look(NEUTRAL, "circle-slash", _("Cancelled")),
+    "consumed": Look(NEUTRAL, "ticket-check", _("Used")),
+    "revoked": Look(NEUTRAL, "circle-slash", _("Revoked")),
+    "ended": Look(NEUTRAL, "circle-dashed", _("Ended")),
+    "inactive": Look(NEUTRAL, "circle-dashed", _("Inactive")),
+    "not_applicable": Look(NEUTRAL, "circle-slash", _("Not applicable")),
+    "not_serving": Look(NEUTRAL, "circle-dashed", _("Not serving")),
+    "registered": Look(NEUTRAL, "circle-dashed", _("Registered")),
+}
+
+
+def look_of(state: str) -> Look:
+    """How ``state`` is shown; hyphens, spaces and capitals do not matter. Unknown states look as if they need attention."""
+    key = str(state).strip().lower().replace("-", "_").replace(" ", "_")
+    return STATES.get(key) or Look(CAUTION, "circle-question-mark", str(state) or _("Unknown"))
