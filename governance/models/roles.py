@@ -39,7 +39,7 @@ class Action(StrEnum):
     POLICY_CHANGE = "policy.change"
     TRANSFER_CHANGE = "transfer.change"
     USER_MANAGE = "user.manage"
-    TOKEN_ISSUE = "token.issue"  # noqa: S105
+    TOKEN_ISSUE = "token.issue"
 
 
 #: Actions that need a person who has just proved who they are: never a scope of a token, never of a service account.

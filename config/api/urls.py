@@ -1,0 +1,17 @@
+"""The OpenAPI document and its page; both need a signed-in user or a token."""
+
+from __future__ import annotations
+
+from django.urls import path
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
+
+from config.api import openapi as openapi  # registers the authentication schemes with drf-spectacular
+
+urlpatterns = [
+    path("schema/", SpectacularAPIView.as_view(), name="schema"),
+    path(
+        "docs/",
+        SpectacularSwaggerSplitView.as_view(url_name="schema", template_name="config/api_docs.html"),
+        name="docs",
+    ),
+]
