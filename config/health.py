@@ -1,8 +1,8 @@
 """``/healthz``: the process answers. ``/readyz``: it can do its work.
 
-``/readyz`` answers 503 when the database, the migrations or the head of the log is not in order: then no decision can be
-made or recorded. An absent broker is reported as ``failed`` with the overall word ``degraded`` but answers 200: the gate
-answers without it and jobs wait, so a load balancer must not take the server away.
+``/readyz`` answers 503 when the database, the migrations or the head of the log is not in order: then no decision can
+be made or recorded. An absent broker is reported as ``failed`` with the overall word ``degraded`` but answers 200: the
+gate answers without it and jobs wait, so a load balancer must not take the server away.
 """
 
 from __future__ import annotations

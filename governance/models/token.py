@@ -16,6 +16,10 @@ from governance.models.user import User
 
 
 class TokenQuerySet(models.QuerySet["ApiToken"]):
+    def of(self, owner: User) -> TokenQuerySet:
+        """Every token of ``owner``, newest first, each with its last use."""
+        return self.filter(owner=owner).select_related("use").order_by("-created_at", "-id")
+
     def usable(self, now: datetime | None = None) -> TokenQuerySet:
         """Neither expired nor revoked. A revocation may lie in the future (grace of a rotation)."""
         now = now or timezone.now()
