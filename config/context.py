@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.http import HttpRequest
@@ -13,6 +13,9 @@ from django.utils.translation import get_language_info
 from django.utils.translation import gettext as _
 
 from config import navigation, themes
+
+if TYPE_CHECKING:
+    from audit.queries import LogState
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +119,10 @@ class Shell:
     @property
     def user_roles(self) -> str:
         """The person's roles, in words."""
-        return ", ".join(role_name(role) for role in sorted(getattr(self._request.user, "roles", None) or []))
+        from governance.models.roles import Role
+
+        held = getattr(self._request.user, "roles", None) or []
+        return ", ".join(str(Role(role).label) for role in held if role in Role.values)
 
     @property
     def account_url(self) -> str:
@@ -129,31 +135,14 @@ class Shell:
         return address("governance:logout")
 
 
-def role_name(role: str) -> str:
-    """A role in words."""
-    names = {
-        "ml_lead": _("ML lead"),
-        "compliance_officer": _("Compliance officer"),
-        "dpo": _("Data-protection officer"),
-        "auditor": _("Auditor"),
-        "data_scientist": _("Data scientist"),
-        "operator": _("Operator"),
-        "administrator": _("Administrator"),
-    }
-    return names.get(role, role)
-
-
-def log_line(state: Any) -> LogLine:
-    """A sentence, tone and icon for what ``audit.queries.log_state()`` answered. Unknown is not shown as fine."""
+def log_line(state: LogState) -> LogLine:
+    """A sentence, tone and icon for what the last self-check found. Unknown is not shown as fine."""
     url = address("audit:verify")
-    entries = f"{state.size:,}" if state.size is not None else ""
-    if state.verified is False:
+    if state.state == "failed":
         return LogLine(_("The log does not verify"), "critical", "shield-alert", url)
-    if state.verified and entries:
-        return LogLine(_("Log verified · %(n)s entries") % {"n": entries}, "positive", "circle-check", url)
-    if entries:
-        return LogLine(_("Log not yet verified · %(n)s entries") % {"n": entries}, "caution", "clock", url)
-    return LogLine(_("State of the log unknown"), "caution", "circle-question-mark", url)
+    if state.state == "verified":
+        return LogLine(_("Log verified · %(n)s entries") % {"n": f"{state.entries:,}"}, "positive", "circle-check", url)
+    return LogLine(_("Log not verified lately · %(n)s entries") % {"n": f"{state.entries:,}"}, "caution", "clock", url)
 
 
 def shell(request: HttpRequest) -> dict[str, Any]:
