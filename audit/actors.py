@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 class Actor:
     """A named person, service account or process.
 
-    ``id`` is pseudonymous and never reused: ``user:<uuid>``, ``service:<uuid>`` or ``system:<process>``. ``name`` is
-    personal data: the log stores only a salted commitment to it (GDPR article 17). ``roles`` are those held at the time.
+    ``id`` is pseudonymous and never reused: ``user:<uuid>``, ``service:<uuid>`` or ``system:<process>``. ``name``
+    is personal data: the log stores only a salted commitment to it (GDPR article 17). ``roles`` are those held then.
     """
 
     id: str

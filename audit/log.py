@@ -88,22 +88,37 @@ def append(
     name, object_key = _named(subject)
     event_id = new_event_id()
     payloads = _payloads(name, private or {}, reason, by)
-    data = _encode(
+    commitments = {payload.field: payload.commitment for payload in payloads}
+    data = entry_bytes(event_id, event, name, object_key, facts=facts or {}, commitments=commitments, by=by)
+    _insert(event_id, object_key, data, payloads)
+    return Receipt(event_id=event_id, object_key=object_key)
+
+
+def entry_bytes(
+    event_id: UUID,
+    event: Event,
+    subject: str,
+    object_key: str,
+    *,
+    facts: Mapping[str, Any],
+    commitments: Mapping[str, str],
+    by: Actor,
+) -> bytes:
+    """The canonical bytes of an entry: what is hashed, proved and handed out. Raises ``BadInput``."""
+    return _encode(
         {
             "v": SHAPE,
             "id": str(event_id),
             "event": Event(event).value,
             "actor": {"id": by.id, "kind": by.kind, "roles": sorted(by.roles)},
-            "subject": name,
+            "subject": subject,
             "object": object_key,
             "at": _timestamp(),
             "request": context.request_id.get(),
-            "facts": dict(facts or {}),
-            "commit": {payload.field: payload.commitment for payload in payloads},
+            "facts": dict(facts),
+            "commit": dict(commitments),
         }
     )
-    _insert(event_id, object_key, data, payloads)
-    return Receipt(event_id=event_id, object_key=object_key)
 
 
 def require_transaction() -> None:
@@ -145,7 +160,8 @@ def _payloads(subject: str, private: Mapping[str, str], reason: str, by: Actor) 
     if by.kind != "system":
         fields.append(("actor.name", by.id, by.name))
     return [
-        _Payload(field, owner, os.urandom(32), _text(canonical.normalised(text), field)) for field, owner, text in fields
+        _Payload(field, owner, os.urandom(32), _text(canonical.normalised(text), field))
+        for field, owner, text in fields
     ]
 
 
@@ -173,7 +189,9 @@ def _encode(entry: dict[str, Any]) -> bytes:
 
 def _unrecordable(error: canonical.NotCanonical, field: str) -> BadInput:
     return BadInput(
-        _("This cannot be recorded: %(problem)s") % {"problem": error}, code="log.unrecordable", fields={field: str(error)}
+        _("This cannot be recorded: %(problem)s") % {"problem": error},
+        code="log.unrecordable",
+        fields={field: str(error)},
     )
 
 

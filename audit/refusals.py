@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 
-class Refusal(Exception):
+class Refusal(Exception):  # noqa: N818
     """Base of all refusals; never raised itself.
 
     ``code`` is a stable machine word, for example ``signoff.self_approval``.

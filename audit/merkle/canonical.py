@@ -20,7 +20,7 @@ MAX_DEPTH = 32
 MAX_BYTES = 65_535
 
 
-class NotCanonical(ValueError):
+class NotCanonical(ValueError):  # noqa: N818
     """The value or the bytes are outside the profile; the message names the place."""
 
 

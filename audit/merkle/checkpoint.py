@@ -26,7 +26,7 @@ _SIGNATURE_BYTES = {ED25519: 64, MLDSA44: 8 + 2420}
 _MAX_LINES = 64
 
 
-class NoteInvalid(ValueError):
+class NoteInvalid(ValueError):  # noqa: N818
     """The note is malformed or a signature on it does not hold."""
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from audit.merkle.tree import EMPTY_ROOT, HASH_BYTES, Hashes, largest_power_below, node_hash, range_hash
 
 
-class ProofInvalid(ValueError):
+class ProofInvalid(ValueError):  # noqa: N818
     """The proof does not show what it claims."""
 
 

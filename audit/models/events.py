@@ -20,14 +20,14 @@ class Event(StrEnum):
     USER_CREATED = "user.created"
     USER_CHANGED = "user.changed"
     USER_DEACTIVATED = "user.deactivated"
-    PASSWORD_CHANGED = "user.password_changed"  # noqa: S105
+    PASSWORD_CHANGED = "user.password_changed"
     ROLE_GRANTED = "role.granted"
     ROLE_REVOKED = "role.revoked"
     SESSION_OPENED = "session.opened"
     SESSION_REFUSED = "session.refused"
     SESSION_CLOSED = "session.closed"
-    TOKEN_ISSUED = "token.issued"  # noqa: S105
-    TOKEN_REVOKED = "token.revoked"  # noqa: S105
+    TOKEN_ISSUED = "token.issued"
+    TOKEN_REVOKED = "token.revoked"
     # registry
     ENVIRONMENT_REGISTERED = "environment.registered"
     ENVIRONMENT_CHANGED = "environment.changed"

@@ -17,6 +17,9 @@ class Log(models.Model):
         managed = False
         db_table = '"audit"."log"'
 
+    def __str__(self) -> str:
+        return self.origin
+
 
 class Key(models.Model):
     """A public key of a log in the form ``name+keyid+base64`` (C2SP signed-note)."""
@@ -32,6 +35,9 @@ class Key(models.Model):
         managed = False
         db_table = '"audit"."key"'
 
+    def __str__(self) -> str:
+        return self.vkey
+
 
 class Checkpoint(models.Model):
     """A signed tree head: size, root and the note with its signatures."""
@@ -46,6 +52,9 @@ class Checkpoint(models.Model):
     class Meta:
         managed = False
         db_table = '"audit"."checkpoint"'
+
+    def __str__(self) -> str:
+        return f"{self.log_id}@{self.size}"
 
 
 class SelfCheck(models.Model):
@@ -65,3 +74,6 @@ class SelfCheck(models.Model):
     class Meta:
         managed = False
         db_table = '"audit"."self_check"'
+
+    def __str__(self) -> str:
+        return f"{self.outcome} at {self.size}"

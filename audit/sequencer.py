@@ -1,0 +1,229 @@
+"""The sequencer gives committed entries their index, builds the tree and has it signed.
+
+In code and tests: ``Sequencer(connection_url, signer).run_once()`` numbers and signs everything that is committed.
+``connection_url`` names the role ``audit_sequencer``; ``signer`` is an ``audit.signer.Signer(state_dir, origin)`` or an
+``audit.signer_protocol.SignerClient(address, secret)``. The first run opens the log.
+
+Two steps, never one: the leaves are committed first, and only then is the tree signed. Signing inside the transaction
+would brick the log when it rolls back after the signature and a lower id commits before the next try.
+"""
+
+from __future__ import annotations
+
+import logging
+import weakref
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+import psycopg
+
+from audit.actors import Actor
+from audit.log import entry_bytes, new_event_id
+from audit.merkle.checkpoint import Head
+from audit.merkle.tree import FullTile, GrowingTree
+from audit.models.events import Event
+from audit.projection import project
+from audit.signer import SignerRefusal, Signing
+from audit.stored_tree import StoredTree
+
+BATCH = 1000
+#: First half of the advisory lock's key («audit»); the second is the number of the log.
+LOCK = 0x41554449
+
+logger = logging.getLogger(__name__)
+
+# Rows of older transactions than the watermark are all in the tree, so the anti-join stays short. It begins at 0 with
+# every process: nothing depends on transaction numbers that a restore may set back.
+_UNSEQUENCED = """
+    SELECT e.id, e.event_id, e.object_key, e.entry, e.leaf_hash, e.created_at FROM audit.entry e
+    WHERE e.log_id = %s AND e.txid >= %s::xid8
+    AND NOT EXISTS (SELECT FROM audit.leaf l WHERE l.log_id = e.log_id AND l.entry_id = e.id)
+    ORDER BY {first} e.id LIMIT %s
+"""
+
+
+_COPY_EVENT = """
+    COPY audit.event (log_id, leaf_index, event_id, event, actor_id, subject, object_key, request_id, occurred_at,
+                      recorded_at) FROM STDIN
+"""
+
+
+class LogFrozen(Exception):  # noqa: N818
+    """The tree in the database is not the one that was signed. Nothing is written until a person has looked."""
+
+
+class AlreadyRunning(Exception):  # noqa: N818
+    """Another sequencer holds this log."""
+
+
+class Sequencer:
+    """The one sequencer of a log, over a database connection of its own (no pooler: it holds a session lock)."""
+
+    def __init__(self, connection_url: str, signer: Signing, *, log_id: int = 1, batch: int = BATCH) -> None:
+        self._url, self._signer, self._log_id, self._batch = connection_url, signer, log_id, batch
+        self._connection: psycopg.Connection[tuple[Any, ...]] | None = None
+        self._tree: GrowingTree | None = None
+        self._signed = Head(signer.origin, 0, b"")
+        self._watermark = "0"
+        self._reported = ""
+
+    def run_once(self) -> int:
+        """Number and sign all that is committed by now; returns how many entries got their index.
+
+        Raises ``LogFrozen``, ``AlreadyRunning``, ``SignerUnavailable`` (what is numbered stays numbered and is signed
+        next time) or ``psycopg.Error``; it can be called again after any of them.
+        """
+        total = 0
+        while True:
+            integrated = self.integrate()
+            self.sign()
+            total += integrated
+            if integrated < self._batch:
+                return total
+
+    def integrate(self) -> int:
+        """Step one: give up to one batch of entries their index, in one durable transaction."""
+        tree = self._ready()
+        connection = self._connected()
+        try:
+            with connection.transaction():
+                horizon = self._fetch("SELECT pg_snapshot_xmin(pg_current_snapshot())::text", [])[0][0]
+                # The two entries that open the log come first even when others were waiting.
+                first = "" if tree.size else f"(e.object_key <> 'log/{self._log_id}'),"
+                values = [self._log_id, self._watermark, self._batch]
+                entries = self._fetch(_UNSEQUENCED.format(first=first), values)
+                if entries:
+                    self._store(tree, entries)
+        except BaseException:
+            self._tree = None  # what is in memory may be ahead of the database now
+            raise
+        if len(entries) < self._batch:
+            self._watermark = horizon
+        return len(entries)
+
+    def sign(self) -> None:
+        """Step two: have the tree signed that is durable by now, and store the checkpoint."""
+        tree = self._ready()
+        if not tree.size or tree.size == self._signed.size:
+            return
+        root = tree.root()
+        head, _ = self._signer.head()
+        if head.size > tree.size:
+            self._freeze(f"the signer has signed {head.size} entries, the database holds {tree.size}")
+        try:
+            note = self._signer.sign(tree.size, root, self._stored(tree.size).consistency(head.size))
+        except SignerRefusal as refusal:
+            self._freeze(f"the signer refused: {refusal}")
+        self._connected().execute(
+            "INSERT INTO audit.checkpoint (log_id, size, root, note, watermark) VALUES (%s, %s, %s, %s, %s::xid8)",
+            [self._log_id, tree.size, root, note, self._watermark],
+        )
+        self._signed = Head(self._signer.origin, tree.size, root)
+
+    def close(self) -> None:
+        """Give up the lock and the connection."""
+        if self._connection is not None:
+            self._connection.close()
+        self._connection = self._tree = None
+
+    def _store(self, tree: GrowingTree, entries: Sequence[tuple[Any, ...]]) -> None:
+        connection, first = self._connected(), tree.size
+        tiles: list[FullTile] = []
+        with connection.cursor() as cursor:
+            with cursor.copy("COPY audit.leaf (log_id, leaf_index, entry_id, leaf_hash) FROM STDIN") as copy:
+                for entry_id, _, _, _, leaf, _ in entries:
+                    copy.write_row((self._log_id, tree.size, entry_id, leaf))
+                    tiles += tree.append(leaf)
+            cursor.executemany(
+                "INSERT INTO audit.tile (log_id, level, idx, hashes, root) VALUES (%s, %s, %s, %s, %s)",
+                [(self._log_id, tile.level, tile.index, tile.hashes, tile.root) for tile in tiles],
+            )
+            with cursor.copy(_COPY_EVENT) as copy:
+                for index, (_, event_id, object_key, data, _, recorded_at) in enumerate(entries, first):
+                    row = project(data, object_key)
+                    told = (row.event, row.actor_id, row.subject, object_key, row.request_id, row.occurred_at)
+                    copy.write_row((self._log_id, index, event_id, *told, recorded_at))
+
+    def _ready(self) -> GrowingTree:
+        """The tree in memory; before the first index is given it is compared with what the signer signed."""
+        if self._tree is None or self._connection is None or self._connection.closed:
+            self._watermark = "0"
+            self._open()
+            self._tree = self._agreed()
+        return self._tree
+
+    def _agreed(self) -> GrowingTree:
+        head, _ = self._signer.head()
+        sizes = "SELECT (SELECT coalesce(max(leaf_index) + 1, 0) FROM audit.leaf WHERE log_id = %s),"
+        sizes += " (SELECT coalesce(max(size), 0) FROM audit.checkpoint WHERE log_id = %s)"
+        size, published = self._fetch(sizes, [self._log_id] * 2)[0]
+        keys = {row[0] for row in self._fetch("SELECT vkey FROM audit.key WHERE log_id = %s", [self._log_id])}
+        if head.size > size:
+            self._freeze(f"the signer has signed {head.size} entries, the database holds {size}: an old state?")
+        if published > head.size:
+            self._freeze(f"a checkpoint of {published} entries is published, the signer has signed only {head.size}")
+        if not {str(vkey) for vkey in self._signer.vkeys} <= keys:
+            self._freeze("the signer's keys are not those that the log announced")
+        try:
+            if self._stored(head.size).root() != head.root:
+                self._freeze(f"the first {head.size} entries are not those that were signed")
+            tree = self._stored(size).growing()
+        except LookupError as error:
+            self._freeze(f"the tree is incomplete: {error}")
+        if tree.size != size or (size and tree.root() != self._stored(size).root()):
+            self._freeze("the tiles and the leaves of the tree disagree")
+        self._signed = Head(self._signer.origin, published, b"")
+        return tree
+
+    def _open(self) -> None:
+        """Write the log's row, its opening entry and the announcement of its keys, once."""
+        rows = self._fetch("SELECT origin FROM audit.log WHERE log_id = %s", [self._log_id])
+        origin = self._signer.origin
+        if rows and rows[0][0] != origin:
+            self._freeze(f"the log is called {rows[0][0]}, the signer signs for {origin}")
+        if rows:
+            return
+        head, _ = self._signer.head()
+        if head.size:
+            self._freeze(f"the signer has signed {head.size} entries, the database holds no log")
+        vkeys = [str(vkey) for vkey in self._signer.vkeys]
+        by, subject, key = Actor.system("sequencer"), f"log:{origin}", f"log/{self._log_id}"
+        values: list[Any] = [self._log_id, origin]
+        facts: dict[Event, dict[str, Any]] = {
+            Event.LOG_OPENED: {"origin": origin},
+            Event.KEY_ANNOUNCED: {"vkeys": vkeys, "from_size": 0},
+        }
+        for event, told in facts.items():
+            event_id = new_event_id()
+            values += [event_id, entry_bytes(event_id, event, subject, key, facts=told, commitments={}, by=by)]
+        self._connected().execute("SELECT audit.open_log(%s, %s, %s, %s, %s, %s, %s)", [*values, vkeys])
+
+    def _freeze(self, reason: str) -> NoReturn:
+        """Say why once where the pages can see it, then raise ``LogFrozen``."""
+        self._tree = None
+        if reason != self._reported:
+            logger.critical("the log is frozen: %s", reason)
+            self._connected().execute(
+                "INSERT INTO audit.self_check (log_id, source, outcome, size, finding, started_at)"
+                " VALUES (%s, 'sequencer', 'failed', 0, %s, clock_timestamp())",
+                [self._log_id, f"frozen: {reason}"],
+            )
+            self._reported = reason
+        raise LogFrozen(reason)
+
+    def _connected(self) -> psycopg.Connection[tuple[Any, ...]]:
+        if self._connection is None or self._connection.closed:
+            connection = psycopg.connect(self._url, autocommit=True, application_name="audit-sequencer")
+            weakref.finalize(self, connection.close)
+            got = connection.execute("SELECT pg_try_advisory_lock(%s, %s)", [LOCK, self._log_id]).fetchone()
+            if not got or not got[0]:
+                connection.close()
+                raise AlreadyRunning(f"another sequencer is running for log {self._log_id}")
+            self._connection = connection
+        return self._connection
+
+    def _fetch(self, sql: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
+        return self._connected().execute(sql, values).fetchall()  # type: ignore[arg-type]
+
+    def _stored(self, size: int) -> StoredTree:
+        return StoredTree(self._fetch, self._log_id, size)

@@ -1,0 +1,219 @@
+"""How the sequencer speaks to the signer's process: loopback TCP, one request for each connection, lines of UTF-8.
+
+    signer  countersign-signer/1 <nonce, 64 hex digits>
+    client  <mac> <body>
+    signer  <mac> <body>
+
+``body`` is one line of JSON. ``mac`` is hexadecimal HMAC-SHA256 under the shared secret: the client's over
+``request LF nonce LF body``, the signer's over ``answer LF nonce LF client's mac LF body``. So neither a stranger on
+the same machine nor a process that took over the port can sign or answer, and nothing can be replayed.
+
+Requests: ``{"do": "head"}`` (may come with the mac ``-``: it tells only what is public, and the note proves itself)
+and ``{"do": "sign", "size": n, "root": hex, "proof": [hex, ...]}``. Answers: ``{"origin", "vkeys", "size", "root",
+"note"}``, or ``{"refused": code, "sentence": ...}``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hmac
+import json
+import logging
+import os
+import socket
+import stat
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import IO, Any
+
+from audit.merkle.checkpoint import Head, NoteInvalid, Vkey, verify
+from audit.signer import Signer, SignerRefusal, SignerUnavailable
+
+GREETING = "countersign-signer/1"
+TIMEOUT = 10.0
+_MAX_LINE = 65_536
+
+logger = logging.getLogger(__name__)
+
+
+def read_secret(path: Path) -> bytes:
+    """The shared secret. Raises ``SignerUnavailable`` when it is missing, too short or readable by others."""
+    try:
+        mode = path.stat().st_mode
+        secret = path.read_bytes().strip()
+    except OSError as error:
+        raise SignerUnavailable(f"the signer's secret cannot be read: {error}") from error
+    if stat.S_IMODE(mode) & 0o077:
+        raise SignerUnavailable(f"{path} can be read by others: set its mode to 0600")
+    if len(secret) < 32:
+        raise SignerUnavailable(f"{path} must hold at least 32 random characters")
+    return secret
+
+
+def parse_address(address: str) -> tuple[str, int]:
+    """``host:port``. Raises ``SignerUnavailable`` for anything else."""
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdecimal():
+        raise SignerUnavailable(f"SIGNER_ADDRESS is {address!r}; write it as host:port, for example 127.0.0.1:8301")
+    return host, int(port)
+
+
+class SignerClient:
+    """A signer in another process (``audit.signer.Signing``). Without a secret it can only read the head."""
+
+    def __init__(self, address: str, secret: bytes | None) -> None:
+        self._address, self._secret = parse_address(address), secret
+        self._origin = ""
+        self._vkeys: tuple[Vkey, ...] = ()
+
+    @property
+    def origin(self) -> str:
+        """The name of the log."""
+        if not self._origin:
+            self.head()
+        return self._origin
+
+    @property
+    def vkeys(self) -> tuple[Vkey, ...]:
+        """The public keys, Ed25519 first."""
+        if not self._vkeys:
+            self.head()
+        return self._vkeys
+
+    def head(self) -> tuple[Head, str]:
+        """The head that was signed last and its note (empty for a new log); the note is verified."""
+        answer = self._ask({"do": "head"})
+        try:
+            self._origin = str(answer["origin"])
+            self._vkeys = tuple(Vkey.parse(text) for text in answer["vkeys"])
+            head = Head(self._origin, int(answer["size"]), bytes.fromhex(answer["root"]))
+            note = str(answer["note"])
+            if head.size and verify(note, self._vkeys) != head:
+                raise SignerUnavailable("the signer's head does not fit its note")
+        except (KeyError, TypeError, ValueError) as error:
+            raise SignerUnavailable(f"the signer gave an unintelligible answer: {error}") from error
+        return head, note
+
+    def sign(self, size: int, root: bytes, proof: Sequence[bytes]) -> str:
+        """The note for this head. Raises ``SignerRefusal`` or ``SignerUnavailable``."""
+        proof_hex = [hashed.hex() for hashed in proof]
+        answer = self._ask({"do": "sign", "size": size, "root": root.hex(), "proof": proof_hex})
+        note = str(answer.get("note", ""))
+        try:
+            if verify(note, self.vkeys) != Head(self.origin, size, root):
+                raise SignerUnavailable("the signer signed another head than the one that was asked for")
+        except NoteInvalid as error:
+            raise SignerUnavailable(f"the signer gave a bad signature: {error}") from error
+        return note
+
+    def _ask(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        try:
+            with socket.create_connection(self._address, timeout=TIMEOUT) as connection:
+                return self._converse(connection, json.dumps(request))
+        except OSError as error:
+            host, port = self._address
+            raise SignerUnavailable(f"the signer at {host}:{port} does not answer: {error}") from error
+
+    def _converse(self, connection: socket.socket, body: str) -> dict[str, Any]:
+        with connection.makefile("rwb") as stream:
+            greeting, _, nonce = _line(stream).partition(" ")
+            if greeting != GREETING or len(nonce) != 64:
+                raise SignerUnavailable("what answers at SIGNER_ADDRESS is not the signer")
+            mac = _mac(self._secret, "request", nonce, body) if self._secret else "-"
+            stream.write(f"{mac} {body}\n".encode())
+            stream.flush()
+            answer_mac, _, answer = _line(stream).partition(" ")
+        if self._secret and not hmac.compare_digest(answer_mac, _mac(self._secret, "answer", nonce, mac, answer)):
+            raise SignerUnavailable("the signer's answer is not authentic: is the secret the same on both sides?")
+        try:
+            parsed = json.loads(answer)
+        except ValueError as error:
+            raise SignerUnavailable("the signer gave an unintelligible answer") from error
+        if not isinstance(parsed, dict):
+            raise SignerUnavailable("the signer gave an unintelligible answer")
+        if "refused" in parsed:
+            raise SignerRefusal(str(parsed["refused"]), str(parsed.get("sentence", "")))
+        return parsed
+
+
+class SignerServer:
+    """Serves one ``Signer``, one request at a time."""
+
+    def __init__(self, signer: Signer, secret: bytes, address: str) -> None:
+        self._signer, self._secret = signer, secret
+        host, port = parse_address(address)
+        self._socket = socket.create_server((host, port), reuse_port=False)
+
+    @property
+    def address(self) -> str:
+        """Where it listens, ``host:port``."""
+        host, port = self._socket.getsockname()[:2]
+        return f"{host}:{port}"
+
+    def serve_forever(self) -> None:
+        """Answer until the socket is closed."""
+        while True:
+            connection, _ = self._socket.accept()
+            connection.settimeout(TIMEOUT)
+            with connection:
+                try:
+                    self._answer(connection)
+                except (OSError, SignerUnavailable) as error:
+                    logger.warning("a conversation with the signer broke off: %s", error)
+
+    def close(self) -> None:
+        """Stop listening."""
+        self._socket.close()
+
+    def _answer(self, connection: socket.socket) -> None:
+        nonce = os.urandom(32).hex()
+        with connection.makefile("rwb") as stream:
+            stream.write(f"{GREETING} {nonce}\n".encode())
+            stream.flush()
+            mac, _, body = _line(stream).partition(" ")
+            authentic = hmac.compare_digest(mac.encode(), _mac(self._secret, "request", nonce, body).encode())
+            answer = json.dumps(self._respond(body, authentic))
+            # A peer that is gone needs no answer: what was signed is on disk, and asking again gives the same note.
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                stream.write(f"{_mac(self._secret, 'answer', nonce, mac, answer)} {answer}\n".encode())
+                stream.flush()
+
+    def _respond(self, body: str, authentic: bool) -> dict[str, Any]:
+        try:
+            request = json.loads(body)
+            action = request["do"]
+            if action == "head":
+                head, note = self._signer.head()
+                vkeys = [str(vkey) for vkey in self._signer.vkeys]
+                return {
+                    "origin": head.origin,
+                    "vkeys": vkeys,
+                    "size": head.size,
+                    "root": head.root.hex(),
+                    "note": note,
+                }
+            if action != "sign":
+                return {"refused": "request", "sentence": "the request is neither head nor sign"}
+            if not authentic:
+                return {"refused": "secret", "sentence": "the request does not carry the shared secret's mac"}
+            proof = [bytes.fromhex(item) for item in request["proof"]]
+            return {"note": self._signer.sign(int(request["size"]), bytes.fromhex(request["root"]), proof)}
+        except SignerRefusal as refusal:
+            logger.error("refused to sign: %s", refusal)
+            return {"refused": refusal.code, "sentence": str(refusal)}
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            return {"refused": "request", "sentence": f"the request cannot be understood: {error}"}
+
+
+def _mac(secret: bytes, *parts: str) -> str:
+    return hmac.new(secret, "\n".join(parts).encode(), "sha256").hexdigest()
+
+
+def _line(stream: IO[bytes]) -> str:
+    data = stream.readline(_MAX_LINE + 1)
+    if not data.endswith(b"\n") or len(data) > _MAX_LINE:
+        raise SignerUnavailable("the other side broke off or sent too long a line")
+    try:
+        return data[:-1].decode()
+    except UnicodeDecodeError as error:
+        raise SignerUnavailable("the other side did not send UTF-8") from error
