@@ -18,7 +18,8 @@
    summary; ``as_json()``). Packs are a conjunction. Allowed only when a blocking rule passed and none failed.
 
 4. Sign-offs: ``signoff_state([pack, ...], facts, events, people, subject_digest) -> SignOffState`` (state, missing,
-   filled, ignored, valid_until) and ``objections(..., by=actor_id, role=...)``: why this person may not sign, as data.
+   filled, ignored, valid_until; ``as_json()``), ``objections(..., by=actor_id, role=...)``: why this person may not
+   sign, as data, and ``roles_for(...)``: the roles they could sign in.
    ``conclude(decision, state) -> Decision`` turns an allow without its signatures into ``pending`` (or ``deny``).
 """
 
@@ -38,7 +39,15 @@ from governance.policies.facts import (
 )
 from governance.policies.flows import DataSetFact, PlaceFact, Region, flows_of
 from governance.policies.packs import shipped_packs
-from governance.policies.quorum import Objection, People, SignOffEvent, SignOffState, objections, signoff_state
+from governance.policies.quorum import (
+    Objection,
+    People,
+    SignOffEvent,
+    SignOffState,
+    objections,
+    roles_for,
+    signoff_state,
+)
 from governance.policies.results import Decision, Finding, NearMiss, PackRef
 from governance.policies.schema import PackError, Problem
 
@@ -71,6 +80,7 @@ __all__ = [
     "flows_of",
     "freeze",
     "objections",
+    "roles_for",
     "shipped_packs",
     "signoff_state",
     "thaw",

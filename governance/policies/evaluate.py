@@ -1,20 +1,187 @@
-"""Rules over facts."""
+"""Rules over facts. The same packs and the same facts give the same decision, byte for byte, on any day.
+
+Never an allow by absence: no packs, no blocking rule that passed, or personal data about which no residency rule of
+the right jurisdiction speaks, each is a blocking finding. Packs are a conjunction; none can override another.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
-from governance.policies.compile import CompiledPack
-from governance.policies.facts import Facts
+from google.protobuf.message import Message
+
+from governance.policies import explain
+from governance.policies.compile import ENGINE, CompiledPack, CompiledRule, Verdict
+from governance.policies.facts import UNKNOWN, Facts
 from governance.policies.quorum import SignOffState
-from governance.policies.results import Decision
+from governance.policies.results import Decision, Finding, Word
+from governance.policies.vocabulary import format_time
+
+_ORDER = {"fail": 0, "error": 1, "pass": 2, "not_applicable": 3}
+_SEVERITY = {"block": 0, "warn": 1, "inform": 2}
+
+
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """A finding, the end of what it relies on (RFC 3339 or empty), and the flow it is about by position."""
+
+    finding: Finding
+    until: str = ""
+    flow: int = -1
 
 
 def evaluate(packs: Sequence[CompiledPack], facts: Facts) -> Decision:
-    """Decide; never raises for what rules or facts say."""
-    raise NotImplementedError
+    """Decide. Never raises for what a rule or a fact says: what cannot be decided is a finding that blocks.
+
+    The word is ``deny`` when anything blocks, ``error`` when no rule could speak at all, else ``allow``; ``pending``
+    comes from ``conclude``.
+    """
+    packs = sorted({pack.digest: pack for pack in packs}.values(), key=lambda pack: (pack.id, pack.version))
+    judged = [one for pack in packs for rule in pack.rules for one in _judge(pack, rule, facts)]
+    findings = [one.finding for one in judged]
+    findings += _uncovered(packs, judged, facts)
+    word: Word = "deny" if any(one.blocks for one in findings) else "allow"
+    if not any(one.severity == "block" and one.outcome != "not_applicable" for one in findings):
+        findings.append(_no_rules(packs, facts))
+        word = "error"
+    findings.sort(key=lambda one: (not one.blocks, _ORDER[one.outcome], _SEVERITY[one.severity], one.rule, one.subject))
+    return Decision(
+        word=word,
+        summary=explain.summary_of(word, findings),
+        findings=tuple(findings),
+        policy=tuple(pack.reference for pack in packs),
+        facts_digest=facts.digest,
+        engine=dict(ENGINE),
+        valid_until=min((one.until for one in judged if one.until), default=""),
+    )
 
 
 def conclude(decision: Decision, signoffs: SignOffState) -> Decision:
-    """The decision of the rules and the state of the signatures together."""
-    raise NotImplementedError
+    """The decision of the rules and the state of the signatures together; only both together allow.
+
+    Signatures never mend a denial. A standing rejection denies, missing ones make it ``pending``, and a sign-off rule
+    that cannot be evaluated, or no sign-off rule at all, makes it ``error``.
+    """
+    if decision.word != "allow":
+        return decision
+    ends = [text for text in (decision.valid_until, _end(signoffs)) if text]
+    if signoffs.state in ("approved", "not_required"):
+        return replace(decision, valid_until=min(ends, default=""))
+    if signoffs.state == "awaiting_signoff":
+        needed = ", ".join(f"{missing.n} × {missing.role}" for missing in signoffs.missing)
+        return replace(decision, word="pending", summary=f"Waiting for sign-offs: {needed or 'more people'}")
+    if signoffs.state == "rejected":
+        return replace(decision, word="deny", summary="Rejected by a person who may sign")
+    problems = "; ".join(signoffs.problems) or "The sign-off rules cannot be decided"
+    return replace(decision, word="error", summary=problems)
+
+
+def _end(signoffs: SignOffState) -> str:
+    return format_time(signoffs.valid_until) if signoffs.valid_until else ""
+
+
+def _judge(pack: CompiledPack, rule: CompiledRule, facts: Facts) -> Iterator[_Judged]:
+    """All findings of one rule; one ``not_applicable`` for the version when it applied to nothing."""
+    if pack.effective_from > facts.now.date():
+        yield _Judged(explain.finding(pack, rule, "not_applicable", facts.document["version"]))
+        return
+    common: dict[str, Any] = {**facts.singles, "now": facts.now, "params": pack.params}
+    items: Sequence[tuple[Mapping[str, Any], Message | None]] = [(facts.document["version"], None)]
+    if rule.rule.scope == "flow":
+        items = facts.flows
+    applied = False
+    for position, (item, message) in enumerate(items):
+        values = {**common, "flow": message} if message is not None else common
+        one = _judge_item(pack, rule, item, values, facts)
+        if one is not None:
+            applied = True
+            yield replace(one, flow=position) if message is not None else one
+    if not applied:
+        yield _Judged(explain.finding(pack, rule, "not_applicable", facts.document["version"]))
+
+
+def _judge_item(
+    pack: CompiledPack, rule: CompiledRule, item: Mapping[str, Any], values: Mapping[str, Any], facts: Facts
+) -> _Judged | None:
+    """One rule on one item; None when its ``when`` is false."""
+    if rule.when is not None:
+        applies = rule.when.judge(values)
+        if applies.errors:
+            return _Judged(explain.finding(pack, rule, "error", item, problems=applies.errors))
+        if not applies.holds:
+            return None
+    verdict = rule.require.judge(values)
+    if verdict.errors:
+        return _Judged(explain.finding(pack, rule, "error", item, problems=verdict.errors))
+    if verdict.holds:
+        return _Judged(explain.finding(pack, rule, "pass", item))
+    if rule.unless is None:
+        return _Judged(explain.finding(pack, rule, "fail", item, failed=verdict.failed))
+    return _excused(pack, rule, item, values, facts, verdict)
+
+
+def _excused(
+    pack: CompiledPack,
+    rule: CompiledRule,
+    item: Mapping[str, Any],
+    values: Mapping[str, Any],
+    facts: Facts,
+    verdict: Verdict,
+) -> _Judged:
+    """A failed requirement against every safeguard: the one that lasts longest excuses, else the closest are named."""
+    if rule.unless is None:
+        raise AssertionError("only called for rules with unless")
+    judged = [
+        (safeguard, rule.unless.judge({**values, "safeguard": message})) for safeguard, message in facts.safeguards
+    ]
+    covering = [safeguard for safeguard, found in judged if found.holds]
+    if covering:
+        best = max(covering, key=lambda safeguard: (not safeguard["expires_at"], safeguard["expires_at"]))
+        passed = explain.finding(pack, rule, "pass", item, failed=verdict.failed, waived_by=str(best["id"]))
+        return _Judged(passed, until=str(best["expires_at"]))
+    closest = explain.nearest([(str(safeguard["id"]), found) for safeguard, found in judged])
+    errors = [error for _, found in judged for error in found.errors]
+    outcome = explain.finding(
+        pack,
+        rule,
+        "error" if errors else "fail",
+        item,
+        failed=verdict.failed,
+        closest=closest,
+        problems=errors,
+    )
+    return _Judged(outcome)
+
+
+def _uncovered(packs: Sequence[CompiledPack], judged: Sequence[_Judged], facts: Facts) -> list[Finding]:
+    """Personal flows with people of whom no blocking residency rule spoke; a pack without jurisdiction means all."""
+    speaks = {
+        (pack.id, compiled.rule.id): pack.pack.jurisdictions or ("",)
+        for pack in packs
+        for compiled in pack.rules
+        if compiled.rule.concern == "residency" and compiled.rule.severity == "block"
+    }
+    covered: dict[int, set[str]] = {}
+    for one in judged:
+        if one.flow >= 0:
+            covered.setdefault(one.flow, set()).update(speaks.get((one.finding.pack, one.finding.rule), ()))
+    return [
+        explain.uncovered(flow, people)
+        for position, (flow, _) in enumerate(facts.flows)
+        if flow["personal"]
+        for people in flow["data_subjects"]
+        if people == UNKNOWN or not {"", people} & covered.get(position, set())
+    ]
+
+
+def _no_rules(packs: Sequence[CompiledPack], facts: Facts) -> Finding:
+    return explain.engine_finding(
+        explain.NO_RULES,
+        subject=facts.subject,
+        message="No active rule applies, so nothing can be allowed" if packs else "No policy pack is active",
+        remedy="Activate the packs that apply to this environment",
+        who=("compliance_officer",),
+        where="/policies",
+    )

@@ -31,7 +31,7 @@ _SINGLE = {"model": "Model", "version": "Version", "environment": "Environment",
 _MANY = {"flows": "Flow", "safeguards": "Safeguard"}
 
 
-class MissingFact(Exception):
+class MissingFact(Exception):  # noqa: N818  (a word of the product, like the refusals)
     """The facts cannot be frozen. ``field`` is like ``flow.kind``; ``subject`` says of what; both may be shown."""
 
     def __init__(self, field: str, subject: str, sentence: str) -> None:

@@ -70,7 +70,8 @@ def flows_of(
     data set upstream has unknown data, so what it serves counts as sensitive personal data of unknown people. What is
     served and logged is as personal as the data it was trained on, and about the same people.
     """
-    upstream = [(subject, path) for subject, path in ancestors(version, parents).items() if subject.startswith("dataset:")]
+    closure = ancestors(version, parents)
+    upstream = [(subject, path) for subject, path in closure.items() if subject.startswith("dataset:")]
     known = [data_sets.get(subject, DataSetFact(subject)) for subject, _ in upstream]
     flows = [
         FlowFact(

@@ -2,26 +2,326 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 from dataclasses import dataclass
+from datetime import date, timedelta
+
+import yaml
+
+from governance.policies.results import Severity
+from governance.policies.vocabulary import STRUCTS
+from governance.policies.written import PackError, Problem, Reader, Text
+
+__all__ = ["Pack", "PackError", "Problem", "Rule", "SignOffRule", "Slot", "Source", "Text", "read_pack"]
+
+#: Who can be asked to sign or to supply something: the roles of the product.
+ROLES = ("ml_lead", "compliance_officer", "dpo", "auditor", "data_scientist", "operator", "administrator")
+SEVERITIES = ("block", "warn", "inform")
+STATUSES = ("draft", "legal-reviewed")
+CONCERNS = ("residency", "hygiene")
+#: What a rule can run over -> the struct whose fields its message may name.
+SCOPES = {"flow": "Flow", "version": "Version"}
+Param = str | int | bool | tuple[str, ...]
+_SLUG = re.compile(r"[a-z][a-z0-9-]{0,79}")
+_RULE_ID = re.compile(r"[A-Za-z][A-Za-z0-9._-]{0,79}")
+_JURISDICTION = re.compile(r"[A-Z]{2}(-[A-Za-z]{2,12})?")
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,59}")
+_PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
+_EXPRESSION_LIMIT = 2_000
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
-    """One mistake in a pack. Lines and columns count from 1; ``rule`` is the rule's id or empty."""
+class Source:
+    """Where the text of the law was read."""
 
-    line: int
-    column: int
-    rule: str
+    title: str
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One gate. ``scope`` is ``flow`` or ``version``; ``concern`` is ``residency``, ``hygiene`` or empty."""
+
+    id: str
+    title: str
+    cites: tuple[str, ...]
+    severity: Severity
+    concern: str
+    scope: str
+    when: Text | None
+    require: tuple[tuple[str, Text], ...]
+    unless: tuple[tuple[str, Text], ...]
     message: str
+    remedy: str
+    who: tuple[str, ...]
+    where: str
 
-    def __str__(self) -> str:
-        where = f"line {self.line}, column {self.column}"
-        return f"{where}: {self.rule}: {self.message}" if self.rule else f"{where}: {self.message}"
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """``n`` different people in ``role``; only when ``when`` holds, if it is given."""
+
+    role: str
+    n: int
+    when: Text | None
 
 
-class PackError(Exception):
-    """A pack that cannot be accepted; ``problems`` holds all of them in the order of the text."""
+@dataclass(frozen=True, slots=True)
+class SignOffRule:
+    """Who must sign. ``exclude`` always holds ``requester``. Signatures lapse after ``valid_for``."""
 
-    def __init__(self, problems: tuple[Problem, ...]) -> None:
-        super().__init__("; ".join(map(str, problems)))
-        self.problems = problems
+    id: str
+    title: str
+    applies_when: Text
+    require: tuple[Slot, ...]
+    #: 0 asks for no more people than there are slots that apply.
+    min_people: int
+    exclude: tuple[str, ...]
+    reauth_max_age: timedelta
+    valid_for: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Pack:
+    """A whole pack. ``digest`` is ``sha256:`` of the UTF-8 text: a changed comma is another pack."""
+
+    id: str
+    version: int
+    digest: str
+    title: str
+    jurisdictions: tuple[str, ...]
+    status: str
+    effective_from: date
+    verified_on: date | None
+    verified_by: str
+    sources: tuple[Source, ...]
+    params: tuple[tuple[str, Param], ...]
+    rules: tuple[Rule, ...]
+    signoffs: tuple[SignOffRule, ...]
+
+
+def read_pack(text: str) -> Pack:
+    """Read a pack. Raises ``PackError`` with every unknown key, wrong type, doubled id and missing part."""
+    reader = Reader()
+    root = reader.document(text)
+    if root is None:
+        reader.finish()
+    top = reader.mapping(
+        root,
+        required=("pack", "version", "title", "status", "effective_from"),
+        optional=("jurisdiction", "sources", "verified_on", "verified_by", "params", "rules", "signoff"),
+    )
+    pack = Pack(
+        id=_slug(reader, top.get("pack")),
+        version=reader.integer(top.get("version"), least=1, most=1_000_000),
+        digest="sha256:" + hashlib.sha256(text.encode()).hexdigest(),
+        title=reader.text(top.get("title")).value,
+        jurisdictions=_jurisdictions(reader, top.get("jurisdiction")),
+        status=reader.word(top.get("status"), *STATUSES),
+        effective_from=reader.day(top.get("effective_from")) or date.max,
+        verified_on=reader.day(top.get("verified_on")),
+        verified_by=reader.text(top.get("verified_by")).value,
+        sources=tuple(_source(reader, node) for node in reader.items(top.get("sources"))),
+        params=_params(reader, top.get("params")),
+        rules=tuple(_rule(reader, node) for node in reader.items(top.get("rules"))),
+        signoffs=tuple(_signoff(reader, node) for node in reader.items(top.get("signoff"))),
+    )
+    reader.rule = ""
+    if not pack.rules and not pack.signoffs:
+        reader.note(root, "A pack needs at least one rule, or one sign-off rule.")
+    if pack.status == "legal-reviewed" and not (pack.verified_by and pack.verified_on):
+        reader.note(top["status"], "A legal-reviewed pack says who verified it and when (verified_by, verified_on).")
+    _refuse_doubles(reader, top)
+    reader.finish()
+    return pack
+
+
+def _jurisdictions(reader: Reader, node: yaml.Node | None) -> tuple[str, ...]:
+    """One code or a list of them: ``SA``, ``AE-ADGM``. None means that the pack speaks about everybody."""
+    if isinstance(node, yaml.SequenceNode):
+        found = reader.texts(node)
+    else:
+        found = (reader.text(node).value,) if node is not None else ()
+    for code in found:
+        if not _JURISDICTION.fullmatch(code):
+            reader.note(node, f"{code!r} is no jurisdiction: SA, AE, AE-ADGM ... is expected here.")
+    return found
+
+
+def _refuse_doubles(reader: Reader, top: dict[str, yaml.Node]) -> None:
+    seen: set[str] = set()
+    for part in ("rules", "signoff"):
+        node = top.get(part)
+        for item in node.value if isinstance(node, yaml.SequenceNode) else ():
+            for key, value in item.value if isinstance(item, yaml.MappingNode) else ():
+                if key.value == "id" and isinstance(value, yaml.ScalarNode):
+                    if value.value in seen:
+                        reader.note(value, f"The id {value.value!r} is used twice.")
+                    seen.add(value.value)
+
+
+def _rule(reader: Reader, node: yaml.Node) -> Rule:
+    reader.rule = _id_of(node)
+    keys = reader.mapping(
+        node,
+        required=("id", "title", "cites", "severity", "require", "message", "remedy", "who"),
+        optional=("concern", "for_each", "when", "unless_any", "unless", "where"),
+    )
+    scope = reader.word(keys["for_each"], *SCOPES) if "for_each" in keys else "version"
+    if ("unless" in keys) != ("unless_any" in keys):
+        reader.note(node, "unless_any and unless belong together.")
+    reader.word(keys.get("unless_any"), "safeguard")
+    concern = reader.word(keys.get("concern"), *CONCERNS)
+    if concern == "residency" and scope != "flow":
+        reader.note(keys["concern"], "A residency rule runs over flows (for_each: flow).")
+    rule = Rule(
+        id=_identifier(reader, keys.get("id")),
+        title=reader.text(keys.get("title")).value,
+        cites=reader.texts(keys.get("cites")),
+        severity=_severity(reader, keys.get("severity")),
+        concern=concern,
+        scope=scope,
+        when=_expression(reader, keys.get("when")),
+        require=_conditions(reader, keys.get("require")),
+        unless=_conditions(reader, keys.get("unless")),
+        message=_message(reader, keys.get("message"), scope),
+        remedy=reader.text(keys.get("remedy")).value,
+        who=reader.texts(keys.get("who"), *ROLES),
+        where=_where(reader, keys.get("where")),
+    )
+    reader.rule = ""
+    return rule
+
+
+def _signoff(reader: Reader, node: yaml.Node) -> SignOffRule:
+    reader.rule = _id_of(node)
+    keys = reader.mapping(
+        node,
+        required=("id", "title", "applies_when", "require", "distinct_people", "exclude", "reauth", "valid_for"),
+        optional=("min_people", "veto", "on_timeout"),
+    )
+    slots = tuple(_slot(reader, item) for item in reader.items(keys.get("require")))
+    people = sum(slot.n for slot in slots)
+    if "require" in keys and not slots:
+        reader.note(keys["require"], "Somebody must sign: the list is empty.")
+    if "distinct_people" in keys and not reader.truth(keys["distinct_people"]):
+        reader.note(keys["distinct_people"], "One person fills one slot: only true is allowed.")
+    exclude = reader.texts(keys.get("exclude"), "requester", "contributors")
+    if "exclude" in keys and "requester" not in exclude:
+        reader.note(keys["exclude"], "The requester may never sign: exclude must name requester.")
+    reader.word(keys.get("veto"), "any")
+    reader.word(keys.get("on_timeout"), "expire")
+    reauth = reader.mapping(keys.get("reauth"), required=("max_age_s",)) if "reauth" in keys else {}
+    rule = SignOffRule(
+        id=_identifier(reader, keys.get("id")),
+        title=reader.text(keys.get("title")).value,
+        applies_when=_expression(reader, keys.get("applies_when")) or Text("", 1, 1),
+        require=slots,
+        min_people=reader.integer(keys.get("min_people"), least=0, most=people),
+        exclude=exclude,
+        reauth_max_age=timedelta(seconds=reader.integer(reauth.get("max_age_s"), least=1, most=3_600)),
+        valid_for=reader.duration(keys.get("valid_for")),
+    )
+    reader.rule = ""
+    return rule
+
+
+def _slot(reader: Reader, node: yaml.Node) -> Slot:
+    keys = reader.mapping(node, required=("role", "n"), optional=("when",))
+    return Slot(
+        role=reader.word(keys.get("role"), *ROLES),
+        n=reader.integer(keys.get("n"), least=1, most=20),
+        when=_expression(reader, keys.get("when")),
+    )
+
+
+def _source(reader: Reader, node: yaml.Node) -> Source:
+    keys = reader.mapping(node, required=("title", "url"))
+    url = reader.text(keys.get("url")).value
+    if "url" in keys and not url.startswith("https://"):
+        reader.note(keys["url"], "An address that begins with https:// is expected here.")
+    return Source(title=reader.text(keys.get("title")).value, url=url)
+
+
+def _params(reader: Reader, node: yaml.Node | None) -> tuple[tuple[str, Param], ...]:
+    """Parameters get the type of their value: text, whole number, true/false or list of text."""
+    found: list[tuple[str, Param]] = []
+    for name, value in reader.pairs(node):
+        _check_name(reader, name, value)
+        if isinstance(value, yaml.SequenceNode):
+            found.append((name, reader.texts(value)))
+        elif value.tag.endswith(":int"):
+            found.append((name, reader.integer(value, least=0, most=10**12)))
+        elif value.tag.endswith(":bool"):
+            found.append((name, reader.truth(value)))
+        else:
+            found.append((name, reader.text(value).value))
+    return tuple(found)
+
+
+def _conditions(reader: Reader, node: yaml.Node | None) -> tuple[tuple[str, Text], ...]:
+    found: list[tuple[str, Text]] = []
+    for name, value in reader.pairs(node):
+        _check_name(reader, name, value)
+        found.append((name, _expression(reader, value) or Text("", 1, 1)))
+    if node is not None and not found:
+        reader.note(node, "At least one named condition is expected here.")
+    return tuple(found)
+
+
+def _expression(reader: Reader, node: yaml.Node | None) -> Text | None:
+    if node is None:
+        return None
+    found = reader.text(node)
+    if len(found.value) > _EXPRESSION_LIMIT:
+        reader.note(node, f"An expression may have {_EXPRESSION_LIMIT} characters.")
+    return found
+
+
+def _message(reader: Reader, node: yaml.Node | None, scope: str) -> str:
+    text = reader.text(node).value
+    fields = [word.name for word in STRUCTS[SCOPES.get(scope, "Version")]]
+    for name in _PLACEHOLDER.findall(text):
+        if name not in fields:
+            reader.note(node, f"The message names {{{name}}}; known are {', '.join(fields)}.")
+    return text
+
+
+def _severity(reader: Reader, node: yaml.Node | None) -> Severity:
+    found = reader.word(node, *SEVERITIES)
+    return "warn" if found == "warn" else "inform" if found == "inform" else "block"
+
+
+def _where(reader: Reader, node: yaml.Node | None) -> str:
+    found = reader.text(node).value
+    if node is not None and not re.fullmatch(r"/[A-Za-z0-9/_.?=&-]*", found):
+        reader.note(node, "A path of this site is expected here, for example /transfers.")
+    return found
+
+
+def _check_name(reader: Reader, name: str, node: yaml.Node) -> None:
+    if not _NAME.fullmatch(name):
+        reader.note(node, f"The name {name!r} must be small letters, digits and underscores.")
+
+
+def _slug(reader: Reader, node: yaml.Node | None) -> str:
+    found = reader.text(node).value
+    if node is not None and not _SLUG.fullmatch(found):
+        reader.note(node, "A pack's name is small letters, digits and hyphens.")
+    return found
+
+
+def _identifier(reader: Reader, node: yaml.Node | None) -> str:
+    found = reader.text(node).value
+    if node is not None and not _RULE_ID.fullmatch(found):
+        reader.note(node, "An id is letters, digits, dots, hyphens and underscores.")
+    return found
+
+
+def _id_of(node: yaml.Node) -> str:
+    """The id before anything is checked, to say which rule a mistake is in."""
+    for key, value in node.value if isinstance(node, yaml.MappingNode) else ():
+        if key.value == "id" and isinstance(value, yaml.ScalarNode):
+            return str(value.value)
+    return ""

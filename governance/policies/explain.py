@@ -1,0 +1,153 @@
+"""Findings: what a rule says about one subject, in words that tell how to pass and who can help."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from governance.policies.compile import CompiledPack, CompiledRule, Verdict
+from governance.policies.facts import NOWHERE, UNKNOWN
+from governance.policies.results import Decision, Finding, NearMiss, Outcome
+
+_PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
+_CLOSEST = 3
+#: Findings of the engine itself. They belong to no pack and no pack can switch them off.
+NO_RULES = "ENGINE-NO-RULES"
+UNCOVERED = "ENGINE-COVERAGE"
+
+
+def finding(
+    pack: CompiledPack,
+    compiled: CompiledRule,
+    outcome: Outcome,
+    item: Mapping[str, Any],
+    *,
+    failed: Sequence[str] = (),
+    closest: Sequence[NearMiss] = (),
+    waived_by: str = "",
+    problems: Sequence[tuple[str, str]] = (),
+) -> Finding:
+    """The finding for ``item`` (the JSON form of a flow or a version)."""
+    rule = compiled.rule
+    message = {"pass": rule.title, "not_applicable": "Does not apply here."}.get(outcome, "")
+    if waived_by:
+        message = f"{rule.title}: lawful by {waived_by}."
+    if outcome == "fail":
+        message = render(rule.message, item)
+    if outcome == "error":
+        reasons = "; ".join(f"{name}: {why}" for name, why in problems)
+        message = f"{rule.id} cannot be decided for {item['subject']}: {reasons}"
+    helps = outcome in ("fail", "error")
+    return Finding(
+        rule=rule.id,
+        pack=pack.id,
+        outcome=outcome,
+        severity=rule.severity,
+        title=rule.title,
+        cites=rule.cites,
+        subject=str(item["subject"]),
+        path=tuple(item.get("path", ())),
+        facts={name: value for name, value in item.items() if name not in ("subject", "path")},
+        failed=tuple(failed) or tuple(name for name, _ in problems),
+        closest=tuple(closest),
+        waived_by=waived_by,
+        message=message,
+        remedy=render(rule.remedy, item) if helps else "",
+        who=rule.who if helps else (),
+        where=rule.where if helps else "",
+    )
+
+
+def nearest(judged: Sequence[tuple[str, Verdict]]) -> tuple[NearMiss, ...]:
+    """The safeguards that lack least; ties go to the name. A condition without an answer counts as lacking."""
+    misses = [NearMiss(name, (*verdict.failed, *(name for name, _ in verdict.errors))) for name, verdict in judged]
+    return tuple(sorted(misses, key=lambda miss: (len(miss.failed), miss.id))[:_CLOSEST])
+
+
+def uncovered(flow: Mapping[str, Any], people: str) -> Finding:
+    """Personal data about which no active residency rule has anything to say: the gate must not read silence as yes."""
+    who: tuple[str, ...] = ("data_scientist", "dpo")
+    where = "/datasets"
+    if people == UNKNOWN:
+        message = f"Nobody said whose data {flow['subject']} ({flow['kind']}) holds, so no residency rule can be chosen"
+        remedy = "Record the jurisdictions of the people in the data set"
+    else:
+        message = f"No active residency rule covers the people of {people} in {flow['subject']} ({flow['kind']})"
+        remedy = f"Activate a pack whose residency rule covers {people}, or correct the jurisdictions of the data set"
+        who, where = ("compliance_officer",), "/policies"
+    return engine_finding(
+        UNCOVERED,
+        subject=str(flow["subject"]),
+        path=tuple(flow["path"]),
+        facts={name: value for name, value in flow.items() if name not in ("subject", "path")},
+        failed=(f"covered:{people}",),
+        message=message,
+        remedy=remedy,
+        who=who,
+        where=where,
+    )
+
+
+def engine_finding(
+    rule: str,
+    *,
+    subject: str,
+    message: str,
+    remedy: str,
+    who: tuple[str, ...],
+    where: str,
+    path: tuple[str, ...] = (),
+    facts: Mapping[str, Any] | None = None,
+    failed: tuple[str, ...] = (),
+) -> Finding:
+    """A blocking finding of the engine itself, with outcome ``error``: it could not be decided."""
+    return Finding(
+        rule=rule,
+        pack="",
+        outcome="error",
+        severity="block",
+        title="A decision needs a rule that speaks about the subject",
+        cites=(),
+        subject=subject,
+        path=path,
+        facts=facts or {},
+        failed=failed,
+        closest=(),
+        waived_by="",
+        message=message,
+        remedy=remedy,
+        who=who,
+        where=where,
+    )
+
+
+def render(template: str, item: Mapping[str, Any]) -> str:
+    """``{field}`` becomes the fact. Nothing else is interpreted: the text comes from whoever drafts a pack."""
+    return _PLACEHOLDER.sub(lambda found: _shown(found[1], item), template)
+
+
+def summary_of(decision_word: str, findings: Sequence[Finding]) -> str:
+    """One line for lists and logs."""
+    blocking = [one for one in findings if one.blocks]
+    if decision_word == "allow":
+        passed = sum(one.outcome == "pass" for one in findings)
+        warned = sum(one.severity == "warn" and one.outcome in ("fail", "error") for one in findings)
+        return f"{passed} findings passed" + (f", {warned} warnings" if warned else "")
+    rules = ", ".join(dict.fromkeys(one.rule for one in blocking))
+    return f"{len(blocking)} blocking finding{'' if len(blocking) == 1 else 's'}: {rules}"
+
+
+def what_to_do(decision: Decision) -> tuple[str, ...]:
+    """The remedies of the blocking findings, each once, in order."""
+    return tuple(dict.fromkeys(one.remedy for one in decision.blocking if one.remedy))
+
+
+def _shown(name: str, item: Mapping[str, Any]) -> str:
+    value = item.get(name, "")
+    if name == "region" and value == NOWHERE:
+        claimed = item.get("claimed_region", "")
+        return f"{claimed} (not confirmed)" if claimed else "an unknown region"
+    if isinstance(value, list | tuple):
+        return ", ".join(map(str, value)) or "nobody known"
+    return str(value) or "unknown"
