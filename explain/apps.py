@@ -1,0 +1,10 @@
+"""The app of why a model says so: explanation jobs against served models."""
+
+from __future__ import annotations
+
+from django.apps import AppConfig
+
+
+class ExplainConfig(AppConfig):
+    name = "explain"
+    default_auto_field = "django.db.models.BigAutoField"

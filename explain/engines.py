@@ -1,0 +1,262 @@
+"""From rows to results: the methods' mathematics on one side, a served model on the other. No database here.
+
+Every chunk is explained on its own and every random number comes from (seed, row id), so that results do not depend on
+chunks, their order, threads, or where a killed worker was taken over: a resumed job is byte-equal to one that ran
+through.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from explain.methods import lime
+from explain.methods.codes import Codebook, Codes, Column, Floats
+from explain.methods.pairperm import Attribution, Estimator
+from explain.methods.quality import RowResult, certain_ranks
+from explain.serving.protocol import Cancelled, Table, WrongAnswer
+from explain.serving.scoring import Scorer
+
+#: Rounds of the estimator at least and at most (level «standard» of section 6).
+LEAST_ROUNDS, MOST_ROUNDS = 2, 16
+#: Model rows that the coalitions of one chunk should about fill.
+CHUNK_ROWS = 10_000
+#: Chunks in flight: one is planned and encoded while the server works on the other.
+IN_FLIGHT = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One row to explain: its stable id and its cells."""
+
+    row_id: str
+    cells: tuple[Any, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Inquiry:
+    """What is asked, without where it comes from."""
+
+    columns: tuple[Column, ...]
+    rows: tuple[Question, ...]
+    background: tuple[tuple[Any, ...], ...]
+    seed: int
+    tol: float
+    budget: int
+
+    @property
+    def table(self) -> Table:
+        """Rows, then background, as they are sent."""
+        cells = [list(row.cells) for row in self.rows] + [list(row) for row in self.background]
+        book = Codebook(self.columns, cells)
+        return Table(self.columns, book.decode(book.encode(cells)))
+
+    @property
+    def budget_per_row(self) -> int:
+        """Model rows per explained row: a share that does not depend on which rows come first."""
+        return self.budget // max(len(self.rows), 1)
+
+
+class Engine(Protocol):
+    """Explains chunks of rows. ``explain`` runs in a worker's thread."""
+
+    #: How many rows make a chunk.
+    chunk: int
+
+    def explain(self, questions: Sequence[Question]) -> list[RowResult]:
+        """One result per question, in order; a row that cannot be explained has a ``problem``."""
+        ...
+
+
+def shap_rounds(*, features: int, background: int, budget_per_row: int) -> int:
+    """The most rounds that the budget allows, at most ``MOST_ROUNDS``; below ``LEAST_ROUNDS`` nothing can be
+    estimated.
+    """
+    cost = max(1, background * 2 * (features - 1))
+    return min(MOST_ROUNDS, (budget_per_row - 1) // cost)
+
+
+class ShapEngine:
+    """Pair-permutation SHAP (``methods.pairperm``) over a served model."""
+
+    def __init__(self, inquiry: Inquiry, scorer: Scorer) -> None:
+        """Scores the background. Raises a ``ServingError``, also when the model gives no number for a
+        background row.
+        """
+        self._inquiry, self._scorer = inquiry, scorer
+        cells = [list(row) for row in inquiry.background]
+        self._book = Codebook(inquiry.columns, [*cells, *(list(row.cells) for row in inquiry.rows)])
+        self._background = self._book.encode(cells)
+        features, size = len(inquiry.columns), len(cells)
+        self._most = shap_rounds(features=features, background=size, budget_per_row=inquiry.budget_per_row)
+        self.chunk = max(1, CHUNK_ROWS // max(1, size * 2 * (features - 1)))
+        scored = scorer.score(self._table(self._background))
+        if scored.problems:
+            index, sentence = min(scored.problems.items())
+            raise WrongAnswer(
+                f"Background row {index + 1} gets no prediction. {sentence} Leave it out of the background.",
+                code="background.unusable",
+            )
+        self._fb = scored.outputs
+
+    def _table(self, codes: Codes) -> Table:
+        return Table(self._inquiry.columns, self._book.decode(codes))
+
+    def explain(self, questions: Sequence[Question]) -> list[RowResult]:
+        codes = self._book.encode([list(question.cells) for question in questions])
+        ends = self._scorer.score(self._table(codes))
+        problems = dict(ends.problems)
+        estimators = {
+            i: Estimator(
+                codes[i],
+                self._background,
+                seed=self._inquiry.seed,
+                row_id=question.row_id,
+                tol=self._inquiry.tol,
+                least=LEAST_ROUNDS,
+                most=self._most,
+            )
+            for i, question in enumerate(questions)
+            if i not in problems
+        }
+        while active := [i for i, each in estimators.items() if not each.done and i not in problems]:
+            self._round(active, estimators, ends.outputs, problems)
+        return [
+            RowResult(question.row_id, problem=problems[i], evals=estimators[i].evals if i in estimators else 0)
+            if i in problems
+            else _attributed(question, estimators[i].result())
+            for i, question in enumerate(questions)
+        ]
+
+    def _round(
+        self, active: Sequence[int], estimators: dict[int, Estimator], fx: Floats, problems: dict[int, str]
+    ) -> None:
+        """One round for all active rows in shared requests, each distinct row scored once."""
+        planned = [estimators[i].plan_round() for i in active]
+        every = np.concatenate(planned)
+        distinct, inverse = _distinct(every)
+        scored = self._scorer.score(self._table(distinct))
+        answers = scored.outputs[inverse]
+        start = 0
+        for i, rows in zip(active, planned, strict=True):
+            mine = answers[start : start + len(rows)]
+            start += len(rows)
+            if np.isfinite(mine).all():
+                estimators[i].take(mine, fx=float(fx[i]), fb=self._fb)
+                continue
+            missing = int((~np.isfinite(mine)).sum())
+            problems[i] = f"The model gives no number for {missing} of the {len(rows)} mixed rows that explain it."
+
+
+def _distinct(codes: Codes) -> tuple[Codes, npt.NDArray[np.intp]]:
+    """Distinct rows in order of their bytes, and for each row of ``codes`` its place among them."""
+    if len(codes) == 0:
+        return codes, np.zeros(0, dtype=np.intp)
+    packed = np.ascontiguousarray(codes).view(np.dtype((np.void, codes.dtype.itemsize * codes.shape[1]))).ravel()
+    _values, first, inverse = np.unique(packed, return_index=True, return_inverse=True)
+    return codes[first], inverse
+
+
+def _attributed(question: Question, made: Attribution) -> RowResult:
+    return RowResult(
+        row_id=question.row_id,
+        phi=tuple(made.phi.tolist()),
+        se=tuple(made.se.tolist()),
+        base=made.base,
+        fx=made.fx,
+        residual=made.residual,
+        evals=made.evals,
+        rounds=made.rounds,
+        converged=made.converged,
+        certain=certain_ranks(made.phi, made.se),
+    )
+
+
+class LimeEngine:
+    """LIME (``methods.lime``) over a served model, one row at a time."""
+
+    chunk = 1
+
+    def __init__(self, inquiry: Inquiry, scorer: Scorer) -> None:
+        """Raises ``UnusableColumn`` when a column cannot be perturbed."""
+        self._inquiry, self._scorer = inquiry, scorer
+        self._around = lime.Neighbourhood(
+            inquiry.columns, [list(row) for row in inquiry.background], [list(row.cells) for row in inquiry.rows]
+        )
+
+    def explain(self, questions: Sequence[Question]) -> list[RowResult]:
+        return [self._one(question) for question in questions]
+
+    def _one(self, question: Question) -> RowResult:
+        fx: list[float] = []
+
+        def score(cells: list[npt.NDArray[Any]]) -> Floats:
+            scored = self._scorer.score(Table(self._inquiry.columns, cells))
+            if scored.problems:
+                _index, sentence = min(scored.problems.items())
+                raise _NoNumber(f"{len(scored.problems)} of {len(scored.outputs)} sampled rows fail. {sentence}")
+            fx.append(float(scored.outputs[0]))  # lime's first sample is the row itself
+            return scored.outputs
+
+        try:
+            made = lime.explain(
+                self._around,
+                question.cells,
+                score,
+                seed=self._inquiry.seed,
+                row_id=question.row_id,
+                budget=self._inquiry.budget_per_row,
+            )
+        except _NoNumber as error:
+            return RowResult(question.row_id, problem=str(error))
+        return RowResult(
+            row_id=question.row_id,
+            phi=tuple(made.weights.tolist()),
+            se=tuple(made.spread.tolist()),
+            base=made.intercept,
+            fx=fx[0],
+            residual=made.local - fx[0],
+            evals=made.evals,
+            rounds=lime.SEEDS,
+            converged=made.stable,
+            certain=certain_ranks(made.weights, made.spread),
+            diagnostics={"r2": made.r2, "vsi": made.vsi, "csi": made.csi, "samples": made.samples},
+        )
+
+
+class _NoNumber(Exception):  # noqa: N818
+    """The model gave no number for sampled rows."""
+
+
+def run(
+    engine: Engine, questions: Sequence[Question], *, poll: Callable[[], bool], stop: threading.Event
+) -> Iterator[list[RowResult]]:
+    """Finished chunks in the order of ``questions``, computed with ``IN_FLIGHT`` threads.
+
+    ``poll`` is asked at least once a second from the calling thread whether to go on; when not, ``stop`` is set, which
+    ends the threads at their next request. Raises ``Cancelled`` then, or what a chunk raised.
+    """
+    chunks = [list(questions[i : i + engine.chunk]) for i in range(0, len(questions), engine.chunk)]
+    flying: list[Future[list[RowResult]]] = []
+    pool = ThreadPoolExecutor(max_workers=IN_FLIGHT, thread_name_prefix="explain")
+    try:
+        waiting = iter(chunks)
+        while True:
+            while len(flying) < IN_FLIGHT and (chunk := next(waiting, None)) is not None:
+                flying.append(pool.submit(engine.explain, chunk))
+            if not flying:
+                return
+            while not flying[0].done():
+                if not poll():
+                    raise Cancelled
+                wait(flying[:1], timeout=1.0, return_when=FIRST_COMPLETED)
+            yield flying.pop(0).result()
+    finally:
+        stop.set()
+        pool.shutdown(wait=True, cancel_futures=True)

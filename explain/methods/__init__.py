@@ -1,0 +1,1 @@
+"""The mathematics of explanations: numpy only, no Django, no sockets, no clock."""

@@ -1,0 +1,1 @@
+"""Served models over HTTP: one module per protocol behind one ``ServingClient``."""

@@ -1,0 +1,8 @@
+"""Facts that go up: explain sends, an upper app connects in its ``AppConfig.ready()``."""
+
+from __future__ import annotations
+
+from django.dispatch import Signal
+
+#: ``job: ExplanationJob, by: Actor``; sent inside the transaction that finished the job.
+explanation_finished = Signal()
