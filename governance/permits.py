@@ -47,6 +47,7 @@ def issue(decision: Decision, *, by: Actor) -> tuple[Permit, str]:
         permit,
         facts={
             "decision": decision.public_id,
+            "issued_to": by.id,
             "subject_digest": decision.subject_digest,
             "expires_at": permit.expires_at.isoformat(),
         },

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -19,6 +19,8 @@ from governance.models.decision import Decision, Outcome
 from governance.models.promotion import OPEN_STATES, Promotion, PromotionState
 from registry.models import Environment, ModelVersion, Strategy
 
+#: Expires what is overdue.
+CLOCK = Actor.system("promotion-clock")
 #: A request that nobody finishes expires; nothing is ever approved by waiting.
 OPEN_FOR = timedelta(days=14)
 
@@ -126,8 +128,12 @@ def _valid_plan(plan: Mapping[str, Any] | None) -> dict[str, Any]:
 
 
 def _make_room(version: ModelVersion, environment: Environment, *, by: Actor) -> None:
-    """Supersede older open requests of the same model there; the environment's row lock serialises requesters."""
-    Environment.objects.select_for_update(no_key=True).get(pk=environment.pk)
+    """Supersede older open requests of the same model there; an advisory lock serialises requesters.
+
+    Not the environment's row: a deploy locks a promotion first and that row after it.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [environment.pk, version.model_id])
     older = Promotion.objects.filter(
         version__model_id=version.model_id, environment=environment, state__in=OPEN_STATES
     ).order_by("pk")
@@ -223,11 +229,12 @@ def expire_due(*, by: Actor) -> list[int]:
         with transaction.atomic():
             promotion = locked(number)
             if promotion.is_open and promotion.expires_at <= timezone.now():
-                PROMOTIONS.transition(
-                    promotion,
-                    PromotionState.EXPIRED,
-                    facts={"expires_at": promotion.expires_at.isoformat()},
-                    by=by,
-                )
+                expire(promotion, by=by)
                 expired.append(number)
     return expired
+
+
+def expire(promotion: Promotion, *, by: Actor) -> None:
+    """End a promotion whose deadline has passed, in the caller's transaction."""
+    facts = {"expires_at": promotion.expires_at.isoformat()}
+    PROMOTIONS.transition(promotion, PromotionState.EXPIRED, facts=facts, by=by)

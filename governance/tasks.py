@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from audit.actors import Actor
 from governance import promotions
 
 
 @shared_task(name="governance.expire_promotions", ignore_result=True)
 def expire_promotions() -> int:
     """Expire promotions past their deadline; safe to run twice or at the same time. Returns how many expired."""
-    return len(promotions.expire_due(by=Actor.system("promotion-clock")))
+    return len(promotions.expire_due(by=promotions.CLOCK))

@@ -27,8 +27,9 @@ _MUTABLE = {
 
 _REFUSE = """
 CREATE FUNCTION governance_keep_columns() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE keys text[] := COALESCE(TG_ARGV, '{}');
 BEGIN
-    IF to_jsonb(NEW) - TG_ARGV IS DISTINCT FROM to_jsonb(OLD) - TG_ARGV THEN
+    IF to_jsonb(NEW) - keys IS DISTINCT FROM to_jsonb(OLD) - keys THEN
         RAISE EXCEPTION 'a row of % keeps what was first written into it', TG_TABLE_NAME
             USING ERRCODE = 'restrict_violation';
     END IF;

@@ -1,0 +1,58 @@
+"""``POST /gate/checks`` and ``GET /decisions/{id}``."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from django.utils.translation import gettext as _
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from audit.refusals import NotKnown
+from governance import gate, queries
+from governance.api import answers
+from governance.api.serializers import GateCheck
+from registry import environments, versions
+
+
+class GateChecks(APIView):
+    """Ask whether a version may be promoted, deployed or rolled back in an environment.
+
+    Every decision, a denial too, answers 200: read ``decision`` and treat all but ``allow`` as no.
+    """
+
+    required_action: ClassVar[dict[str, str]] = {"POST": "gate.check"}
+
+    @extend_schema(request=GateCheck, responses={200: OpenApiTypes.OBJECT})
+    def post(self, request: Request) -> Response:
+        body = GateCheck(data=request.data)
+        body.is_valid(raise_exception=True)
+        asked: dict[str, Any] = body.validated_data
+        model = asked["model"]
+        answer = gate.check(
+            versions.resolve(model["name"], model.get("version"), model.get("digest")),
+            environments.find_environment(asked["environment"]),
+            action=asked["action"],
+            target=asked.get("target"),
+            rollout=asked.get("rollout"),
+            dry_run=asked["mode"] == "dry_run",
+            ci=asked.get("ci"),
+            by=request.user.actor,
+        )
+        return Response(answers.gate_answer(answer))
+
+
+class DecisionDetail(APIView):
+    """A decision as it was recorded, with its facts."""
+
+    required_action: ClassVar[dict[str, str]] = {"GET": "promotion.read"}
+
+    @extend_schema(responses={200: OpenApiTypes.OBJECT})
+    def get(self, request: Request, public_id: str) -> Response:
+        decision = queries.decision(public_id)
+        if decision is None:
+            raise NotKnown(_("There is no decision %(id)s.") % {"id": public_id}, code="decision.unknown")
+        return Response(answers.decision_json(decision))

@@ -1,0 +1,106 @@
+"""What the API accepts. A field that is not known is refused: a misspelt one must not be a silent default."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.utils.translation import gettext as _
+from rest_framework import serializers
+
+from governance.models.decision import Action
+from governance.models.signoff import Meaning
+from governance.models.transfer import SafeguardType
+from registry.models import Strategy
+
+
+class Strict(serializers.Serializer[Any]):
+    """Refuses fields that it does not declare."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        if isinstance(data, dict):
+            unknown = sorted(set(map(str, data)) - set(self.fields))
+            if unknown:
+                raise serializers.ValidationError({name: [_("This field is not known.")] for name in unknown})
+        return super().to_internal_value(data)
+
+
+class ModelReference(Strict):
+    name = serializers.CharField(max_length=128)
+    version = serializers.CharField(max_length=20, required=False)
+    digest = serializers.CharField(max_length=71, required=False)
+
+
+class Target(Strict):
+    provider_region = serializers.ListField(child=serializers.CharField(max_length=64), required=False, max_length=100)
+    endpoint = serializers.CharField(max_length=400, required=False, allow_blank=True)
+    log_sinks = serializers.ListField(child=serializers.CharField(max_length=64), required=False, max_length=100)
+
+
+class Rollout(Strict):
+    strategy = serializers.ChoiceField(choices=Strategy.choices, required=False)
+    step = serializers.IntegerField(min_value=0, max_value=10_000, required=False)
+    weight = serializers.IntegerField(min_value=0, max_value=100, required=False)
+
+
+class GateCheck(Strict):
+    model = ModelReference()
+    environment = serializers.CharField(max_length=128)
+    action = serializers.ChoiceField(choices=Action.choices, default=Action.PROMOTE)
+    target = Target(required=False)
+    rollout = Rollout(required=False)
+    mode = serializers.ChoiceField(choices=("enforce", "dry_run"), default="enforce")
+    wait_s = serializers.IntegerField(min_value=0, max_value=0, required=False)
+    ci = serializers.DictField(child=serializers.CharField(max_length=500, allow_blank=True), required=False)
+
+    def validate_ci(self, value: dict[str, str]) -> dict[str, str]:
+        if len(value) > 20:
+            raise serializers.ValidationError(_("At most 20 notes of the pipeline are kept."))
+        return value
+
+
+class PromotionRequest(Strict):
+    model = ModelReference()
+    environment = serializers.CharField(max_length=128)
+    rollout = Rollout(required=False)
+    reason = serializers.CharField(max_length=4000)
+
+
+class SignOffRequest(Strict):
+    meaning = serializers.ChoiceField(choices=Meaning.choices)
+    role = serializers.CharField(max_length=40)
+    comment = serializers.CharField(max_length=4000)
+    subject_digest = serializers.CharField(max_length=71)
+    password = serializers.CharField(max_length=4096, trim_whitespace=False, write_only=True)
+
+
+class Withdrawal(Strict):
+    reason = serializers.CharField(max_length=4000)
+
+
+class DeployRecord(Strict):
+    decision_id = serializers.CharField(max_length=40)
+    permit = serializers.CharField(max_length=200, trim_whitespace=False)
+    environment = serializers.CharField(max_length=128)
+    strategy = serializers.ChoiceField(choices=Strategy.choices, required=False)
+    weight = serializers.IntegerField(min_value=0, max_value=100, required=False)
+
+
+class RollbackRecord(Strict):
+    model = ModelReference()
+    environment = serializers.CharField(max_length=128)
+    reason = serializers.CharField(max_length=4000)
+    incident = serializers.CharField(max_length=200)
+
+
+class SafeguardRequest(Strict):
+    reference = serializers.SlugField(max_length=40)
+    type = serializers.ChoiceField(choices=SafeguardType.choices)
+    document = serializers.CharField(max_length=300)
+    subjects = serializers.ListField(child=serializers.CharField(max_length=200), allow_empty=False, max_length=500)
+    regions = serializers.ListField(child=serializers.CharField(max_length=64), allow_empty=False, max_length=200)
+    expires_at = serializers.DateTimeField()
+    risk_assessment_at = serializers.DateTimeField(required=False, allow_null=True)
+
+
+class Reason(Strict):
+    reason = serializers.CharField(max_length=4000, required=False, allow_blank=True, default="")

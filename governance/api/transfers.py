@@ -1,0 +1,51 @@
+"""Transfer safeguards: list, record, approve."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema
+from rest_framework.pagination import CursorPagination
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.settings import api_settings
+from rest_framework.views import APIView
+
+from governance import transfers
+from governance.api import answers
+from governance.api.serializers import Reason, SafeguardRequest
+from governance.models.transfer import TransferSafeguard
+
+
+class Transfers(APIView):
+    """Safeguards, newest first; POST proposes one, which covers nothing until a second person approves it."""
+
+    required_action: ClassVar[dict[str, str]] = {"GET": "promotion.read", "POST": "transfer.change"}
+    ordering = "-id"
+
+    @extend_schema(responses={200: OpenApiTypes.OBJECT})
+    def get(self, request: Request) -> Response:
+        pages: CursorPagination = api_settings.DEFAULT_PAGINATION_CLASS()
+        page = pages.paginate_queryset(TransferSafeguard.objects.all(), request, view=self) or []
+        return pages.get_paginated_response([answers.safeguard_json(row) for row in page])
+
+    @extend_schema(request=SafeguardRequest, responses={201: OpenApiTypes.OBJECT})
+    def post(self, request: Request) -> Response:
+        body = SafeguardRequest(data=request.data)
+        body.is_valid(raise_exception=True)
+        safeguard = transfers.record(**body.validated_data, by=request.user.actor)
+        return Response(answers.safeguard_json(safeguard), status=201)
+
+
+class TransferApproval(APIView):
+    """Approve a safeguard that somebody else recorded."""
+
+    required_action: ClassVar[dict[str, str]] = {"POST": "transfer.change"}
+
+    @extend_schema(request=Reason, responses={200: OpenApiTypes.OBJECT})
+    def post(self, request: Request, reference: str) -> Response:
+        body = Reason(data=request.data)
+        body.is_valid(raise_exception=True)
+        safeguard = transfers.approve(reference, reason=body.validated_data["reason"], by=request.user.actor)
+        return Response(answers.safeguard_json(safeguard))

@@ -1,0 +1,22 @@
+"""Governance under /api/v1/."""
+
+from __future__ import annotations
+
+from django.urls import path
+
+from governance.api import gate, promotions, rollouts, transfers
+
+app_name = "governance-api"
+
+urlpatterns = [
+    path("gate/checks", gate.GateChecks.as_view(), name="gate_checks"),
+    path("decisions/<str:public_id>", gate.DecisionDetail.as_view(), name="decision"),
+    path("promotions", promotions.PromotionList.as_view(), name="promotions"),
+    path("promotions/<int:number>", promotions.PromotionDetail.as_view(), name="promotion"),
+    path("promotions/<int:number>/signoffs", promotions.SignOffs.as_view(), name="signoffs"),
+    path("promotions/<int:number>/withdraw", promotions.Withdraw.as_view(), name="withdraw"),
+    path("deployments", rollouts.Deployments.as_view(), name="deployments"),
+    path("rollbacks", rollouts.Rollbacks.as_view(), name="rollbacks"),
+    path("transfers", transfers.Transfers.as_view(), name="transfers"),
+    path("transfers/<slug:reference>/approve", transfers.TransferApproval.as_view(), name="transfer_approval"),
+]

@@ -1,0 +1,211 @@
+"""Collect what is known about a case, once, in a fixed number of queries; nothing is decided here.
+
+What cannot be found stays unknown, and the decision engine reads unknown in the strictest way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from typing import Any
+
+from audit.refusals import BadInput
+from governance import policies
+from governance.models.promotion import Promotion
+from governance.models.signoff import Meaning, SignOff
+from governance.models.transfer import SafeguardStatus, TransferSafeguard
+from governance.models.user import User
+from governance.packs import active_packs
+from governance.policies.facts import digest_of
+from registry import queries as registry_queries
+from registry import regions
+from registry.models import Dataset, Environment, ModelVersion
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is asked: may this version do ``action`` there? ``requested_by`` is the actor id of who wants it."""
+
+    version: ModelVersion
+    environment: Environment
+    action: str
+    plan: Mapping[str, Any]
+    requested_by: str
+    promotion: Promotion | None = None
+
+
+@dataclass(frozen=True)
+class Collected:
+    """The frozen input of a decision. ``subject_parts`` is what a sign-off binds to, part by part."""
+
+    case: Case
+    facts: policies.Facts
+    packs: tuple[policies.CompiledPack, ...]
+    events: tuple[policies.SignOffEvent, ...]
+    people: policies.People
+    subject_parts: Mapping[str, Any]
+
+    @cached_property
+    def subject_digest(self) -> str:
+        """``sha256:`` of the canonical form of all parts."""
+        return digest_of(self.subject_parts)
+
+
+def collect(case: Case, *, now: datetime, also: Sequence[str] = ()) -> Collected:
+    """Everything a decision needs. ``also`` are actor ids whose roles the caller will ask about.
+
+    Raises ``policies.MissingFact`` when a required fact is missing, ``policies.PackError`` when an active pack no longer
+    compiles.
+    """
+    packs = active_packs()
+    parents = _parents(case.version)
+    flows = policies.flows_of(
+        version=case.version.subject,
+        parents=parents,
+        data_sets=_data_sets(parents),
+        places=_places(case.environment),
+    )
+    safeguards = _safeguards({flow.subject for flow in flows})
+    signoffs = list(case.promotion.signoffs.all()) if case.promotion else []
+    people = _people(case, signoffs, also)
+    facts = policies.freeze(
+        now=now,
+        model=policies.ModelFact(case.version.model.name, case.version.model.risk),
+        version=policies.VersionFact(
+            subject=case.version.subject,
+            number=str(case.version.number),
+            digest=case.version.digest,
+            trained_by=sorted(people.contributors),
+            run_id=case.version.run_id,
+        ),
+        environment=policies.EnvironmentFact(
+            case.environment.slug, case.environment.tier, case.environment.perimeter
+        ),
+        promotion=policies.PromotionFact(
+            case.action, case.requested_by, str(case.plan.get("strategy", "")), int(case.plan.get("weight") or 0)
+        ),
+        flows=flows,
+        safeguards=safeguards,
+    )
+    return Collected(
+        case=case,
+        facts=facts,
+        packs=packs,
+        events=tuple(_event(row) for row in signoffs),
+        people=people,
+        subject_parts=_subject_parts(case, facts, packs),
+    )
+
+
+def _parents(version: ModelVersion) -> dict[str, list[str]]:
+    """Subject -> what it was made from, for everything upstream of the version."""
+    try:
+        edges = registry_queries.edges_from(version.subject, "upstream")
+    except BadInput as refusal:
+        raise policies.MissingFact("lineage", version.subject, refusal.sentence) from refusal
+    parents: dict[str, list[str]] = {}
+    for edge in edges:
+        parents.setdefault(edge.target, []).append(edge.source)
+    return parents
+
+
+def _data_sets(parents: Mapping[str, Sequence[str]]) -> dict[str, policies.DataSetFact]:
+    names = {
+        subject.removeprefix("dataset:")
+        for sources in parents.values()
+        for subject in sources
+        if subject.startswith("dataset:")
+    }
+    return {
+        row.subject: policies.DataSetFact(
+            subject=row.subject,
+            classification=row.classification,
+            regions=[_region(each) for each in row.regions],
+            data_subjects=row.subjects,
+        )
+        for row in Dataset.objects.filter(name__in=names)
+    }
+
+
+def _places(environment: Environment) -> Iterable[policies.PlaceFact]:
+    for kind, ids in (("serving", environment.regions), ("inference_log", environment.log_sinks)):
+        for each in ids:
+            yield policies.PlaceFact(kind, environment.subject, _region(each))
+
+
+def _region(region_id: str) -> policies.Region:
+    """A region that the table does not know, or that is not generally available, satisfies no rule."""
+    try:
+        known = regions.lookup(region_id)
+    except BadInput:
+        return policies.Region(region_id)
+    return policies.Region(region_id, known.country, known.satisfies)
+
+
+def _safeguards(subjects: set[str]) -> list[policies.SafeguardFact]:
+    rows = TransferSafeguard.objects.filter(subjects__has_any_keys=sorted(subjects))
+    return [
+        policies.SafeguardFact(
+            id=row.reference,
+            type=row.type,
+            status=row.status,
+            subjects=row.subjects,
+            regions=row.regions,
+            expires_at=row.expires_at,
+            risk_assessment_at=row.risk_assessment_at,
+        )
+        for row in rows
+    ]
+
+
+def _event(row: SignOff) -> policies.SignOffEvent:
+    return policies.SignOffEvent(
+        id=str(row.pk),
+        kind="approved" if row.meaning == Meaning.APPROVE else "rejected",
+        by=row.signer,
+        role=row.role,
+        subject_digest=row.subject_digest,
+        at=row.signed_at,
+        reauth_at=row.reauth_at,
+    )
+
+
+def _people(case: Case, signoffs: Sequence[SignOff], also: Sequence[str]) -> policies.People:
+    """Who signed, asked or trained, by actor id. A contributor without an account keeps their recorded name."""
+    ids = {case.requested_by, *also, *(row.signer for row in signoffs)}
+    uuids = [actor.partition(":")[2] for actor in ids if actor.startswith(("user:", "service:"))]
+    trained_by = {name.lower() for name in case.version.contributors}
+    users = list(User.objects.filter(uuid__in=uuids) | User.objects.filter(username__in=trained_by))
+    actors = {user.username: user.actor.id for user in users}
+    return policies.People(
+        roles={user.actor.id: frozenset(user.roles) for user in users if user.is_active and not user.is_service},
+        requester=case.requested_by,
+        contributors=frozenset(actors.get(name, f"unmatched:{name}") for name in trained_by),
+    )
+
+
+def _subject_parts(
+    case: Case, facts: policies.Facts, packs: Sequence[policies.CompiledPack]
+) -> dict[str, Any]:
+    """What a sign-off is about (gates.md 2.2). The clock, the requester and the action are no part of it."""
+    document = facts.document
+    data = [
+        {key: flow[key] for key in ("subject", "region", "claimed_region", "classification", "data_subjects", "path")}
+        for flow in document["flows"]
+        if flow["kind"] == "dataset"
+    ]
+    return {
+        "artifact": {"version": case.version.subject, "digest": case.version.digest},
+        "risk": document["model"]["risk"],
+        "environment": document["environment"],
+        "target": {"regions": sorted(case.environment.regions), "log_sinks": sorted(case.environment.log_sinks)},
+        "rollout": dict(case.plan),
+        "policy": [{"pack": pack.id, "version": pack.version, "digest": pack.digest} for pack in packs],
+        "data": data,
+        "safeguards": [each for each in document["safeguards"] if each["status"] == SafeguardStatus.ACTIVE],
+        "jurisdictions": sorted(
+            {case.environment.perimeter, *(who for flow in document["flows"] for who in flow["data_subjects"])}
+        ),
+    }

@@ -1,0 +1,149 @@
+"""The gate: one question from a pipeline, one recorded answer, a permit when the answer is yes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import transaction
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from audit.actors import Actor
+from audit.refusals import Conflict
+from governance import decisions, permits, promotions
+from governance.decisions import Verdict
+from governance.facts import Case
+from governance.models.decision import Action, Decision
+from governance.models.permit import Permit
+from governance.models.promotion import OPEN_STATES, Promotion, PromotionState
+from registry.models import Deployment, Environment, ModelVersion, Strategy
+
+#: What a permit is issued for; the other actions change nothing that a permit would guard.
+PERMITTED_ACTIONS = (Action.PROMOTE, Action.DEPLOY)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """``decision`` is None for a dry run. ``secret`` is shown once and stored nowhere in clear."""
+
+    verdict: Verdict
+    decision: Decision | None = None
+    permit: Permit | None = None
+    secret: str = ""
+
+
+def check(
+    version: ModelVersion,
+    environment: Environment,
+    *,
+    action: str = Action.PROMOTE,
+    target: Mapping[str, Sequence[str]] | None = None,
+    rollout: Mapping[str, Any] | None = None,
+    dry_run: bool = False,
+    ci: Mapping[str, str] | None = None,
+    by: Actor,
+) -> Answer:
+    """Decide and record; a dry run decides the same and records nothing.
+
+    Opens no promotion: where there is none, missing sign-offs leave the answer pending. Raises ``Conflict`` when the
+    request names another target or strategy than the environment or the promotion has, or a rollback to a version that
+    never served there.
+    """
+    _must_fit_environment(environment, target or {})
+    if action == Action.ROLLBACK:
+        _must_have_served(version, environment)
+    if dry_run:
+        promotion = _promotion_for(version, environment, action, lock=False)
+        return Answer(_evaluate(version, environment, action, rollout or {}, promotion, by))
+    with transaction.atomic():
+        promotion = _promotion_for(version, environment, action, lock=True)
+        if promotion is not None and promotion.is_open and promotion.expires_at <= timezone.now():
+            promotions.expire(promotion, by=promotions.CLOCK)
+            promotion = None
+        verdict = _evaluate(version, environment, action, rollout or {}, promotion, by)
+        decision = decisions.record(verdict, ci=ci, by=by)
+        if promotion is not None and promotion.is_open and action in PERMITTED_ACTIONS:
+            promotions.settle(promotion, decision, by=decisions.ENGINE)
+        if not decision.allows or action not in PERMITTED_ACTIONS:
+            return Answer(verdict, decision)
+        permit, secret = permits.issue(decision, by=by)
+        return Answer(verdict, decision, permit, secret)
+
+
+def _promotion_for(version: ModelVersion, environment: Environment, action: str, *, lock: bool) -> Promotion | None:
+    """The newest promotion of the version there that still says something.
+
+    An open one; or a rejected one, whose veto stands; or, to give more traffic to what is deployed, the deployed one.
+    """
+    if action == Action.ROLLBACK:
+        return None  # a rollback needs no sign-offs, so it must never settle a promotion that does
+    rows = Promotion.objects.select_related("decided_by").filter(version=version, environment=environment)
+    if lock:
+        rows = rows.select_for_update(of=("self",))
+    promotion = rows.order_by("-pk").first()
+    if promotion is None:
+        return None
+    states = {*OPEN_STATES, PromotionState.REJECTED}
+    if action in (Action.INCREASE, Action.RUN):
+        states.add(PromotionState.DEPLOYED)
+    if promotion.state not in states:
+        return None
+    promotion.version, promotion.environment = version, environment
+    return promotion
+
+
+def _evaluate(
+    version: ModelVersion,
+    environment: Environment,
+    action: str,
+    rollout: Mapping[str, Any],
+    promotion: Promotion | None,
+    by: Actor,
+) -> Verdict:
+    if promotion is not None:
+        _must_fit_plan(promotion, rollout)
+        case = decisions.case_of(promotion, action=action)
+    else:
+        plan = {"strategy": rollout.get("strategy") or Strategy.ALL_AT_ONCE.value}
+        if rollout.get("weight") is not None:
+            plan["weight"] = rollout["weight"]
+        case = Case(version, environment, action, plan, requested_by=by.id)
+    return decisions.evaluate(case, needs_signoffs=action != Action.ROLLBACK)
+
+
+def _must_fit_environment(environment: Environment, target: Mapping[str, Sequence[str]]) -> None:
+    for key, known in (("provider_region", environment.regions), ("log_sinks", environment.log_sinks)):
+        named = target.get(key)
+        if named and set(named) != set(known):
+            raise Conflict(
+                _("The registry knows %(what)s of %(environment)s as %(known)s; the request says %(named)s.")
+                % {
+                    "what": key,
+                    "environment": environment.slug,
+                    "known": ", ".join(sorted(known)),
+                    "named": ", ".join(sorted(named)),
+                },
+                code="target.differs",
+            )
+
+
+def _must_fit_plan(promotion: Promotion, rollout: Mapping[str, Any]) -> None:
+    named, planned = rollout.get("strategy"), promotion.plan.get("strategy")
+    if named and named != planned:
+        raise Conflict(
+            _("Promotion %(number)s was requested as %(planned)s, not as %(named)s: request it anew.")
+            % {"number": promotion.pk, "planned": planned, "named": named},
+            code="rollout.differs",
+        )
+
+
+def _must_have_served(version: ModelVersion, environment: Environment) -> None:
+    if not Deployment.objects.filter(version=version, environment=environment).exists():
+        raise Conflict(
+            _("%(version)s never served in %(environment)s: request a promotion instead.")
+            % {"version": version.label, "environment": environment.slug},
+            code="rollback.never_served",
+        )
+

@@ -1,0 +1,165 @@
+"""Deploys and rollbacks: recorded only with a permit, or with a reason, and only on what the rules say today."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import transaction
+from django.utils.translation import gettext as _
+
+from audit.actors import Actor
+from audit.models.events import Event
+from audit.refusals import BadInput, Conflict, NotKnown, Refused
+from governance import decisions, permits, promotions
+from governance.attempts import attempt
+from governance.decisions import Verdict
+from governance.facts import Case
+from governance.models.decision import Action, Decision
+from governance.models.permit import Permit
+from governance.models.promotion import Promotion, PromotionState
+from registry import deployments
+from registry.models import Deployment, Environment, ModelVersion, Strategy
+
+
+@dataclass(frozen=True)
+class RolledBack:
+    """A rollback that was recorded, with the decision that let it."""
+
+    deployment: Deployment
+    decision: Decision
+
+
+def record_deploy(
+    decision_id: str,
+    *,
+    secret: str,
+    environment: str,
+    strategy: str = "",
+    weight: int | None = None,
+    by: Actor,
+) -> Deployment:
+    """Record that what was permitted now serves; uses the permit up.
+
+    Everything is decided once more before: a permit for a subject that changed since is refused. Raises ``NotKnown`` for an
+    unknown decision, and, each recorded as ``permit.refused``: what ``permits.present`` raises, ``Conflict`` when the
+    promotion is over, the subject or the strategy another, ``Refused`` when the rules deny by now.
+    """
+    decision = _decision(decision_id)
+    facts = {"decision": decision.public_id, "environment": environment}
+    with attempt(Event.PERMIT_REFUSED, decision.subject, facts=facts, by=by):
+        promotion = promotions.locked(decision.promotion_id) if decision.promotion_id else None
+        permit = permits.present(decision, secret, environment=environment)
+        plan = promotion.plan if promotion is not None else dict(decision.subject_parts.get("rollout", {}))
+        _must_still_hold(decision, promotion, plan, strategy)
+        permits.consume(permit, by=by)
+        deployment = _record(decision, permit, plan, weight, by=by)
+        if promotion is not None and promotion.is_open:
+            promotions.PROMOTIONS.transition(
+                promotion,
+                PromotionState.DEPLOYED,
+                facts={"decision": decision.public_id, "deployment": deployment.subject},
+                by=by,
+            )
+    return deployment
+
+
+def _record(decision: Decision, permit: Permit, plan: dict[str, Any], weight: int | None, *, by: Actor) -> Deployment:
+    return deployments.record_deploy(
+        decision.environment,
+        decision.version,
+        str(plan.get("strategy") or Strategy.ALL_AT_ONCE),
+        decision.public_id,
+        str(permit.pk),
+        weight=weight if weight is not None else plan.get("weight"),
+        by=by,
+    )
+
+
+def _decision(public_id: str) -> Decision:
+    found = (
+        Decision.objects.select_related("version__model", "environment", "promotion")
+        .filter(public_id=public_id)
+        .first()
+    )
+    if found is None:
+        raise NotKnown(_("There is no decision %(id)s.") % {"id": public_id[:60]}, code="decision.unknown")
+    return found
+
+
+def _must_still_hold(decision: Decision, promotion: Promotion | None, plan: dict[str, Any], strategy: str) -> None:
+    if promotion is not None and promotion.state != PromotionState.APPROVED:
+        raise Conflict(
+            _("Promotion %(number)s is %(state)s by now; its permit is void.")
+            % {"number": promotion.pk, "state": promotion.get_state_display()},
+            code="permit.promotion_closed",
+        )
+    planned = str(plan.get("strategy") or Strategy.ALL_AT_ONCE)
+    if strategy and strategy != planned:
+        raise Conflict(
+            _("The permit is for the strategy %(planned)s, not for %(named)s.") % {"planned": planned, "named": strategy},
+            code="permit.strategy",
+        )
+    verdict = _again(decision, promotion, plan)
+    if verdict.subject_digest != decision.subject_digest:
+        raise Conflict(
+            _("What was permitted has changed since. Ask the gate again; changed subjects need new sign-offs."),
+            code="permit.stale_subject",
+        )
+    if verdict.outcome != "allow":
+        raise Refused(
+            _("The rules no longer allow this: %(summary)s") % {"summary": verdict.summary},
+            reasons=[str(each["message"]) for each in verdict.findings if each["outcome"] in ("fail", "error")],
+            code="permit.no_longer_allowed",
+        )
+
+
+def _again(decision: Decision, promotion: Promotion | None, plan: dict[str, Any]) -> Verdict:
+    if promotion is not None:
+        return decisions.evaluate(decisions.case_of(promotion, action=decision.action))
+    case = Case(decision.version, decision.environment, decision.action, plan, requested_by=decision.requested_by)
+    return decisions.evaluate(case)
+
+
+def record_rollback(
+    version: ModelVersion, environment: Environment, *, reason: str, incident: str, by: Actor
+) -> RolledBack:
+    """Go back to a version that served here before, on one person's word, under today's residency rules.
+
+    Sign-offs are not needed: going back must be easier than going forward. Raises ``BadInput`` without reason or incident,
+    ``Conflict`` as the registry does, ``Refused`` when today's rules deny the version; the denial stays recorded.
+    """
+    fields = {}
+    if not reason.strip():
+        fields["reason"] = _("Say why production goes back.")
+    if not incident.strip():
+        fields["incident"] = _("Name the incident, for example INC-204.")
+    if fields:
+        raise BadInput(_("A rollback needs a reason and an incident."), code="rollback.incomplete", fields=fields)
+    if not Deployment.objects.filter(version=version, environment=environment).exists():
+        raise Conflict(
+            _("%(version)s never served in %(environment)s: request a promotion instead.")
+            % {"version": version.label, "environment": environment.slug},
+            code="rollback.never_served",
+        )
+    case = Case(
+        version, environment, Action.ROLLBACK, {"strategy": Strategy.ALL_AT_ONCE.value}, requested_by=by.id
+    )
+    with transaction.atomic():
+        decision = decisions.record(decisions.evaluate(case, needs_signoffs=False), by=by)
+        if decision.allows:
+            deployment = deployments.record_rollback(
+                environment,
+                version,
+                decision.public_id,
+                reason=reason.strip(),
+                incident=incident.strip(),
+                by=by,
+            )
+            return RolledBack(deployment, decision)
+    raise Refused(
+        _("Today's rules do not let %(version)s serve in %(environment)s: %(summary)s")
+        % {"version": version.label, "environment": environment.slug, "summary": decision.summary},
+        reasons=[str(each["message"]) for each in decision.findings if each["outcome"] in ("fail", "error")],
+        code="rollback.denied",
+    )
