@@ -109,6 +109,6 @@ STATES: dict[str, Look] = {
 
 
 def look_of(state: str) -> Look:
-    """How ``state`` is shown; hyphens, spaces and capitals do not matter. Unknown states look as if they need attention."""
+    """How ``state`` is shown, however it is spelled. An unknown state looks as if it needed attention."""
     key = str(state).strip().lower().replace("-", "_").replace(" ", "_")
     return STATES.get(key) or Look(CAUTION, "circle-question-mark", str(state) or _("Unknown"))

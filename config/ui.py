@@ -34,7 +34,9 @@ DIGEST_LENGTH = 12
 
 
 #: Icons that point along the line of reading; mirrored where it runs from right to left.
-_DIRECTIONAL = frozenset({"arrow-right", "arrow-left", "chevron-right", "chevron-left", "list-tree", "log-out", "undo-2"})
+_DIRECTIONAL = frozenset(
+    {"arrow-right", "arrow-left", "chevron-right", "chevron-left", "list-tree", "log-out", "undo-2"}
+)
 
 
 @lru_cache(maxsize=512)
@@ -79,7 +81,7 @@ def status_icon(state: object, *, size: int = 18) -> SafeString:
 
 
 @register.simple_block_tag
-def panel(content: str, title: object, *, aside: object = "", id: str = "") -> SafeString:  # noqa: A002
+def panel(content: str, title: object, *, aside: object = "", id: str = "") -> SafeString:
     """A white panel with a heading; lists, tables and timelines inside it reach its edges by themselves.
 
     ``id`` defaults to the slug of the title, so that a panel can be linked to.
@@ -161,7 +163,9 @@ def entry(index: int | None) -> SafeString:
     """A link to an entry of the log, ``#12,479``; in words while the sequencer has not numbered it yet."""
     if index is None:
         return format_html('<span class="muted sequencing">{}</span>', _("being sequenced"))
-    return format_html('<a class="entry" href="{}"><bdi>#{}</bdi></a>', reverse("audit:entry", args=[index]), f"{index:,}")
+    return format_html(
+        '<a class="entry" href="{}"><bdi>#{}</bdi></a>', reverse("audit:entry", args=[index]), f"{index:,}"
+    )
 
 
 #: How a subject's prefix is turned into an address: URL name and the parts of the rest that it takes.
@@ -205,7 +209,7 @@ def lineage_link(name: object) -> SafeString:
 
 
 @register.simple_tag
-def empty_state(  # noqa: PLR0913
+def empty_state(
     icon_name: str, title: object, text: object = "", *, command: str = "", href: str = "", action: object = ""
 ) -> SafeString:
     """What will be here, why it is empty, and one action: a link (``href``, ``action``) or a ``command`` to copy."""
@@ -282,7 +286,7 @@ def event_icon(event: object) -> SafeString:
 
 def _history_row(row: EntryRow) -> SafeString:
     picture, tone = event_look(row.event)
-    comment = format_html('<blockquote><bdi>{}</bdi></blockquote>', row.reason) if row.reason else ""
+    comment = format_html("<blockquote><bdi>{}</bdi></blockquote>", row.reason) if row.reason else ""
     return format_html(
         '<li class="event"><span class="event-icon tone-{}">{}</span><div class="event-text">'
         '<p><strong><bdi>{}</bdi></strong> {}</p>{}<p class="event-time">{}</p></div>'
