@@ -9,13 +9,13 @@ to the strictest reading: unknown classification is sensitive personal data, an 
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from typing import Any
 
-import rfc8785
 from google.protobuf.message import Message
 
 from governance.policies.vocabulary import STRUCTS, Word, format_time, message_of, parse_time
@@ -244,8 +244,16 @@ def thaw(document: Mapping[str, Any]) -> Facts:
 
 
 def canonical(document: Mapping[str, Any]) -> bytes:
-    """RFC 8785 canonical JSON."""
-    return rfc8785.dumps(dict(document))
+    """RFC 8785 canonical JSON.
+
+    For what facts are made of (ASCII keys, text, whole numbers, booleans) the standard library's C encoder writes the
+    same bytes as ``rfc8785`` at a fraction of the time; ``tests/governance/policies/test_facts.py`` compares the two.
+    Raises ``MissingFact`` for text that has no UTF-8 form.
+    """
+    try:
+        return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        raise MissingFact("facts", "facts", f"A fact holds text that cannot be written as UTF-8: {error}.") from error
 
 
 def digest_of(document: Mapping[str, Any]) -> str:

@@ -35,6 +35,8 @@ class Word:
     kind: Kind
     required: bool = False
     says: str = ""
+    #: For people only: stored and shown, not part of the message that rules read.
+    shown_only: bool = False
 
 
 #: Struct -> fields. The order fixes the protobuf field numbers; append only.
@@ -71,7 +73,7 @@ STRUCTS: dict[str, tuple[Word, ...]] = {
         Word("personal", "bool", False, "true unless the classification is none"),
         Word("sensitive", "bool", False, "true for sensitive, special and unknown"),
         Word("data_subjects", "strings", False, "jurisdictions of the people in it, or unknown"),
-        Word("path", "strings", False, "from the version to this subject"),
+        Word("path", "strings", False, "from the version to this subject", shown_only=True),
     ),
     "Safeguard": (
         Word("id", "string", True, "reference of the transfer safeguard"),
@@ -105,6 +107,8 @@ def add_struct(file: descriptor_pb2.FileDescriptorProto, name: str, words: tuple
     """Declare one message in ``file``."""
     struct = file.message_type.add(name=name)
     for number, word in enumerate(words, start=1):
+        if word.shown_only:
+            continue
         repeated = word.kind == "strings"
         declared = struct.field.add(
             name=word.name,
@@ -151,6 +155,8 @@ def message_of(struct: str, values: Mapping[str, Any]) -> Message:
     message = _CLASSES[struct]()
     for word in STRUCTS[struct]:
         value = values[word.name]
+        if word.shown_only:
+            continue
         if word.kind == "timestamp":
             if value:
                 getattr(message, word.name).FromDatetime(parse_time(cast("str", value)))
