@@ -95,6 +95,7 @@ def postgres_server() -> Iterator[Server]:
     finally:
         process.send_signal(2)
         process.wait(20)
+        log.close()
         shutil.rmtree(cluster.data, ignore_errors=True)
         shutil.rmtree(state, ignore_errors=True)
 
