@@ -69,7 +69,7 @@ def collect(case: Case, *, now: datetime, also: Sequence[str] = ()) -> Collected
     )
     safeguards = _safeguards({flow.subject for flow in flows})
     signoffs = list(case.promotion.signoffs.all()) if case.promotion else []
-    people = _people(case, signoffs, also)
+    people = people_of(case, signoffs, also)
     facts = policies.freeze(
         now=now,
         model=policies.ModelFact(case.version.model.name, case.version.model.risk),
@@ -93,7 +93,7 @@ def collect(case: Case, *, now: datetime, also: Sequence[str] = ()) -> Collected
         case=case,
         facts=facts,
         packs=packs,
-        events=tuple(_event(row) for row in signoffs),
+        events=tuple(event_of(row) for row in signoffs),
         people=people,
         subject_parts=_subject_parts(case, facts, packs),
     )
@@ -160,7 +160,8 @@ def _safeguards(subjects: set[str]) -> list[policies.SafeguardFact]:
     ]
 
 
-def _event(row: SignOff) -> policies.SignOffEvent:
+def event_of(row: SignOff) -> policies.SignOffEvent:
+    """A stored signature as the pure functions read it."""
     return policies.SignOffEvent(
         id=str(row.pk),
         kind="approved" if row.meaning == Meaning.APPROVE else "rejected",
@@ -172,7 +173,7 @@ def _event(row: SignOff) -> policies.SignOffEvent:
     )
 
 
-def _people(case: Case, signoffs: Sequence[SignOff], also: Sequence[str]) -> policies.People:
+def people_of(case: Case, signoffs: Sequence[SignOff], also: Sequence[str]) -> policies.People:
     """Who signed, asked or trained, by actor id. A contributor without an account keeps their recorded name."""
     ids = {case.requested_by, *also, *(row.signer for row in signoffs)}
     uuids = [actor.partition(":")[2] for actor in ids if actor.startswith(("user:", "service:"))]

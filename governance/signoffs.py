@@ -136,7 +136,7 @@ def _must_be_allowed(verdict: Verdict, meaning: str, role: str, seen: str, by: A
         raise NotPermitted(_("Only a person can sign; this is a machine's account."), code="signoff.not_a_person")
     if verdict.collected is None:
         raise Refused(verdict.summary, code="signoff.undecidable")
-    refusals = refusals_of(objections(verdict, role=role, by=by))
+    refusals = refusals_of(objections(verdict, role=role, meaning=meaning, by=by))
     if refusals:
         raise refusals[0]
     if seen != verdict.subject_digest:
@@ -155,7 +155,7 @@ def _blocks(finding: object) -> bool:
     return isinstance(finding, dict) and finding["severity"] == "block" and finding["outcome"] in ("fail", "error")
 
 
-def objections(verdict: Verdict, *, role: str = "", by: Actor) -> tuple[policies.Objection, ...]:
+def objections(verdict: Verdict, *, role: str = "", meaning: str = Meaning.APPROVE, by: Actor) -> tuple[policies.Objection, ...]:
     """Why ``by`` may not sign; empty when they may. ``verdict`` must have been evaluated with ``also=[by.id]``."""
     collected = verdict.collected
     if collected is None:
@@ -168,6 +168,7 @@ def objections(verdict: Verdict, *, role: str = "", by: Actor) -> tuple[policies
         collected.subject_digest,
         by=by.id,
         role=role,
+        meaning="reject" if meaning == Meaning.REJECT else "approve",
     )
 
 
@@ -175,7 +176,7 @@ def refusals_of(found: Sequence[policies.Objection]) -> list[Refusal]:
     """Objections as refusals: what cannot be done twice is a conflict, everything else is not permitted."""
     return [
         Conflict(each.sentence, code=each.code)
-        if each.code in ("signoff.already_signed", "signoff.twice")
+        if each.code in ("signoff.already_signed", "signoff.rejected")
         else NotPermitted(each.sentence, code=each.code)
         for each in found
     ]

@@ -1,0 +1,147 @@
+"""Read models for governance's pages and API. Nothing here writes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from django.db.models import OuterRef, Prefetch, QuerySet, Subquery
+
+from audit.actors import Actor
+from governance.models.decision import Action, Decision, Outcome
+from governance.models.policy import PackState, PolicyPack
+from governance.models.promotion import Promotion, PromotionState
+from governance.models.signoff import SignOff
+from governance.models.user import User
+
+#: Decisions that say whether a promotion may go ahead; the others are about what already serves.
+DECIDING = (Action.PROMOTE, Action.DEPLOY)
+
+
+def promotions(*, state: str = "", model: str = "") -> QuerySet[Promotion]:
+    """Promotions with version, model and environment, newest first."""
+    rows = Promotion.objects.select_related("version__model", "environment")
+    if state:
+        rows = rows.filter(state=state)
+    if model:
+        rows = rows.filter(version__model__name=model)
+    return rows.order_by("-id")
+
+
+def promotion(number: int) -> Promotion | None:
+    """One promotion with its sign-offs in order: two queries."""
+    return (
+        Promotion.objects.select_related("version__model", "environment", "decided_by")
+        .prefetch_related(Prefetch("signoffs", queryset=SignOff.objects.select_related("decision_seen")))
+        .filter(pk=number)
+        .first()
+    )
+
+
+def deciding_decision(of: Promotion) -> Decision | None:
+    """The newest decision on whether it may go ahead."""
+    return of.decisions.filter(action__in=DECIDING).order_by("-id").first()
+
+
+def decision(public_id: str) -> Decision | None:
+    """One decision by its public id, with what it is about."""
+    return (
+        Decision.objects.select_related("version__model", "environment", "promotion")
+        .filter(public_id=public_id)
+        .first()
+    )
+
+
+def promotions_of(version_id: int) -> QuerySet[Promotion]:
+    """All promotions of one version, newest first."""
+    return Promotion.objects.select_related("version__model", "environment").filter(version_id=version_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A promotion under review. ``mine`` are the roles in which the asking person may sign; empty: not theirs."""
+
+    promotion: Promotion
+    missing: tuple[Mapping[str, Any], ...]
+    mine: tuple[str, ...]
+
+
+def in_review(actor: Actor) -> list[Waiting]:
+    """Every promotion that waits for sign-offs, oldest first, and whether it waits for ``actor``. One query."""
+    newest = Decision.objects.filter(promotion=OuterRef("pk"), action__in=DECIDING).order_by("-id")
+    mine = SignOff.objects.filter(promotion=OuterRef("pk"), round=OuterRef("round"), signer=actor.id)
+    account = User.objects.filter(uuid=actor.id.partition(":")[2]) if actor.kind == "user" else User.objects.none()
+    rows = (
+        Promotion.objects.filter(state=PromotionState.IN_REVIEW)
+        .select_related("version__model", "environment")
+        .annotate(
+            missing=Subquery(newest.values("signoff__missing")[:1]),
+            my_signature=Subquery(mine.values("pk")[:1]),
+            my_username=Subquery(account.values("username")[:1]),
+        )
+        .order_by("requested_at", "pk")
+    )
+    return [_waiting(row, actor) for row in rows]
+
+
+def _waiting(row: Promotion, actor: Actor) -> Waiting:
+    missing = tuple(getattr(row, "missing", None) or ())
+    username = getattr(row, "my_username", None)
+    involved = row.requested_by == actor.id or username in {name.lower() for name in row.version.contributors}
+    signed = getattr(row, "my_signature", None) is not None
+    roles = {str(each["role"]) for each in missing}
+    mine = actor.roles & roles if "any" not in roles else actor.roles
+    return Waiting(row, missing, () if involved or signed else tuple(sorted(mine)))
+
+
+def review_count(actor: Actor) -> int:
+    """How many promotions wait for ``actor``'s sign-off. One query."""
+    return sum(1 for each in in_review(actor) if each.mine)
+
+
+def blocked_promotions(limit: int = 20) -> list[Promotion]:
+    """Promotions that the rules deny now, newest first, each with ``why``: the summary of its newest decision."""
+    newest = Decision.objects.filter(promotion=OuterRef("pk"), action__in=DECIDING).order_by("-id")
+    rows = (
+        promotions(state=PromotionState.BLOCKED)
+        .annotate(why=Subquery(newest.values("summary")[:1]))
+        .order_by("-id")
+    )
+    return list(rows[:limit])
+
+
+def denied_checks(limit: int = 10) -> list[Decision]:
+    """The newest denials and undecidable checks that belong to no promotion: what pipelines ran into."""
+    return list(
+        Decision.objects.filter(outcome__in=(Outcome.DENY, Outcome.ERROR), promotion__isnull=True)
+        .select_related("version__model", "environment")
+        .defer("facts", "subject_parts", "findings")
+        .order_by("-id")[:limit]
+    )
+
+
+def names(actor_ids: Iterable[str]) -> dict[str, str]:
+    """Display names by actor id; a process is named by itself, an unknown account by its id. One query."""
+    ids = {each for each in actor_ids if each}
+    uuids = [each.partition(":")[2] for each in ids if each.startswith(("user:", "service:"))]
+    found = {str(uuid): name for uuid, name in User.objects.filter(uuid__in=uuids).values_list("uuid", "display_name")}
+    return {each: found.get(each.partition(":")[2], each.partition(":")[2] or each) for each in ids}
+
+
+def holders(roles: Iterable[str]) -> dict[str, list[str]]:
+    """Who can supply what is missing: role -> names of the active people who hold it. One query."""
+    wanted = set(roles)
+    people = User.objects.active().people().filter(roles__overlap=sorted(wanted)).order_by("display_name")
+    return {role: [user.display_name for user in people if role in user.roles] for role in sorted(wanted)}
+
+
+def packs() -> list[PolicyPack]:
+    """Every version of every pack, the active one of each first."""
+    rows = PolicyPack.objects.defer("text").order_by("slug", "-version")
+    return sorted(rows, key=lambda row: (row.slug, row.state != PackState.ACTIVE, -row.version))
+
+
+def pack_versions(slug: str) -> list[PolicyPack]:
+    """The versions of one pack, newest first."""
+    return list(PolicyPack.objects.filter(slug=slug).order_by("-version"))

@@ -1,0 +1,143 @@
+"""A small bank: one model about people in the UAE, made with the functions that people use."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+from audit.actors import Actor
+from governance import decisions, packs, promotions, queries, signoffs
+from governance.models.decision import Decision
+from governance.models.promotion import Promotion
+from governance.models.signoff import SignOff
+from registry import datasets, environments, versions
+from registry.lineage import edges
+from registry.models import Dataset, Environment, Model, ModelVersion
+from django.utils import timezone
+from tests import personas
+
+SET_UP = Actor.system("tests")
+
+
+def digest_of(text: str) -> str:
+    """A digest that looks like an artifact's."""
+    return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
+
+
+@dataclass
+class Bank:
+    """``old`` serves nowhere yet; ``new`` is the candidate. Both learned from ``loans``, people in the UAE."""
+
+    model: Model
+    old: ModelVersion
+    new: ModelVersion
+    loans: Dataset
+    uae: Environment
+    frankfurt: Environment
+    staging: Environment
+
+
+def build() -> Bank:
+    """The bank with the shipped packs in force."""
+    packs.load_shipped()
+    for name in personas.PERSONAS:
+        personas.get(name)
+    model = versions.register_model(
+        "credit-scoring",
+        title="Credit scoring",
+        owner="risk",
+        purpose="Decides on consumer loans.",
+        risk="high",
+        risk_reason="EU AI Act Annex III 5(b)",
+        by=SET_UP,
+    )
+    loans = datasets.register_dataset(
+        "loans-2026q3",
+        classification="personal",
+        subjects=["AE"],
+        regions_held=["azure:uaenorth"],
+        confirmed=True,
+        by=SET_UP,
+    )
+    made = []
+    for number, auc in ((13, "0.866"), (14, "0.871")):
+        version = versions.register_version(
+            model,
+            digest=digest_of(f"credit-scoring/{number}"),
+            trained_by=["yusuf"],
+            number=number,
+            metrics={"auc": auc},
+            by=SET_UP,
+        )
+        edges.record_edge(loans, version, by=SET_UP)
+        made.append(version)
+    return Bank(
+        model=model,
+        old=made[0],
+        new=made[1],
+        loans=loans,
+        uae=environment("prod-uae", "prod", "azure:uaenorth", "AE-federal"),
+        frankfurt=environment("dr-frankfurt", "dr", "azure:germanywestcentral", "EU"),
+        staging=environment("staging", "staging", "azure:uaenorth", "AE-federal"),
+    )
+
+
+def environment(slug: str, tier: str, region: str, perimeter: str) -> Environment:
+    """An environment that serves and logs in one region."""
+    return environments.register_environment(
+        slug,
+        name=slug,
+        tier=tier,
+        regions_served=[region],
+        perimeter=perimeter,
+        log_sinks=[region],
+        by=SET_UP,
+    )
+
+
+def actor(name: str) -> Actor:
+    """The persona as an actor."""
+    return personas.get(name).actor
+
+
+def request(bank: Bank, *, version: ModelVersion | None = None, place: Environment | None = None, by: str = "yusuf") -> Promotion:
+    """A promotion of the candidate to production, requested by the data scientist."""
+    return promotions.request(
+        version or bank.new, place or bank.uae, reason="Better on the Q3 hold-out.", by=actor(by)
+    )
+
+
+def sign(promotion: Promotion, name: str, role: str, *, meaning: str = "approve", seen: str | None = None) -> SignOff:
+    """That persona signs what they were shown, with their password just entered."""
+    shown = latest(promotion).subject_digest if seen is None else seen
+    return signoffs.sign(
+        promotion.pk,
+        meaning=meaning,
+        comment="Checked the calibration curve.",
+        role=role,
+        subject_digest_seen=shown,
+        reauthenticated_at=timezone.now(),
+        by=actor(name),
+    )
+
+
+def approved(bank: Bank, **more: object) -> Promotion:
+    """A promotion that both required people signed."""
+    promotion = request(bank, **more)  # type: ignore[arg-type]
+    sign(promotion, "layla", "ml_lead")
+    sign(promotion, "omar", "compliance_officer")
+    promotion.refresh_from_db()
+    return promotion
+
+
+def latest(promotion: Promotion) -> Decision:
+    """Its newest decision."""
+    found = queries.deciding_decision(promotion)
+    assert found is not None
+    return found
+
+
+def decide(promotion: Promotion) -> decisions.Verdict:
+    """What the gate would say now, without recording it."""
+    promotion.refresh_from_db()
+    return decisions.evaluate(decisions.case_of(promotion))
