@@ -88,11 +88,8 @@ def _broker() -> Finding:
             broker.ensure_connection(max_retries=1, timeout=BROKER_PATIENCE, interval_start=0, interval_step=0)
             broker.default_channel.close()
     except Exception:
-        return Finding(
-            "failed",
-            _("The broker does not answer. The gate works without it; jobs wait until it is back."),
-            vital=False,
-        )
+        sentence = _("The broker does not answer. The gate works without it; jobs wait until it is back.")
+        return Finding("failed", sentence, vital=False)
     return Finding("passed", _("The broker answers."))
 
 

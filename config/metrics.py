@@ -1,8 +1,8 @@
 """``/metrics`` for Prometheus. No label names a person.
 
-Request counters live in each web process. With several workers set ``PROMETHEUS_MULTIPROC_DIR`` to an empty folder before
-they start: prometheus-client then adds them up at the scrape. Gauges are read from the database at the scrape, so they
-are right with any number of processes.
+Request counters live in each web process. With several workers set ``PROMETHEUS_MULTIPROC_DIR`` to an empty folder
+before they start: prometheus-client then adds them up at the scrape. Gauges are read from the database at the scrape,
+so they are right with any number of processes.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 
 from django.contrib.auth.decorators import login_not_required
 from django.db import DatabaseError, connection
+from django.db.models import Count
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.views.decorators.cache import never_cache
@@ -75,10 +76,11 @@ def _log_gauges() -> list[GaugeMetricFamily]:
 
 
 def _jobs_gauge() -> GaugeMetricFamily:
-    from explain.queries import jobs_by_state
+    from explain.models import ExplanationJob
 
+    counts = ExplanationJob.objects.order_by().values_list("state").annotate(Count("id"))
     gauge = GaugeMetricFamily("countersign_explanation_jobs", "Explanation jobs by state.", labels=["state"])
-    for state, count in jobs_by_state().items():
+    for state, count in counts:
         gauge.add_metric([state], count)
     return gauge
 
@@ -87,7 +89,7 @@ def _jobs_gauge() -> GaugeMetricFamily:
 @never_cache
 @require_safe
 def metrics(request: HttpRequest) -> HttpResponse:
-    """The exposition format of Prometheus; open like the health pages: numbers only, nothing about a person or a model."""
+    """Prometheus' exposition format; open like the health pages: numbers only, nothing about a person or a model."""
     registry = CollectorRegistry()
     if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
         MultiProcessCollector(registry)  # type: ignore[no-untyped-call]

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.http import HttpRequest
 from django.utils.translation import gettext as _
 from rest_framework import authentication, exceptions, permissions
 from rest_framework.request import Request
-from rest_framework.views import APIView
 
 from audit.refusals import NotPermitted
 from governance import tokens
 from governance.models.roles import Action
 from governance.models.user import User
+
+if TYPE_CHECKING:  # rest_framework.views loads this module while it is itself being loaded
+    from rest_framework.views import APIView
 
 SCHEME = "Bearer"
 
