@@ -38,6 +38,7 @@ POSITIVE, CAUTION, CRITICAL, INFO, NEUTRAL = Tone
 STATES: dict[str, Look] = {
     # positive
     "passed": Look(POSITIVE, "circle-check", _("Passed")),
+    "pass": Look(POSITIVE, "circle-check", _("Passed")),
     "within_bound": Look(POSITIVE, "circle-check", _("Within bound")),
     "signed": Look(POSITIVE, "signature", _("Signed")),
     "approved": Look(POSITIVE, "badge-check", _("Approved")),
@@ -68,6 +69,7 @@ STATES: dict[str, Look] = {
     "emergency": Look(CAUTION, "siren", _("Emergency")),
     # critical
     "failed": Look(CRITICAL, "circle-x", _("Failed")),
+    "fail": Look(CRITICAL, "circle-x", _("Failed")),
     "error": Look(CRITICAL, "circle-alert", _("Error")),
     "deny": Look(CRITICAL, "circle-x", _("Denied")),
     "cannot_decide": Look(CRITICAL, "circle-alert", _("Cannot decide")),
@@ -102,6 +104,7 @@ STATES: dict[str, Look] = {
     "revoked": Look(NEUTRAL, "circle-slash", _("Revoked")),
     "ended": Look(NEUTRAL, "circle-dashed", _("Ended")),
     "inactive": Look(NEUTRAL, "circle-dashed", _("Inactive")),
+    "not_required": Look(NEUTRAL, "circle-slash", _("Not required")),
     "not_applicable": Look(NEUTRAL, "circle-slash", _("Not applicable")),
     "not_serving": Look(NEUTRAL, "circle-dashed", _("Not serving")),
     "registered": Look(NEUTRAL, "circle-dashed", _("Registered")),

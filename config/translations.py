@@ -16,14 +16,14 @@ _HEADER_SIZE = 28
 LOCALE = Path(__file__).resolve().parent.parent / "locale"
 
 
-class BadCatalogue(ValueError):
+class CatalogueError(ValueError):
     """A line of a ``.po`` file that cannot be understood; the text names the file and the line."""
 
 
 def read(po: Path) -> dict[str, str]:
     """Originals and translations of a ``.po`` file. Plurals and contexts are joined as gettext looks them up.
 
-    Entries marked fuzzy and entries without a translation are left out, as ``msgfmt`` does. Raises ``BadCatalogue``.
+    Entries marked fuzzy and entries without a translation are left out, as ``msgfmt`` does. Raises ``CatalogueError``.
     """
     catalogue: dict[str, str] = {}
     parts: dict[str, str] = {}
@@ -56,11 +56,11 @@ def read(po: Path) -> dict[str, str]:
             continue
         current = keyword or current
         if not current or not literal.startswith('"'):
-            raise BadCatalogue(f"{po}:{number}: {line!r} is neither a comment, a keyword nor a string.")
+            raise CatalogueError(f"{po}:{number}: {line!r} is neither a comment, a keyword nor a string.")
         try:
             parts[current] = parts.get(current, "") + ast.literal_eval(literal)
         except (SyntaxError, ValueError) as error:
-            raise BadCatalogue(f"{po}:{number}: {literal} is not a string.") from error
+            raise CatalogueError(f"{po}:{number}: {literal} is not a string.") from error
     return catalogue
 
 
