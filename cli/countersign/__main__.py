@@ -1,0 +1,7 @@
+"""``python -m countersign``."""
+
+import sys
+
+from countersign.commands import main
+
+sys.exit(main())

@@ -1,0 +1,122 @@
+"""One POST to the server. Whatever is not a clear answer is ``Stop(UNDECIDED)``: an outage is never a yes."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import time
+import urllib.error
+import urllib.request
+import uuid
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from countersign import __version__
+from countersign.exits import Exit, Stop
+
+LIMIT_BYTES = 20_000_000
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    """A redirect would carry the token to an address that nobody configured."""
+
+    def redirect_request(self, *_args: Any, **_kwargs: Any) -> None:
+        return None
+
+
+@dataclass(frozen=True)
+class Server:
+    """Where to ask and as whom. ``timeout`` in seconds bounds the whole exchange."""
+
+    url: str
+    token: str
+    timeout: float
+
+    def __post_init__(self) -> None:
+        parts = urlsplit(self.url)
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+            raise Stop(Exit.USAGE, f"{self.url!r} is not an address such as https://countersign.example.")
+        if not self.token or not self.token.isascii() or any(sign.isspace() for sign in self.token):
+            raise Stop(Exit.USAGE, "A token is needed: set COUNTERSIGN_TOKEN.")
+
+    def post(self, path: str, body: dict[str, Any], *, key: str, request_id: str = "") -> dict[str, Any]:
+        """The JSON object of a 2xx answer. Raises ``Stop`` for everything else."""
+        request = urllib.request.Request(  # noqa: S310  (the scheme is checked above)
+            self.url.rstrip("/") + path,
+            data=json.dumps(body).encode(),
+            method="POST",
+            headers={
+                "Authorization": f"Bearer {self.token}",
+                "Content-Type": "application/json",
+                "Accept": "application/json, application/problem+json",
+                "Idempotency-Key": key,
+                "X-Request-ID": request_id or uuid.uuid4().hex,
+                "User-Agent": f"countersign-cli/{__version__}",
+            },
+        )
+        opener = urllib.request.build_opener(_NoRedirect)
+        ends = time.monotonic() + self.timeout
+        try:
+            with opener.open(request, timeout=self.timeout) as answer:
+                return _object(_read(answer, ends), answer.status)
+        except urllib.error.HTTPError as error:
+            with error:
+                raise _refusal(error.code, _read_quietly(error, ends)) from None
+        except (urllib.error.URLError, http.client.HTTPException, OSError, ValueError) as error:
+            reason = getattr(error, "reason", None) or error
+            raise Stop(Exit.UNDECIDED, f"{self.url} did not answer: {reason or type(error).__name__}.") from error
+
+
+def _read(answer: Any, ends: float) -> bytes:
+    """The whole body, within the time and size that are left."""
+    parts: list[bytes] = []
+    size = 0
+    while part := answer.read1(65_536):
+        parts.append(part)
+        size += len(part)
+        if size > LIMIT_BYTES:
+            raise Stop(Exit.UNDECIDED, "The answer is larger than any answer of Countersign.")
+        if time.monotonic() > ends:
+            raise Stop(Exit.UNDECIDED, "The answer did not end in time.")
+    left = getattr(answer, "length", None)
+    if left:
+        raise Stop(Exit.UNDECIDED, f"The answer broke off {left} bytes before its end.")
+    return b"".join(parts)
+
+
+def _read_quietly(answer: Any, ends: float) -> bytes:
+    try:
+        return _read(answer, ends)
+    except (Stop, OSError, http.client.HTTPException):
+        return b""
+
+
+def _object(raw: bytes, status: int) -> dict[str, Any]:
+    try:
+        found = json.loads(raw)
+    except (ValueError, RecursionError):
+        raise Stop(Exit.UNDECIDED, f"The answer (HTTP {status}) is not JSON.") from None
+    if not isinstance(found, dict):
+        raise Stop(Exit.UNDECIDED, f"The answer (HTTP {status}) is not a JSON object.")
+    return found
+
+
+def _refusal(status: int, raw: bytes) -> Stop:
+    """What an error status means. A status counts as the server's word only with a problem document of its own."""
+    try:
+        found = json.loads(raw)
+    except (ValueError, RecursionError):
+        found = None
+    problem: dict[str, object] = found if isinstance(found, dict) and found.get("status") == status else {}
+    detail = str(problem.get("detail") or problem.get("title") or f"The server answered HTTP {status}.")
+    code = str(problem.get("code", ""))
+    if problem and code == "version.digest_differs":
+        return Stop(Exit.MISMATCH, detail, problem)
+    if problem and code.startswith("permit."):
+        return Stop(Exit.DENIED, detail, problem)
+    if status in (401, 403):
+        return Stop(Exit.AUTHENTICATION, detail, problem)
+    if problem and status in (400, 404, 405, 413, 415):
+        return Stop(Exit.USAGE, detail, problem)
+    return Stop(Exit.UNDECIDED, detail, problem)

@@ -1,0 +1,207 @@
+"""The commands: read flags, ask once, print, exit. What the exit codes mean is in ``exits``."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from countersign import __version__, outputs, settings
+from countersign.answers import permit_of, understand
+from countersign.client import Server
+from countersign.digest import digest_of_path
+from countersign.exits import Exit, Stop
+
+_ACTIONS = ("promote", "deploy", "increase", "rollback", "run")
+_EPILOG = "Exit codes: 0 allow, 1 denied, 2 usage, 3 pending, 4 cannot decide, 5 authentication, 6 mismatch."
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code. Anything unforeseen is 4, never 0."""
+    arguments = _parser().parse_args(argv)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal without Unicode is no reason to fail
+    shape = "table"
+    try:
+        shape = _shape(arguments)
+        run: Callable[[argparse.Namespace, str], int] = arguments.run
+        return run(arguments, shape)
+    except Stop as stop:
+        return _stopped(stop, shape)
+    except BrokenPipeError:
+        # Whoever reads the report went away; its absence must not look like an allow.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return Exit.UNDECIDED
+    except KeyboardInterrupt:
+        return _stopped(Stop(Exit.UNDECIDED, "Interrupted."), shape)
+    except Exception as error:
+        return _stopped(Stop(Exit.UNDECIDED, f"Unforeseen: {type(error).__name__}: {error}."), shape)
+
+
+def check(arguments: argparse.Namespace, shape: str) -> int:
+    """Ask whether a version may go somewhere."""
+    settings.fill(arguments, os.environ, ("url", "token", "model", "environment"))
+    if not (arguments.version or arguments.digest):
+        raise Stop(Exit.USAGE, "Missing: --version or --digest (the digest is authoritative).")
+    asked: dict[str, Any] = {
+        "model": _given(name=arguments.model, version=arguments.version, digest=arguments.digest),
+        "environment": arguments.environment,
+        "action": settings.choice("action", arguments.action, _ACTIONS),
+        "mode": "dry_run" if arguments.dry_run else "enforce",
+    }
+    rollout = _given(strategy=arguments.strategy, weight=settings.percent(arguments.weight))
+    notes = settings.ci_notes(os.environ)
+    asked |= _given(rollout=rollout, ci=notes)
+    raw = _post(arguments, "/api/v1/gate/checks", asked, arguments.idempotency_key or settings.fresh_key())
+    answer = understand(raw, asked)
+    report = outputs.SHAPES[shape](answer, asked)
+    if arguments.save:
+        _save(Path(arguments.save), raw)
+    print(report, flush=True)
+    return answer.code
+
+
+def deploy_record(arguments: argparse.Namespace, shape: str) -> int:
+    """Record a deploy with the permit of an allowed decision."""
+    settings.fill(arguments, os.environ, ("url", "token", "environment"))
+    if arguments.answer:
+        saved = _saved(Path(arguments.answer))
+        arguments.decision = arguments.decision or saved.get("decision_id")
+        arguments.permit = arguments.permit or permit_of(saved)
+    settings.fill(arguments, {}, ("decision", "permit"))
+    body = _given(
+        decision_id=arguments.decision,
+        permit=arguments.permit,
+        environment=arguments.environment,
+        strategy=arguments.strategy,
+        weight=settings.percent(arguments.weight),
+    )
+    return _record(arguments, shape, "deploy", "/api/v1/deployments", body)
+
+
+def rollback_record(arguments: argparse.Namespace, shape: str) -> int:
+    """Record an emergency rollback to a version that served before."""
+    settings.fill(arguments, os.environ, ("url", "token", "model", "environment", "reason", "incident"))
+    if not (arguments.version or arguments.digest):
+        raise Stop(Exit.USAGE, "Missing: --version or --digest of the version to go back to.")
+    body = {
+        "model": _given(name=arguments.model, version=arguments.version, digest=arguments.digest),
+        "environment": arguments.environment,
+        "reason": arguments.reason,
+        "incident": arguments.incident,
+    }
+    return _record(arguments, shape, "rollback", "/api/v1/rollbacks", body)
+
+
+def digest(arguments: argparse.Namespace, shape: str) -> int:
+    """Print the digest of a file or folder."""
+    found = digest_of_path(Path(arguments.path))
+    print(json.dumps({"digest": found, "path": arguments.path}) if shape == "json" else found, flush=True)
+    return 0
+
+
+def _record(arguments: argparse.Namespace, shape: str, command: str, path: str, body: dict[str, Any]) -> int:
+    key = arguments.idempotency_key or settings.run_key(os.environ, command, body)
+    raw = _post(arguments, path, body, key)
+    if not isinstance(raw.get("id"), int | str) or not raw.get("id"):
+        raise Stop(Exit.UNDECIDED, "The answer names no record, so it is not known whether anything was recorded.")
+    if shape == "json":
+        print(json.dumps({**raw, "exit_code": 0}, indent=2, ensure_ascii=False), flush=True)
+    else:
+        since = raw.get("since") or ""
+        print(outputs.plain(f"RECORDED  {command} {raw['id']} in {arguments.environment} {since}"), flush=True)
+    return 0
+
+
+def _post(arguments: argparse.Namespace, path: str, body: dict[str, Any], key: str) -> dict[str, Any]:
+    for name, value in (("idempotency-key", key), ("request-id", arguments.request_id or "")):
+        if not value.isascii() or not value.isprintable() or len(value) > 200:
+            raise Stop(Exit.USAGE, f"--{name} must be at most 200 printable ASCII characters.")
+    server = Server(arguments.url, arguments.token, settings.seconds(arguments.timeout))
+    return server.post(path, body, key=key, request_id=arguments.request_id or "")
+
+
+def _given(**values: Any) -> dict[str, Any]:
+    """Only what was given: an empty flag must not become an empty field."""
+    return {name: value for name, value in values.items() if value not in (None, "", {})}
+
+
+def _shape(arguments: argparse.Namespace) -> str:
+    known = tuple(outputs.SHAPES) if arguments.run is check else ("table", "json")
+    return settings.choice("output", arguments.output or os.environ.get("COUNTERSIGN_OUTPUT"), known)
+
+
+def _save(path: Path, raw: Mapping[str, Any]) -> None:
+    """The answer with its permit, readable by this user alone."""
+    try:
+        path.unlink(missing_ok=True)
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+            json.dump(raw, file, ensure_ascii=False)
+    except OSError as error:
+        raise Stop(Exit.UNDECIDED, f"The answer could not be saved to {path}: {error.strerror}.") from error
+
+
+def _saved(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise Stop(Exit.USAGE, f"{path} is not an answer that countersign check saved: {error}.") from error
+    if not isinstance(found, dict):
+        raise Stop(Exit.USAGE, f"{path} is not an answer that countersign check saved.")
+    return found
+
+
+def _stopped(stop: Stop, shape: str) -> int:
+    print(outputs.plain(f"countersign: {stop.sentence}"), file=sys.stderr)
+    report = outputs.stopped(stop, shape)
+    if report:
+        print(report, flush=True)
+    return stop.code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="countersign", description=__doc__, epilog=_EPILOG, allow_abbrev=False)
+    parser.add_argument("--cli-version", action="version", version=f"countersign {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    one = _command(commands, "check", check)
+    _flags(one, model="name", version="number", digest="sha256:...", environment="slug")
+    _flags(one, action=" | ".join(_ACTIONS), strategy="canary, blue_green, ...", weight="percent of the traffic")
+    _flags(one, save="file for the whole answer with its permit (mode 0600)")
+    one.add_argument("--dry-run", action="store_true", help="decide, but record nothing; same exit codes")
+    deploy = _group(commands, "deploy", "deploys")
+    one = _command(deploy, "record", deploy_record)
+    _flags(one, decision="decision_id", permit="secret of the permit", answer="file of check --save instead of both")
+    _flags(one, environment="slug", strategy="canary, blue_green, ...", weight="percent of the traffic")
+    rollback = _group(commands, "rollback", "rollbacks")
+    one = _command(rollback, "record", rollback_record)
+    _flags(one, model="name", version="number to go back to", digest="sha256:...", environment="slug")
+    _flags(one, reason="why", incident="number or link of the incident")
+    one = commands.add_parser("digest", help=digest.__doc__, epilog=_EPILOG, allow_abbrev=False)
+    one.add_argument("path")
+    one.add_argument("--output")
+    one.set_defaults(run=digest)
+    return parser
+
+
+def _group(commands: Any, name: str, what: str) -> Any:
+    group = commands.add_parser(name, help=f"record {what}", epilog=_EPILOG, allow_abbrev=False)
+    return group.add_subparsers(required=True, metavar="COMMAND")
+
+
+def _command(commands: Any, name: str, run: Callable[[argparse.Namespace, str], int]) -> argparse.ArgumentParser:
+    one: argparse.ArgumentParser = commands.add_parser(name, help=run.__doc__, epilog=_EPILOG, allow_abbrev=False)
+    one.set_defaults(run=run)
+    _flags(one, url="address of the server", token="API token; rather set COUNTERSIGN_TOKEN", output="report's shape")
+    _flags(one, timeout="seconds, 30 by default", idempotency_key="key of this request", request_id="X-Request-ID")
+    return one
+
+
+def _flags(parser: argparse.ArgumentParser, **flags: str) -> None:
+    for name, what in flags.items():
+        parser.add_argument(f"--{name.replace('_', '-')}", help=f"{what} [COUNTERSIGN_{name.upper()}]")
