@@ -23,6 +23,7 @@ ALLOWED_HOSTS = env.words("ALLOWED_HOSTS", urlsplit(PUBLIC_URL).hostname or "")
 DEBUG = False
 SECURE = PUBLIC_URL.startswith("https://")
 CSRF_TRUSTED_ORIGINS = [PUBLIC_URL]
+CSRF_FAILURE_VIEW = "config.pages.errors.csrf_failure"
 
 # ── apps ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
 INSTALLED_APPS = [

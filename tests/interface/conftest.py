@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from django.template import Context, engines
 from django.test import override_settings
+from django.utils import translation
 
 Render = Callable[..., str]
 
@@ -22,3 +23,10 @@ def render() -> Any:
 
     with override_settings(ROOT_URLCONF="tests.interface.gallery.urls"):
         yield rendered
+
+
+@pytest.fixture(autouse=True)
+def _own_language() -> Iterator[None]:
+    """A request in Arabic leaves its language active in the thread, as on a server until the next request."""
+    yield
+    translation.deactivate()

@@ -72,7 +72,9 @@ def test_signs_with_a_meaning_elsewhere_are_only_text(world: Any, text: str) -> 
 @pytest.mark.parametrize("text", ["", "credit", "credit-scoring/2", "12", "loans", "abcdef123456", "nothing at all"])
 def test_it_asks_at_most_one_query_for_each_kind(world: Any, text: str) -> None:
     user = personas.get("layla")
-    with CaptureQueriesContext(connection, ) as asked:
+    with CaptureQueriesContext(
+        connection,
+    ) as asked:
         find.search(text, user)
     assert len(asked) <= 6
 

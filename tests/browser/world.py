@@ -1,0 +1,122 @@
+"""A small world for pages to show, made by the functions that the pages themselves call: real rows, real entries."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+
+from registry import datasets, deployments, environments, versions
+from registry.lineage import edges
+from registry.models import Dataset, Endpoint, Environment, Model, ModelVersion, Run
+from tests import personas
+
+
+@dataclass
+class World:
+    """What was made; tests take addresses and names from here."""
+
+    model: Model
+    versions: list[ModelVersion]
+    dataset: Dataset
+    run: Run
+    environments: dict[str, Environment]
+    endpoint: Endpoint
+    promotions: list[int] = field(default_factory=list)
+    explanations: list[int] = field(default_factory=list)
+    decisions: list[str] = field(default_factory=list)
+
+
+def _digest(text: str) -> str:
+    return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
+
+
+def registry() -> World:
+    """A model with two versions, its data set and run, two environments and a served endpoint."""
+    trainer, operator = personas.get("yusuf").actor, personas.get("sami").actor
+    model = versions.register_model(
+        "credit-scoring",
+        title="Credit scoring",
+        owner="risk-analytics",
+        purpose="Scores applications for consumer loans.",
+        risk="high",
+        risk_reason="Creditworthiness of natural persons (EU AI Act, annex III 5(b)).",
+        by=trainer,
+    )
+    dataset = datasets.register_dataset(
+        "loans-2026q3",
+        classification="personal",
+        subjects=["AE"],
+        regions_held=["azure:uaenorth"],
+        digest="1f2e3d4c",
+        confirmed=True,
+        by=operator,
+    )
+    run = edges.register_run(
+        "run-412",
+        tracking_server="https://mlflow.example",
+        contributors=["yusuf"],
+        name="train #412",
+        metrics={"auc": "0.871"},
+        by=trainer,
+    )
+    made = [
+        versions.register_version(
+            model,
+            digest=_digest(f"credit-scoring {number}"),
+            trained_by=["yusuf"],
+            run_id="run-412" if number == 2 else "",
+            metrics={"auc": f"0.8{65 + number}", "brier": "0.139"},
+            by=trainer,
+        )
+        for number in (1, 2)
+    ]
+    edges.record_edge(dataset, run, by=trainer)
+    edges.record_edge(run, made[1], by=trainer)
+    edges.record_edge(dataset, made[0], by=trainer)
+    places = {
+        slug: environments.register_environment(
+            slug,
+            name=name,
+            tier=tier,
+            regions_served=[region],
+            perimeter=perimeter,
+            log_sinks=[region],
+            by=operator,
+        )
+        for slug, name, tier, region, perimeter in [
+            ("prod-uae", "Production, UAE North", "prod", "azure:uaenorth", "AE-federal"),
+            ("staging", "Staging", "staging", "azure:uaenorth", "AE-federal"),
+        ]
+    }
+    endpoint = environments.register_endpoint(
+        "credit-scoring-uae",
+        environment=places["prod-uae"],
+        version=made[0],
+        url="http://127.0.0.1:5001/invocations",
+        output={"kind": "probability", "of_class": "1"},
+        by=operator,
+    )
+    return World(model, made, dataset, run, places, endpoint)
+
+
+def whole() -> World:
+    """The registry, what serves, the shipped policies and two promotions, one of them rejected by its reviewer."""
+    from governance import packs, promotions
+
+    world = registry()
+    for username in personas.PERSONAS:
+        personas.get(username)
+    packs.load_shipped()
+    deployments.record_deploy(
+        world.environments["prod-uae"], world.versions[0], endpoint=world.endpoint, by=personas.get("sami").actor
+    )
+    for slug in ("prod-uae", "staging"):
+        promotion = promotions.request(
+            world.versions[1],
+            world.environments[slug],
+            reason="Better calibration on the third quarter.",
+            by=personas.get("yusuf").actor,
+        )
+        world.promotions.append(promotion.pk)
+        world.decisions += [decision.public_id for decision in promotion.decisions.all()[:1]]
+    return world
