@@ -77,14 +77,16 @@ def _database() -> Finding:
 
 def _broker() -> Finding:
     """Opens and closes one connection to ``CELERY_BROKER_URL``, without retries."""
-    from kombu import Connection
+    from kombu.connection import Connection
 
     address = str(settings.CELERY_BROKER_URL)
     if not address:
         return Finding("failed", _("No broker is configured: set CELERY_BROKER_URL. Jobs wait."), vital=False)
     options = {"socket_connect_timeout": BROKER_PATIENCE, "socket_timeout": BROKER_PATIENCE}
     try:
-        with Connection(address, connect_timeout=BROKER_PATIENCE, transport_options=options) as broker:
+        with Connection(  # type: ignore[no-untyped-call]
+            address, connect_timeout=BROKER_PATIENCE, transport_options=options
+        ) as broker:
             broker.ensure_connection(max_retries=1, timeout=BROKER_PATIENCE, interval_start=0, interval_step=0)
             broker.default_channel.close()
     except Exception:

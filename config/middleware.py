@@ -55,7 +55,7 @@ class RequestIdMiddleware:
 
 
 class RefusalMiddleware:
-    """Innermost: a refusal raised by a page becomes an error page; anything wrong under /api/ a problem document."""
+    """Outside of idempotency: a page's refusal becomes an error page, anything wrong under /api/ a problem document."""
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response

@@ -122,7 +122,8 @@ class RulesBackend(BaseBackend):
         return user if matches and user.is_active and not user.is_service else None
 
     def get_user(self, user_id: int) -> User | None:
-        return User.objects.active().filter(pk=user_id).first()
+        found: User | None = User.objects.active().filter(pk=user_id).first()
+        return found
 
     def has_perm(self, user_obj: Any, perm: str, obj: Any = None) -> bool:
         """Whether the account may do ``perm``. Rules about one object live with that object's concept module."""

@@ -1,7 +1,7 @@
 """The people of every test, made by the same function that makes real accounts.
 
-Layla and Jonas lead ML, Omar is compliance, Dana data protection, Yusuf trains and requests, Noor audits, Sami operates,
-Amir administers, and ``ci`` is a machine. What each may do follows from ``governance.access`` alone.
+Layla and Jonas lead ML, Omar is compliance, Dana data protection, Yusuf trains and requests, Noor audits, Sami
+operates, Amir administers, and ``ci`` is a machine. What each may do follows from ``governance.access`` alone.
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from rest_framework.exceptions import ValidationError
 from rest_framework.pagination import CursorPagination
 from rest_framework.request import Request
@@ -17,6 +18,9 @@ class Cursor(CursorPagination):
     max_page_size = 200
     page_size_query_param = "limit"
     ordering = "-id"
+    invalid_cursor_message = gettext_lazy(  # type: ignore[assignment]
+        "The cursor is not one of this list's; begin again without it."
+    )
 
     def get_ordering(self, request: Request, queryset: Any, view: Any) -> tuple[str, ...]:
         ordering = getattr(view, "ordering", None) or self.ordering

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
+from typing import Any
 
-from django.db import connection, transaction
+from django.db import DatabaseError, connection, transaction
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.http.response import HttpResponseBase
 from django.utils import timezone
@@ -41,8 +42,8 @@ class IdempotencyMiddleware:
             return self.get_response(request)
         try:
             return self._once(request, user, _readable(key))
-        except Refusal as refusal:
-            return _problem(refusal, request)
+        except (Refusal, DatabaseError) as error:  # a database error here is the COMMIT's: nothing was written
+            return _problem(error, request)
 
     def _once(self, request: HttpRequest, user: User, key: str) -> HttpResponseBase:
         """Raises Conflict when the key is in use, now or for another request."""
@@ -127,9 +128,16 @@ def _replay(kept: IdempotencyRecord, line: str, digest: str) -> HttpResponse:
     return HttpResponse(bytes(kept.body), status=kept.status, headers={**headers, "Idempotent-Replay": "true"})
 
 
-def _problem(refusal: Refusal, request: HttpRequest) -> HttpResponse:
-    """The API's own rendering of a refusal (the handler is a setting, so nothing above is imported)."""
-    rendered = api_settings.EXCEPTION_HANDLER(refusal, {"request": request, "view": None})
-    if rendered is None:  # pragma: no cover  (every Refusal is rendered)
-        raise refusal
-    return JsonResponse(rendered.data, status=rendered.status_code, content_type="application/problem+json")
+def _problem(error: Exception, request: HttpRequest) -> HttpResponse:
+    """The API's own rendering of an error (the handler is a setting, so nothing above is imported).
+
+    Raises the error again when it is not one that a caller can mend.
+    """
+    handler: Any = api_settings.EXCEPTION_HANDLER
+    rendered = handler(error, {"request": request, "view": None})
+    if rendered is None:
+        raise error
+    response = JsonResponse(rendered.data, status=rendered.status_code, content_type="application/problem+json")
+    if "Retry-After" in rendered:
+        response["Retry-After"] = rendered["Retry-After"]
+    return response

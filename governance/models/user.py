@@ -126,7 +126,7 @@ class User(AbstractBaseUser, Governed):
     async def acheck_password(self, raw_password: str) -> bool:  # type: ignore[override]
         return self.check_password(raw_password)
 
-    def has_perm(self, action: str, obj: object = None) -> bool:
+    def has_perm(self, action: str, obj: models.Model | None = None) -> bool:
         """Whether this account may do ``action`` (a word of ``governance.models.roles.Action``)."""
         for backend in auth.get_backends():
             if not hasattr(backend, "has_perm"):
@@ -147,5 +147,5 @@ class User(AbstractBaseUser, Governed):
                 raise NotPermitted(backend.explain_refusal(action), code=f"access.{action}")
         raise NotPermitted(_("Your account may not do this."), code=f"access.{action}")
 
-    def has_perms(self, actions: list[str], obj: object = None) -> bool:
+    def has_perms(self, actions: list[str], obj: models.Model | None = None) -> bool:
         return all(self.has_perm(action, obj) for action in actions)

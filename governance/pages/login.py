@@ -45,9 +45,7 @@ def login(request: HttpRequest) -> HttpResponse:
     status = 200
     if request.method == "POST" and form.is_valid():
         try:
-            sessions.sign_in(
-                request, username=form.cleaned_data["username"], password=form.cleaned_data["password"]
-            )
+            sessions.sign_in(request, username=form.cleaned_data["username"], password=form.cleaned_data["password"])
         except sessions.SignInRefused as refused:
             form.add_error(None, refused.sentence)
             status = 429 if refused.code == "session.throttled" else 200

@@ -43,6 +43,16 @@ class Make(APIView):
         return Response({"uuid": str(user.uuid)}, status=201)
 
 
+class Behind(APIView):
+    """Changes an account without an entry."""
+
+    required_action = {"POST": "registry.change"}
+
+    def post(self, request: Request) -> Response:
+        User.objects.filter(username=request.data["username"]).update(display_name="Somebody else")
+        return Response({})
+
+
 class Undeclared(APIView):
     def get(self, request: Request) -> Response:
         return Response({"secret": True})
@@ -84,6 +94,7 @@ class Everyone(APIView):
 
 urlpatterns = [
     path("api/v1/probe/make", Make.as_view()),
+    path("api/v1/probe/behind", Behind.as_view()),
     path("api/v1/probe/undeclared", Undeclared.as_view()),
     path("api/v1/probe/misspelt", Misspelt.as_view()),
     path("api/v1/probe/fail/<str:how>", Fail.as_view()),

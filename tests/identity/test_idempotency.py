@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import json
-import threading
 from datetime import timedelta
 
 import pytest
-from django.db import connection, connections
 from django.test import Client
 
-from governance.api.idempotency import _alone, forget_outdated
+from governance.api.idempotency import forget_outdated
 from governance.models import IdempotencyRecord, User
-from tests import personas
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.identity.probes")]
 MAKE = "/api/v1/probe/make"
@@ -105,42 +102,3 @@ def test_outdated_answers_are_deleted(api_for):
     record.created_at -= timedelta(days=8)
     record.save()
     assert forget_outdated() == 1
-
-
-def test_while_the_first_request_runs_the_second_is_told_to_wait(committed_db, api_for):
-    client = api_for("ci")
-    ci = User.objects.get(username="ci")
-    held, release = threading.Event(), threading.Event()
-
-    def first() -> None:
-        from django.db import transaction
-
-        with transaction.atomic():
-            assert _alone(ci, "run-1")
-            held.set()
-            release.wait(20)
-        connections.close_all()
-
-    thread = threading.Thread(target=first)
-    thread.start()
-    assert held.wait(20)
-    try:
-        waiting = post(client, "once", "run-1")
-        other = post(client, "other", "run-2")
-    finally:
-        release.set()
-        thread.join()
-    assert (waiting.status_code, waiting.json()["code"]) == (409, "idempotency.in_progress")
-    assert other.status_code == 201
-    assert post(client, "once", "run-1").status_code == 201
-
-
-def test_the_answer_and_its_change_are_one_commit(committed_db, api_for):
-    """A crash before the commit leaves neither: here the commit itself is refused by the database."""
-    client = api_for("ci")
-    with connection.cursor() as cursor:
-        cursor.execute("SET lock_timeout = '5s'")
-    assert post(client, "kept", "run-1").status_code == 201
-    assert IdempotencyRecord.objects.get().status == 201
-    assert User.objects.filter(username="kept").count() == 1
-    assert personas.get("ci").username == "ci"

@@ -108,7 +108,9 @@ def test_the_throttle_keeps_no_names_and_no_addresses():
     assert {len(row.key) for row in SignInAttempt.objects.all()} == {64}
 
 
-@pytest.mark.parametrize("target", ["https://evil.example/", "//evil.example", "javascript:alert(1)", "\\\\evil.example"])
+@pytest.mark.parametrize(
+    "target", ["https://evil.example/", "//evil.example", "javascript:alert(1)", "\\\\evil.example"]
+)
 def test_signing_in_never_leads_to_another_site(target):
     personas.get("layla")
     assert attempt(Client(), "layla", personas.PASSWORD, next=target)["Location"] == "/"
