@@ -1,0 +1,144 @@
+"""What the numbers of a job say, as sentences: the conclusion before the evidence."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
+
+from explain.methods.pairperm import Z95
+from explain.models import ExplanationJob, ExplanationRow, Method, Standing, State
+
+#: Words for the findings of the probe and the faults of results.
+WORDS = {
+    "batch_dependent": gettext_lazy(
+        "The endpoint gives a row another answer depending on the other rows of the request."
+    ),
+    "formats_disagree": gettext_lazy(
+        "JSON and Parquet get different answers; the rows went as JSON, as callers send them."
+    ),
+    "labels": gettext_lazy("The endpoint answers labels where its contract promises probabilities."),
+    "not_probabilities": gettext_lazy("Some answers are no probabilities: they are below 0 or above 1."),
+    "not_summing": gettext_lazy("The probabilities of a row do not add up to 1."),
+    "row_failed": gettext_lazy("Some rows have no result."),
+    "not_finite": gettext_lazy("Some results are not finite numbers."),
+    "not_additive": gettext_lazy("Some rows do not add up to their prediction."),
+    "not_converged": gettext_lazy("Some rows did not reach the tolerance."),
+    "unstable": gettext_lazy("Some local models do not fit, or differ from seed to seed."),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One sentence about quality; ``state`` is a word of ``config.states``."""
+
+    state: str
+    sentence: str
+
+
+def conclusion(job: ExplanationJob) -> str:
+    """The first line of the page."""
+    match job.state:
+        case State.QUEUED:
+            return _("Waiting for a worker. Nothing is lost when the broker or a worker stops.")
+        case State.RUNNING:
+            return _("A worker is asking the served model.")
+        case State.CANCELLED:
+            return _("Cancelled before it was finished; its results are no evidence.")
+        case State.FAILED:
+            return job.error
+    if job.standing == Standing.EVIDENCE:
+        return _("Counts as evidence for exactly this version: every row passed every quality rule.")
+    return _("A draft: it does not count as evidence.")
+
+
+def quality(job: ExplanationJob, rows: Sequence[ExplanationRow]) -> list[Line]:
+    """Quality numbers of a finished job; empty when there are none yet."""
+    good = [row for row in rows if not row.problem]
+    if job.state != State.FINISHED or not good:
+        return []
+    lines = _lime(good) if job.method == Method.LIME else _shap(job, good)
+    failed = len(rows) - len(good)
+    if failed:
+        lines.append(
+            Line(
+                "failed",
+                ngettext("%(n)d row has no result.", "%(n)d rows have no result.", failed) % {"n": failed},
+            )
+        )
+    return lines + _endpoint(job)
+
+
+def _shap(job: ExplanationJob, rows: Sequence[ExplanationRow]) -> list[Line]:
+    residual = max(abs(row.residual or 0.0) for row in rows)
+    additive = all(abs(row.residual or 0.0) <= 1e-6 * max(1.0, abs(row.fx or 0.0)) for row in rows)
+    error = max(Z95 * max(row.se, default=0.0) for row in rows)
+    reached = sum(row.converged for row in rows)
+    return [
+        Line(
+            "passed" if additive else "failed",
+            _("Base value plus contributions equal the prediction in every row; the largest difference is %(value)s.")
+            % {"value": f"{residual:.2g}"}
+            if additive
+            else _("Base value plus contributions miss the prediction by up to %(value)s.")
+            % {"value": f"{residual:.2g}"},
+        ),
+        Line(
+            "passed" if reached == len(rows) else "unstable",
+            _(
+                "%(reached)d of %(rows)d rows reached the tolerance of %(tol)s %%; "
+                "no contribution is less certain than ±%(error)s (95 %%)."
+            )
+            % {"reached": reached, "rows": len(rows), "tol": f"{100 * float(job.tol):g}", "error": f"{error:.2g}"},
+        ),
+    ]
+
+
+def _lime(rows: Sequence[ExplanationRow]) -> list[Line]:
+    def least(name: str) -> float:
+        return min(float(row.diagnostics[name]) for row in rows)
+
+    stable = sum(row.converged for row in rows)
+    return [
+        Line(
+            "passed" if stable == len(rows) else "unstable",
+            _("%(stable)d of %(rows)d local models are stable: five seeds agree and the fit is good enough.")
+            % {"stable": stable, "rows": len(rows)},
+        ),
+        Line(
+            "passed" if least("r2") >= 0.5 else "unstable",
+            _("The weakest local fit explains %(share)s %% of the model around its row (R²; at least 50 %% is needed).")
+            % {"share": f"{100 * least('r2'):.0f}"},
+        ),
+        Line(
+            "passed" if least("vsi") >= 0.8 and least("csi") >= 0.9 else "unstable",
+            _("Top features agree between seeds by at least %(vsi)s, their signs by at least %(csi)s (1 is always).")
+            % {"vsi": f"{least('vsi'):.2f}", "csi": f"{least('csi'):.2f}"},
+        ),
+    ]
+
+
+def _endpoint(job: ExplanationJob) -> list[Line]:
+    probe = job.receipt.get("probe", {})
+    findings = [str(finding) for finding in probe.get("findings", [])]
+    count = len(probe.get("canaries", []))
+    lines = [Line("warned", str(WORDS.get(finding, finding))) for finding in findings]
+    if "batch_dependent" not in findings:
+        sentence = _("The endpoint gave %(count)d rows the same answers alone, together and in reverse order.")
+        lines.append(Line("passed", sentence % {"count": count}))
+    lines.append(Line("passed", _("The same rows still got the same answers when the job ended: one model answered.")))
+    return lines
+
+
+def certainty(row: ExplanationRow, names: Sequence[str]) -> str:
+    """Which ranks of one row may be read as a ranking."""
+    if row.certain == 0:
+        return _("The order of the features is uncertain: their intervals overlap. Read them as ties.")
+    order = sorted(range(len(names)), key=lambda j: -abs(row.phi[j]))
+    sure = ", ".join(names[j] for j in order[: row.certain][:5])
+    return _("The order is certain for the first %(n)d: %(names)s. Later ranks may be ties.") % {
+        "n": row.certain,
+        "names": sure,
+    }

@@ -1,0 +1,119 @@
+"""Rows as people and programs send them, as JSON or CSV, into columns and values."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from django.utils.translation import gettext as _
+
+from audit.refusals import BadInput
+
+_NUMERIC = {"double": float, "float": float, "long": int, "integer": int}
+_TRUTH = {"true": True, "1": True, "false": False, "0": False}
+
+
+def read(text: str, *, field: str, schema: Mapping[str, Any]) -> list[Any]:
+    """Rows from JSON (a list of objects, or ``{"columns": [...], "data": [[...]]}``) or from CSV with a header.
+
+    CSV cells have no type: they are read as ``schema`` (of the model version) says, else as numbers where every cell
+    of the column is one; an empty cell is missing. Raises ``BadInput`` on ``field`` with the line.
+    """
+    stripped = text.strip().lstrip("\ufeff")
+    if not stripped:
+        raise _bad(field, _("There are no rows."))
+    if stripped[0] in "[{":
+        return _json(stripped, field)
+    return _csv(stripped, field, {str(each.get("name")): str(each.get("type")) for each in schema.get("inputs") or []})
+
+
+def with_ids(rows: Sequence[Any], *, field: str = "rows") -> dict[str, Mapping[str, Any]]:
+    """Stable id -> row. A row is ``{"id": ..., "values": {...}}``, or columns only: then its id is its number from 1.
+
+    Raises ``BadInput`` for what is not an object and for an id that occurs twice.
+    """
+    found: dict[str, Mapping[str, Any]] = {}
+    for number, row in enumerate(rows, start=1):
+        if not isinstance(row, Mapping):
+            raise _bad(field, _("Row %(number)d is not an object of columns and values.") % {"number": number})
+        named = set(row) == {"id", "values"} and isinstance(row["values"], Mapping)
+        name, values = (str(row["id"]), row["values"]) if named else (str(number), row)
+        if name in found:
+            raise _bad(field, _("The id “%(id)s” occurs twice.") % {"id": name[:64]})
+        found[name] = values
+    return found
+
+
+def _bad(field: str, sentence: str) -> BadInput:
+    return BadInput(sentence, code=f"explanation.{field}", fields={field: sentence})
+
+
+def _json(text: str, field: str) -> list[Any]:
+    try:
+        found = json.loads(text, parse_constant=_no_constant)
+    except ValueError as error:
+        raise _bad(field, _("This is not JSON: %(problem)s") % {"problem": error}) from error
+    if isinstance(found, dict) and isinstance(found.get("dataframe_split"), dict):
+        found = found["dataframe_split"]
+    if isinstance(found, dict) and set(found) >= {"columns", "data"}:
+        names, data = found["columns"], found["data"]
+        right = isinstance(names, list) and isinstance(data, list)
+        if not right or not all(isinstance(row, list) and len(row) == len(names) for row in data):
+            raise _bad(field, _("Every list in “data” must have one value for each of “columns”."))
+        return [dict(zip(map(str, names), row, strict=True)) for row in data]
+    if not isinstance(found, list):
+        raise _bad(field, _("Send a list of rows, each an object of columns and values."))
+    return found
+
+
+def _no_constant(word: str) -> None:
+    raise ValueError(_("%(word)s is not a JSON value; write null for a missing number") % {"word": word})
+
+
+def _csv(text: str, field: str, types: Mapping[str, str]) -> list[dict[str, Any]]:
+    reader = csv.reader(io.StringIO(text), strict=True)
+    try:
+        header, *lines = [line for line in reader if line]
+    except csv.Error as error:
+        raise _bad(
+            field, _("Line %(line)d is not CSV: %(problem)s") % {"line": reader.line_num, "problem": error}
+        ) from error
+    for number, line in enumerate(lines, start=2):
+        if len(line) != len(header):
+            raise _bad(
+                field,
+                _("Line %(line)d has %(count)d cells, the header has %(expected)d.")
+                % {"line": number, "count": len(line), "expected": len(header)},
+            )
+    columns = {name: [line[j] for line in lines] for j, name in enumerate(header)}
+    typed = {name: _typed(name, cells, types.get(name, ""), field) for name, cells in columns.items()}
+    return [{name: typed[name][i] for name in header} for i in range(len(lines))]
+
+
+def _typed(name: str, cells: Sequence[str], kind: str, field: str) -> list[Any]:
+    if kind in ("string", "datetime"):
+        return [cell or None for cell in cells]
+    if kind == "boolean":
+        return [_cell(cell, lambda text: _TRUTH[text.lower()], name, field) for cell in cells]
+    if kind in _NUMERIC:
+        return [_cell(cell, _NUMERIC[kind], name, field) for cell in cells]
+    for reader in (int, float):
+        try:
+            return [None if cell == "" else reader(cell) for cell in cells]
+        except ValueError:
+            continue
+    return [cell or None for cell in cells]
+
+
+def _cell(cell: str, reader: Any, name: str, field: str) -> Any:
+    if cell == "":
+        return None
+    try:
+        return reader(cell)
+    except (ValueError, KeyError) as error:
+        raise _bad(
+            field, _("Column “%(name)s”: “%(value)s” does not fit its type.") % {"name": name, "value": cell[:60]}
+        ) from error
