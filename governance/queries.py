@@ -105,6 +105,7 @@ def blocked_promotions(limit: int = 20) -> list[Promotion]:
     newest = Decision.objects.filter(promotion=OuterRef("pk"), action__in=DECIDING).order_by("-id")
     rows = (
         promotions(state=PromotionState.BLOCKED)
+        .select_related("version__model", "environment", "decided_by")
         .annotate(why=Subquery(newest.values("summary")[:1]))
         .order_by("-id")
     )

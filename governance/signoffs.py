@@ -175,11 +175,21 @@ def objections(verdict: Verdict, *, role: str = "", meaning: str = Meaning.APPRO
 def refusals_of(found: Sequence[policies.Objection]) -> list[Refusal]:
     """Objections as refusals: what cannot be done twice is a conflict, everything else is not permitted."""
     return [
-        Conflict(each.sentence, code=each.code)
+        Conflict(sentence_of(each), code=each.code)
         if each.code in ("signoff.already_signed", "signoff.rejected")
-        else NotPermitted(each.sentence, code=each.code)
+        else NotPermitted(sentence_of(each), code=each.code)
         for each in found
     ]
+
+
+def sentence_of(objection: policies.Objection) -> str:
+    """An objection in the reader's language; those that name roles stay as the engine worded them."""
+    return {
+        "signoff.requester": _("You requested this promotion; someone else must sign."),
+        "signoff.contributor": _("You worked on this version; someone independent must sign."),
+        "signoff.not_a_person": _("Only a person can sign; this is a machine's account."),
+        "signoff.already_signed": _("You have signed this promotion already; one person counts once."),
+    }.get(objection.code, objection.sentence)
 
 
 def _give(

@@ -1,0 +1,123 @@
+"""A decision as people read it: one line for each gate, and the verdict in a sentence. Pure; decides nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from governance.models.decision import Decision, Outcome
+from governance.models.promotion import Promotion, PromotionState
+from governance.models.roles import Role
+
+Finding = Mapping[str, Any]
+#: What is read first: exceptions before what is quiet.
+_ORDER = ("failed", "error", "waiting", "warned", "waived", "passed", "not_applicable")
+
+
+@dataclass(slots=True)
+class GateLine:
+    """A rule with all its findings. ``state`` is a word of ``config.states``."""
+
+    rule: str
+    title: str
+    pack: str
+    cites: Sequence[str] = ()
+    state: str = "passed"
+    problems: list[Finding] = field(default_factory=list)
+    waived: list[Finding] = field(default_factory=list)
+    passed: int = 0
+    missing: list[Mapping[str, Any]] = field(default_factory=list)
+
+    @property
+    def note(self) -> str:
+        """What held, in one line, for a gate without problems."""
+        if self.state == "not_applicable":
+            return _("Does not apply here.")
+        if self.waived:
+            lawful = ", ".join(sorted({str(each["waived_by"]) for each in self.waived}))
+            return _("Lawful by %(safeguards)s.") % {"safeguards": lawful}
+        return ngettext("Holds for %(n)d subject.", "Holds for %(n)d subjects.", self.passed) % {"n": self.passed}
+
+
+def lines(decision: Decision) -> list[GateLine]:
+    """Every gate of a decision, exceptions first, the sign-off rules among them."""
+    found: dict[tuple[str, str], GateLine] = {}
+    for each in decision.findings:
+        key = (str(each["pack"]), str(each["rule"]))
+        line = found.setdefault(key, GateLine(str(each["rule"]), str(each["title"]), str(each["pack"]), each["cites"]))
+        _add(line, each)
+    for line in found.values():
+        line.state = _state(line)
+    result = [*found.values(), *_signoff_lines(decision.signoff)]
+    return sorted(result, key=lambda line: _ORDER.index(line.state))
+
+
+def _add(line: GateLine, each: Finding) -> None:
+    if each["outcome"] in ("fail", "error"):
+        line.problems.append(each)
+    elif each["outcome"] == "pass":
+        line.passed += 1
+        if each["waived_by"]:
+            line.waived.append(each)
+
+
+def _state(line: GateLine) -> str:
+    blocking = [each for each in line.problems if each["severity"] == "block"]
+    if any(each["outcome"] == "fail" for each in blocking):
+        return "failed"
+    if any(each["outcome"] == "error" for each in line.problems):
+        return "error"
+    if line.problems:
+        return "warned"
+    if line.waived:
+        return "waived"
+    return "passed" if line.passed else "not_applicable"
+
+
+def _signoff_lines(signoff: Mapping[str, Any]) -> list[GateLine]:
+    rules = {str(each["rule"]) for key in ("missing", "filled") for each in signoff.get(key, [])}
+    result = []
+    for rule in sorted(rules):
+        missing = [each for each in signoff.get("missing", []) if each["rule"] == rule]
+        filled = [each for each in signoff.get("filled", []) if each["rule"] == rule]
+        line = GateLine(rule, _("Signed by the people that the policy asks for"), "", missing=missing)
+        line.state = "waiting" if missing else "passed"
+        line.passed = len(filled)
+        result.append(line)
+    return result
+
+
+def counted(found: Sequence[GateLine]) -> tuple[int, int]:
+    """How many gates hold, of how many that apply."""
+    applying = [line for line in found if line.state != "not_applicable"]
+    return sum(1 for line in applying if line.state in ("passed", "waived", "warned")), len(applying)
+
+
+def role_name(role: str) -> str:
+    """A role in words."""
+    return str(dict(Role.choices).get(role, role)) if role != "any" else _("one more of the roles asked for")
+
+
+def verdict(promotion: Promotion, decision: Decision | None) -> str:
+    """The first sentence of a promotion's page."""
+    state = promotion.state
+    if state == PromotionState.BLOCKED and decision is not None:
+        return _("Blocked: %(summary)s") % {"summary": decision.summary}
+    if state == PromotionState.IN_REVIEW and decision is not None:
+        names = [role_name(str(each["role"])) for each in decision.signoff.get("missing", [])]
+        return _("Waiting: %(who)s has not signed yet.") % {"who": _(" and ").join(names)}
+    if state == PromotionState.APPROVED and decision is not None:
+        if decision.outcome == Outcome.ALLOW:
+            return _("Approved: everybody who must has signed; the pipeline may ask for its permit.")
+        return _("Approved, but the newest check says: %(summary)s") % {"summary": decision.summary}
+    return {
+        PromotionState.REJECTED.value: _("Rejected: a person who may said no. Request a new promotion to try again."),
+        PromotionState.WITHDRAWN.value: _("Withdrawn by its requester."),
+        PromotionState.SUPERSEDED.value: _("Superseded: a newer version was requested for the same environment."),
+        PromotionState.EXPIRED.value: _("Expired: it was not approved and deployed in time."),
+        PromotionState.DEPLOYED.value: _("Deployed: the permit was used, and the version serves or has served there."),
+    }.get(state, _("Requested: not decided yet."))

@@ -1,0 +1,114 @@
+"""The front page: what may not happen, what waits for me, what serves where, what happened."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+from django.views.decorators.http import require_safe
+
+from audit import queries as log
+from governance import queries
+from governance.gates import role_name
+from governance.models.user import User
+from governance.queries import Waiting
+from registry.deployments import Serving, shares_of
+from registry.models import Deployment, Environment
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One model: what serves in each environment, in the order of the columns."""
+
+    model: str
+    cells: Sequence[Sequence[Serving]]
+
+
+@require_safe
+def overview(request: HttpRequest) -> HttpResponse:
+    """A fixed number of queries, whatever the size of the registry."""
+    user = _reader(request)
+    waiting = queries.in_review(user.actor)
+    blocked = queries.blocked_promotions()
+    environments = list(Environment.objects.all())
+    context: dict[str, Any] = {
+        "verdict": _verdict(blocked, waiting),
+        "blocked": blocked,
+        "mine": [_described(each) for each in waiting if each.mine],
+        "others": [_described(each) for each in waiting if not each.mine],
+        "denied": queries.denied_checks(5),
+        "environments": environments,
+        "rows": _matrix(environments),
+        "log": log.log_state(),
+        "recent": log.search(log.Filters(since=timezone.now() - timedelta(days=7)), limit=8).rows,
+    }
+    return render(request, "governance/overview.html", context)
+
+
+@require_safe
+def review_queue(request: HttpRequest) -> HttpResponse:
+    """Everything that waits for a signature, oldest first."""
+    user = _reader(request)
+    waiting = queries.in_review(user.actor)
+    mine = [_described(each) for each in waiting if each.mine]
+    count = len(mine)
+    verdict = (
+        ngettext("%(n)d promotion waits for your sign-off.", "%(n)d promotions wait for your sign-off.", count)
+        % {"n": count}
+        if count
+        else _("Nothing waits for your sign-off.")
+    )
+    context = {
+        "verdict": verdict,
+        "mine": mine,
+        "others": [_described(each) for each in waiting if not each.mine],
+        "names": queries.names(each.promotion.requested_by for each in waiting),
+    }
+    return render(request, "governance/review_queue.html", context)
+
+
+def _reader(request: HttpRequest) -> User:
+    user = request.user
+    assert isinstance(user, User)  # noqa: S101  (LoginRequiredMiddleware)
+    user.require("promotion.read")
+    return user
+
+
+def _described(each: Waiting) -> dict[str, Any]:
+    return {
+        "promotion": each.promotion,
+        "missing": _(" and ").join(role_name(str(one["role"])) for one in each.missing),
+        "mine": _(" or ").join(role_name(role) for role in each.mine),
+        "requested_by": each.promotion.requested_by,
+    }
+
+
+def _verdict(blocked: Sequence[object], waiting: Sequence[Waiting]) -> str:
+    mine = sum(1 for each in waiting if each.mine)
+    said = []
+    if blocked:
+        said.append(
+            ngettext("%(n)d promotion is blocked.", "%(n)d promotions are blocked.", len(blocked)) % {"n": len(blocked)}
+        )
+    if mine:
+        said.append(ngettext("%(n)d waits for your sign-off.", "%(n)d wait for your sign-off.", mine) % {"n": mine})
+    if len(waiting) > mine:
+        rest = len(waiting) - mine
+        said.append(ngettext("%(n)d waits for somebody else.", "%(n)d wait for somebody else.", rest) % {"n": rest})
+    return " ".join(said) or _("Nothing is blocked and nothing waits for a sign-off.")
+
+
+def _matrix(environments: Sequence[Environment]) -> list[Row]:
+    rows: dict[str, dict[int, list[Serving]]] = {}
+    open_now = list(Deployment.objects.open().with_names().order_by("model__name", "-since", "-id"))
+    for each in shares_of(open_now):
+        row = rows.setdefault(each.deployment.model.name, {})
+        row.setdefault(each.deployment.environment_id, []).append(each)
+    return [Row(name, [cells.get(place.pk, []) for place in environments]) for name, cells in sorted(rows.items())]

@@ -1,0 +1,105 @@
+"""Policies as sentences and as text; decisions as they were recorded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_safe
+
+from audit import queries as log
+from audit.refusals import NotKnown
+from governance import gates, policies, queries
+from governance.models.policy import PackState, PolicyPack
+from governance.models.user import User
+
+
+@dataclass(frozen=True)
+class PackRow:
+    """An active pack with its rules in words."""
+
+    row: PolicyPack
+    compiled: policies.CompiledPack | None
+
+
+@require_safe
+def policy_list(request: HttpRequest) -> HttpResponse:
+    """What is in force, and every other version."""
+    _may_read(request)
+    rows = list(PolicyPack.objects.order_by("slug", "-version"))
+    active = [PackRow(row, _compiled(row)) for row in rows if row.state == PackState.ACTIVE]
+    context = {"active": active, "others": [row for row in rows if row.state != PackState.ACTIVE]}
+    return render(request, "governance/policy_list.html", context)
+
+
+@require_safe
+def policy(request: HttpRequest, slug: str) -> HttpResponse:
+    """One pack: sentences first, then the text, then where it decided lately."""
+    _may_read(request)
+    slug, _slash, number = slug.partition("/")
+    versions = queries.pack_versions(slug)
+    shown = _chosen(versions, number)
+    if shown is None:
+        raise NotKnown(_("There is no policy %(slug)s.") % {"slug": slug[:80]}, code="pack.unknown")
+    context: dict[str, Any] = {
+        "pack": shown,
+        "compiled": _compiled(shown),
+        "versions": versions,
+        "blocked": [row for row in queries.blocked_promotions() if _blocks(row, shown)],
+        "names": queries.names({shown.drafted_by, shown.activated_by}),
+        "history": log.history(shown.subject, limit=20),
+    }
+    return render(request, "governance/policy_detail.html", context)
+
+
+def _chosen(versions: list[PolicyPack], number: str) -> PolicyPack | None:
+    if number:
+        return next((row for row in versions if str(row.version) == number), None)
+    active = (row for row in versions if row.state == PackState.ACTIVE)
+    return next(active, versions[0] if versions else None)
+
+
+def _compiled(row: PolicyPack) -> policies.CompiledPack | None:
+    """None for a text that this program's engine no longer accepts: then the page says so."""
+    try:
+        return policies.compile_pack(row.text)
+    except policies.PackError:
+        return None
+
+
+def _blocks(promotion: Any, pack: PolicyPack) -> bool:
+    findings = promotion.decided_by.findings if promotion.decided_by else []
+    return any(
+        each["pack"] == pack.slug and each["severity"] == "block" and each["outcome"] in ("fail", "error")
+        for each in findings
+    )
+
+
+@require_safe
+def decision(request: HttpRequest, public_id: str) -> HttpResponse:
+    """One decision, with the facts it was made on."""
+    _may_read(request)
+    shown = queries.decision(public_id)
+    if shown is None:
+        raise NotKnown(_("There is no decision %(id)s.") % {"id": public_id[:60]}, code="decision.unknown")
+    found = gates.lines(shown)
+    rows = log.history(shown.subject, limit=100)
+    context = {
+        "decision": shown,
+        "gates": [line for line in found if line.state != "not_applicable"],
+        "idle_gates": [line for line in found if line.state == "not_applicable"],
+        "counted": gates.counted(found),
+        "proof": next((row for row in rows if row.facts.get("decision") == shown.public_id), None),
+        "names": queries.names([shown.requested_by]),
+        "helpers": queries.holders({str(role) for line in found for each in line.problems for role in each["who"]}),
+    }
+    return render(request, "governance/decision_detail.html", context)
+
+
+def _may_read(request: HttpRequest) -> None:
+    user = request.user
+    assert isinstance(user, User)  # noqa: S101  (LoginRequiredMiddleware)
+    user.require("promotion.read")

@@ -1,0 +1,194 @@
+"""The promotion page: verdict, gates, comparison, history, and the place to sign."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from django import forms
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from django.views.decorators.cache import never_cache
+from django.views.decorators.debug import sensitive_post_parameters
+from django.views.decorators.http import require_POST, require_safe
+
+from audit import queries as log
+from audit.refusals import NotKnown, Refusal
+from governance import comparison, gates, promotions, queries, signoffs
+from governance.models.decision import Decision
+from governance.models.promotion import Promotion
+from governance.models.signoff import Meaning, SignOff
+from governance.models.user import User
+from governance.standing import Standing, standing
+
+
+class SignForm(forms.Form):
+    """A signature. ``subject_digest`` is what was shown; when it is another by now, nothing is signed."""
+
+    role = forms.ChoiceField(label=gettext_lazy("Sign as"))
+    comment = forms.CharField(
+        label=gettext_lazy("What you reviewed, and why you decide so"),
+        max_length=4000,
+        widget=forms.Textarea(attrs={"rows": 3}),
+    )
+    password = forms.CharField(
+        label=gettext_lazy("Your password, again"),
+        max_length=1000,
+        strip=False,
+        widget=forms.PasswordInput(attrs={"autocomplete": "current-password"}),
+    )
+    subject_digest = forms.CharField(widget=forms.HiddenInput, max_length=71)
+
+    def __init__(self, *args: Any, roles: tuple[str, ...], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        field = self.fields["role"]
+        assert isinstance(field, forms.ChoiceField)  # noqa: S101  (for the type checker)
+        field.choices = [(role, gates.role_name(role)) for role in roles]
+
+
+class WithdrawForm(forms.Form):
+    reason = forms.CharField(
+        label=gettext_lazy("Why it is withdrawn"), max_length=4000, widget=forms.Textarea(attrs={"rows": 2})
+    )
+
+
+@dataclass(frozen=True)
+class Signature:
+    """A stored signature with the name to print beside it."""
+
+    row: SignOff
+    name: str
+    role: str
+    stale: bool
+
+
+@never_cache
+@require_safe
+def promotion(request: HttpRequest, number: int) -> HttpResponse:
+    """The page."""
+    return _page(request, number)
+
+
+@never_cache
+@require_POST
+@sensitive_post_parameters("password")
+def sign(request: HttpRequest, number: int) -> HttpResponse:
+    """Approve or reject. A refusal is shown in the place of the button, with the status that the API would give."""
+    user = _reader(request)
+    meaning = request.POST.get("meaning", "")
+    try:
+        signoffs.sign_with_password(
+            number,
+            meaning=meaning,
+            comment=request.POST.get("comment", ""),
+            role=request.POST.get("role", ""),
+            subject_digest_seen=request.POST.get("subject_digest", ""),
+            password=request.POST.get("password", ""),
+            user=user,
+            request=request,
+        )
+    except NotKnown:
+        raise
+    except Refusal as refusal:
+        return _page(request, number, refusal=refusal)
+    said = _("You rejected this promotion.") if meaning == Meaning.REJECT else _("You signed this promotion.")
+    messages.success(request, said)
+    return redirect("governance:promotion", number)
+
+
+@never_cache
+@require_POST
+def withdraw(request: HttpRequest, number: int) -> HttpResponse:
+    """Take back one's own request."""
+    user = _reader(request)
+    try:
+        user.require("promotion.withdraw")
+        promotions.withdraw(number, reason=request.POST.get("reason", ""), by=user.actor)
+    except NotKnown:
+        raise
+    except Refusal as refusal:
+        return _page(request, number, refusal=refusal)
+    messages.success(request, _("You withdrew this promotion."))
+    return redirect("governance:promotion", number)
+
+
+def _reader(request: HttpRequest) -> User:
+    user = request.user
+    assert isinstance(user, User)  # noqa: S101  (LoginRequiredMiddleware)
+    user.require("promotion.read")
+    return user
+
+
+def _page(request: HttpRequest, number: int, *, refusal: Refusal | None = None) -> HttpResponse:
+    user = _reader(request)
+    shown = queries.promotion(number)
+    if shown is None:
+        raise NotKnown(_("There is no promotion %(number)s.") % {"number": number}, code="promotion.unknown")
+    decision = queries.deciding_decision(shown)
+    rows = log.history(shown.subject, limit=100)
+    found = gates.lines(decision) if decision else []
+    may = standing(shown, decision, user)
+    signed = list(shown.signoffs.all())
+    names = queries.names({shown.requested_by, *(row.signer for row in signed)})
+    missing = decision.signoff.get("missing", []) if decision else []
+    context = {
+        "promotion": shown,
+        "decision": decision,
+        "verdict": gates.verdict(shown, decision),
+        "gates": [line for line in found if line.state != "not_applicable"],
+        "idle_gates": [line for line in found if line.state == "not_applicable"],
+        "counted": gates.counted(found),
+        "comparison": comparison.compare(shown.version, shown.environment, decision.facts if decision else {}),
+        "history": rows,
+        "proof": _proof(rows, decision),
+        "requester": names.get(shown.requested_by, shown.requested_by),
+        "signatures": [_signature(row, names, decision) for row in signed],
+        "slots": _slots(decision, missing),
+        "standing": may,
+        "sign_form": _sign_form(request, may, decision) if may.roles else None,
+        "withdraw_form": WithdrawForm() if shown.is_open and shown.requested_by == user.actor.id else None,
+        "statement": _statement(shown, decision, Meaning.APPROVE),
+        "rejection": _statement(shown, decision, Meaning.REJECT),
+        "helpers": queries.holders(_helpers(found, missing)),
+        "refusal": refusal,
+    }
+    return render(request, "governance/promotion_detail.html", context, status=refusal.status if refusal else 200)
+
+
+def _sign_form(request: HttpRequest, may: Standing, decision: Decision | None) -> SignForm:
+    """What was typed is kept after a refusal, but for the password; the subject is always the one shown now."""
+    initial = {
+        "subject_digest": decision.subject_digest if decision else "",
+        "comment": request.POST.get("comment", ""),
+        "role": request.POST.get("role", may.roles[0]),
+    }
+    return SignForm(initial=initial, roles=may.roles)
+
+
+def _statement(shown: Promotion, decision: Decision | None, meaning: str) -> str:
+    return signoffs.statement(shown, meaning, decision.subject_digest if decision else "")
+
+
+def _signature(row: SignOff, names: dict[str, str], decision: Decision | None) -> Signature:
+    current = decision.subject_digest if decision else ""
+    return Signature(row, names.get(row.signer, row.signer), gates.role_name(row.role), row.subject_digest != current)
+
+
+def _slots(decision: Decision | None, missing: list[dict[str, Any]]) -> dict[str, int]:
+    filled = len(decision.signoff.get("filled", [])) if decision else 0
+    return {"filled": filled, "all": filled + sum(int(each["n"]) for each in missing)}
+
+
+def _helpers(found: list[gates.GateLine], missing: list[dict[str, Any]]) -> set[str]:
+    roles = {str(each["role"]) for each in missing if each["role"] != "any"}
+    return roles | {str(role) for line in found for each in line.problems for role in each["who"]}
+
+
+def _proof(rows: list[log.EntryRow], decision: Decision | None) -> log.EntryRow | None:
+    """The entry of the decision that is shown."""
+    if decision is None:
+        return None
+    return next((row for row in rows if row.facts.get("decision") == decision.public_id), None)

@@ -1,0 +1,80 @@
+"""The emergency: back to a version that served before, in one form."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from django.views.decorators.http import require_http_methods
+
+from audit.refusals import Refusal
+from governance import rollouts
+from governance.models.user import User
+from registry import environments, versions
+from registry.deployments import serving
+from registry.models import Deployment, Environment, Model
+
+
+class RollbackForm(forms.Form):
+    """Back to which version, why, for which incident."""
+
+    version = forms.TypedChoiceField(label=gettext_lazy("Back to"), coerce=int)
+    incident = forms.CharField(label=gettext_lazy("Incident"), max_length=200)
+    reason = forms.CharField(
+        label=gettext_lazy("Reason"), max_length=4000, widget=forms.Textarea(attrs={"rows": 3})
+    )
+
+    def __init__(self, *args: Any, choices: list[tuple[int, str]], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        field = self.fields["version"]
+        assert isinstance(field, forms.TypedChoiceField)  # noqa: S101  (for the type checker)
+        field.choices = choices
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def rollback(request: HttpRequest, environment: str, model: str) -> HttpResponse:
+    """Roll ``model`` in ``environment`` back. The rules of today are asked; nobody has to sign."""
+    user = request.user
+    assert isinstance(user, User)  # noqa: S101  (LoginRequiredMiddleware)
+    user.require("promotion.read")
+    place, what = environments.find_environment(environment), versions.find_model(model)
+    refusal: Refusal | None = None
+    form = RollbackForm(request.POST or None, choices=_targets(place, what))
+    if request.method == "POST" and form.is_valid():
+        try:
+            user.require("rollback.record")
+            rollouts.record_rollback(
+                versions.resolve(model, form.cleaned_data["version"]),
+                place,
+                reason=form.cleaned_data["reason"],
+                incident=form.cleaned_data["incident"],
+                by=user.actor,
+            )
+        except Refusal as caught:
+            refusal = caught
+        else:
+            messages.success(request, _("The rollback is recorded."))
+            return redirect("registry:environment", environment)
+    context = {
+        "form": form,
+        "refusal": refusal,
+        "environment": place,
+        "model": what,
+        "serving": serving(place, what),
+        "may": user.has_perm("rollback.record"),
+    }
+    status = refusal.status if refusal else 400 if form.is_bound else 200
+    return render(request, "governance/rollback_request.html", context, status=status)
+
+
+def _targets(environment: Environment, model: Model) -> list[tuple[int, str]]:
+    """Every other version that served there, the last one first."""
+    rows = Deployment.objects.with_names().filter(environment=environment, model=model).order_by("-since", "-id")
+    serves = {row.version_id for row in rows if row.until is None}
+    found = {row.version.number: row.version.label for row in rows if row.version_id not in serves}
+    return list(found.items())

@@ -1,0 +1,31 @@
+"""Governance's pages, mounted at /."""
+
+from __future__ import annotations
+
+from django.urls import path
+
+from governance.pages import account, login, overview, policies, promotion, promotions, rollbacks, transfers
+
+app_name = "governance"
+
+urlpatterns = [
+    path("", overview.overview, name="overview"),
+    path("review", overview.review_queue, name="review_queue"),
+    path("promotions", promotions.promotion_list, name="promotions"),
+    path("promotions/new", promotions.request_promotion, name="request_promotion"),
+    path("promotions/<int:number>", promotion.promotion, name="promotion"),
+    path("promotions/<int:number>/sign", promotion.sign, name="sign"),
+    path("promotions/<int:number>/withdraw", promotion.withdraw, name="withdraw"),
+    path("rollbacks/<str:environment>/<str:model>", rollbacks.rollback, name="rollback"),
+    path("policies", policies.policy_list, name="policies"),
+    path("policies/<path:slug>", policies.policy, name="policy"),
+    path("decisions/<str:public_id>", policies.decision, name="decision"),
+    path("transfers", transfers.transfer_list, name="transfers"),
+    path("transfers/<slug:reference>/approve", transfers.approve_transfer, name="approve_transfer"),
+    path("login", login.login, name="login"),
+    path("logout", login.logout, name="logout"),
+    path("account", account.account, name="account"),
+    path("account/tokens", account.issue_token, name="issue_token"),
+    path("account/tokens/<uuid:uuid>/revoke", account.revoke_token, name="revoke_token"),
+    path("account/password", account.change_password, name="change_password"),
+]
