@@ -1,0 +1,95 @@
+"""``manage.py story seed|check|wipe``: the demo story inside a running stack (``demo`` calls it)."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+import httpx
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import transaction
+
+from audit import log
+from audit.context import request_id
+from audit.models.events import Event
+from audit.refusals import Refusal
+from config.story import acts, check, people, wipe
+from explain.models import ExplanationJob
+from governance.models import User
+
+
+class Command(BaseCommand):
+    """Plays, proves or removes the story."""
+
+    help = "Play the demo story (seed), prove that it is whole (check), or remove it (wipe)."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """What to do, and where the stack's model servers answer."""
+        parser.add_argument("what", choices=["seed", "check", "wipe", "present"])
+        parser.add_argument("--endpoints", default="{}", help="JSON: endpoint name to address")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Dispatch; a refusal is a sentence."""
+        request_id.set(wipe.REQUEST_ID)
+        try:
+            {"seed": self.seed, "check": self.check_story, "wipe": self.wipe, "present": self.present}[options["what"]](options)
+        except Refusal as refusal:
+            raise CommandError(refusal.sentence) from refusal
+
+    def present(self, options: dict[str, Any]) -> None:
+        """Print yes when the story was played, else no."""
+        self.stdout.write("yes" if User.objects.filter(username=people.PEOPLE[0].username).exists() else "no")
+
+    def seed(self, options: dict[str, Any]) -> None:
+        """Play all acts; print the logins as JSON."""
+        from registry.sources import mlflow
+
+        logins = people.create()
+        acts.register_environments()
+        mlflow.import_all(by=people.STORY)
+        acts.describe_model()
+        acts.register_endpoints(json.loads(options["endpoints"]))
+        jobs = acts.explain()
+        acts.record_safeguards()
+        acts.play_promotions()
+        self._move_alias_by_hand()
+        mlflow.import_all(by=people.STORY)
+        with transaction.atomic():
+            log.append(Event.STORY_SEEDED, "story:demo", facts={"model": acts.MODEL}, by=people.STORY)
+        self._wait_for(jobs)
+        self.stdout.write(json.dumps({"passwords": logins.passwords, "token": logins.token}))
+
+    def _move_alias_by_hand(self) -> None:
+        """Somebody moves production's alias in MLflow without asking anybody."""
+        body = {"name": acts.MODEL, "alias": "champion", "version": "3"}
+        url = f"{settings.MLFLOW_TRACKING_URI}/api/2.0/mlflow/registered-models/alias"
+        httpx.post(url, json=body, timeout=30).raise_for_status()
+
+    def _wait_for(self, jobs: list[ExplanationJob]) -> None:
+        deadline = time.monotonic() + 180
+        while time.monotonic() < deadline:
+            states = {job.pk: job.state for job in ExplanationJob.objects.filter(pk__in=[job.pk for job in jobs])}
+            if all(state not in ("queued", "running") for state in states.values()):
+                break
+            time.sleep(0.5)
+        for job in ExplanationJob.objects.filter(pk__in=[job.pk for job in jobs]):
+            if job.state != "finished":
+                raise CommandError(f"Explanation {job.pk} is {job.state}: {job.error or 'the worker is late'}")
+
+    def check_story(self, options: dict[str, Any]) -> None:
+        """One line for each fact; exit 1 when one does not hold."""
+        broken = 0
+        for sentence, holds in check.findings():
+            self.stdout.write(f"{'ok  ' if holds else 'NOT '} {sentence}")
+            broken += not holds
+        if broken:
+            raise CommandError(f"The story is not whole: {broken} of its facts do not hold.")
+
+    def wipe(self, options: dict[str, Any]) -> None:
+        """Remove the story here and its model in MLflow."""
+        removed = wipe.wipe()
+        url = f"{settings.MLFLOW_TRACKING_URI}/api/2.0/mlflow/registered-models/delete"
+        httpx.request("DELETE", url, json={"name": acts.MODEL}, timeout=30)
+        self.stdout.write(f"Removed {removed} records of the demo story; the log keeps its entries.")

@@ -1,0 +1,57 @@
+"""Whether the demo story is whole: each line is one fact, looked up now."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from django.contrib.auth import get_user_model
+from django.utils import timezone
+
+from audit import queries as audit_queries
+from config.story.acts import ENVIRONMENTS, MODEL
+from config.story.people import PEOPLE
+from explain.models import ExplanationJob
+from governance.models.promotion import Promotion, PromotionState
+from governance.models.transfer import TransferSafeguard
+from registry import deployments
+from registry.models import Alias, Deployment, DeploymentKind, Environment, ModelVersion
+
+
+def _serving(slug: str) -> list[int]:
+    environment = Environment.objects.filter(slug=slug).first()
+    return [each.version.number for each in deployments.serving(environment)] if environment else []
+
+
+def _promotions(slug: str, state: str) -> int:
+    return Promotion.objects.filter(environment__slug=slug, state=state, version__model__name=MODEL).count()
+
+
+def _jobs(**conditions: object) -> int:
+    return ExplanationJob.objects.filter(version__model__name=MODEL, state="finished", **conditions).count()
+
+
+FACTS: list[tuple[str, Callable[[], bool]]] = [
+    ("every person of the story can sign in", lambda: get_user_model().objects.filter(
+        username__in=[person.username for person in PEOPLE], is_active=True).count() == len(PEOPLE)),
+    ("the four environments exist", lambda: Environment.objects.filter(slug__in=ENVIRONMENTS).count() == 4),
+    ("three model versions were imported from MLflow", lambda: ModelVersion.objects.filter(model__name=MODEL).count() == 3),
+    ("version 2 serves in prod-uae", lambda: _serving("prod-uae") == [2]),
+    ("version 1 serves in prod-ksa again", lambda: _serving("prod-ksa") == [1]),
+    ("the emergency rollback names its incident", lambda: Deployment.objects.filter(
+        kind=DeploymentKind.ROLLBACK, incident="INC-2041").exists()),
+    ("one promotion is blocked", lambda: _promotions("dr-frankfurt", PromotionState.BLOCKED) == 1),
+    ("one promotion was approved by two people and deployed", lambda: _promotions("prod-uae", PromotionState.DEPLOYED) >= 1),
+    ("one promotion waits for a signature", lambda: _promotions("prod-uae", PromotionState.IN_REVIEW) == 1),
+    ("one transfer safeguard has expired", lambda: TransferSafeguard.objects.filter(expires_at__lt=timezone.now()).exists()),
+    ("an alias was moved outside the ledger", lambda: Alias.objects.filter(
+        model__name=MODEL, name="champion", version__number=3).exists()),
+    ("the SHAP job is finished", lambda: _jobs(method="shap") == 1),
+    ("the LIME job is finished", lambda: _jobs(method="lime") == 1),
+    ("the log holds the story", lambda: audit_queries.log_state().entries > 60),
+]
+
+
+def findings() -> Iterator[tuple[str, bool]]:
+    """Each fact with whether it holds."""
+    for sentence, holds in FACTS:
+        yield sentence, holds()

@@ -1,0 +1,73 @@
+"""Removing the demo story: its rows go, each with an entry; the log keeps everything and still verifies."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from django.apps import apps
+from django.db import IntegrityError, connection, models, transaction
+from django.utils.translation import gettext as _
+
+from audit import log, queries
+from audit.models.events import Event
+from audit.models.governed import Governed
+from audit.refusals import Conflict
+from config.story.people import STORY
+
+#: The request id that every entry of the story carries; it is how the story is told from the user's own records.
+REQUEST_ID = "demo-story"
+
+
+def object_keys() -> list[str]:
+    """``table/id`` of every row that the story wrote, newest first, each once."""
+    return list(dict.fromkeys(row.object_key for row in _entries() if "/" in row.object_key))
+
+
+def _entries() -> Iterator[queries.EntryRow]:
+    before: int | None = None
+    while True:
+        page = queries.search(queries.Filters(request_id=REQUEST_ID), before=before, limit=queries.MAX_PAGE)
+        yield from page.rows
+        if page.older is None:
+            return
+        before = page.older
+
+
+def wipe() -> int:
+    """Delete the story's rows in one transaction. Returns how many.
+
+    Raises Conflict when a record that is not the story's refers to one of them: nothing is removed then.
+    """
+    tables = {model._meta.db_table: model for model in apps.get_models() if issubclass(model, Governed)}
+    removed = 0
+    try:
+        with transaction.atomic():
+            for key in object_keys():
+                table, _slash, number = key.partition("/")
+                model = tables.get(table)
+                if model is not None and number.isdigit() and _remove(model, int(number), key):
+                    removed += 1
+            log.append(Event.STORY_WIPED, "story:demo", facts={"records": removed}, by=STORY)
+    except IntegrityError as error:
+        detail = str(error.__cause__ or error).strip().splitlines()[-1]
+        raise Conflict(
+            _("The story was not removed, because other records refer to it: %(detail)s") % {"detail": detail},
+            code="story.in_use",
+        ) from error
+    return removed
+
+
+def _remove(model: type[models.Model], number: int, key: str) -> bool:
+    """Delete one row and what hangs on it without an identity of its own; foreign keys are checked at COMMIT."""
+    for relation in model._meta.related_objects:
+        child = relation.related_model
+        if isinstance(child, type) and not issubclass(child, Governed):
+            name = relation.field.name
+            child._default_manager.filter(**{name: number})._raw_delete(connection.alias)
+    rows = model._default_manager.filter(pk=number)
+    row = rows.first()
+    if row is None:
+        return False
+    log.append(Event.RECORD_REMOVED, row, facts={"record": key}, by=STORY)
+    rows._raw_delete(connection.alias)
+    return True
