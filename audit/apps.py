@@ -9,5 +9,5 @@ from django.utils.translation import gettext_lazy as _
 class AuditConfig(AppConfig):
     name = "audit"
     label = "audit"
-    verbose_name = _("Audit log")  # type: ignore[assignment]
+    verbose_name = _("Audit log")
     default_auto_field = "django.db.models.BigAutoField"

@@ -196,12 +196,12 @@ def _unrecordable(error: canonical.NotCanonical, field: str) -> BadInput:
 
 
 def _insert(event_id: UUID, object_key: str, data: bytes, payloads: list[_Payload]) -> None:
-    entry = [log_id(), event_id, object_key, data]
+    entry: list[Any] = [log_id(), event_id, object_key, data]
     with connection.cursor() as cursor:
         if not payloads:
             cursor.execute(_INSERT_ENTRY, entry)
             return
-        columns = [
+        columns: list[Any] = [
             [payload.field for payload in payloads],
             [payload.subject for payload in payloads],
             [payload.salt for payload in payloads],

@@ -146,7 +146,9 @@ def _functions(fetch: Fetch) -> Iterator[str]:
     expected: dict[str, str] = {}
     for path in sorted((Path(__file__).parent / "migrations" / "sql").glob("*.sql")):
         expected |= dict(_FUNCTION.findall(path.read_text()))
-    stored = dict(fetch("SELECT proname, prosrc FROM pg_proc WHERE pronamespace = 'audit'::regnamespace", []))
+    stored: dict[str, str] = dict(
+        fetch("SELECT proname, prosrc FROM pg_proc WHERE pronamespace = 'audit'::regnamespace", [])
+    )
     for name, body in expected.items():
         if stored.get(name) != body:
             yield f"the function audit.{name} is missing or differs from its migration"

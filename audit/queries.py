@@ -116,6 +116,12 @@ def entry_by_event_id(event_id: UUID | str) -> EntryRow | None:
     return rows[0] if rows else None
 
 
+def entry_at(index: int) -> EntryRow | None:
+    """The entry with this index, or None. One query."""
+    rows = _rows(f"{_SEQUENCED} AND v.leaf_index = %s", [log_id(), index])
+    return rows[0] if rows else None
+
+
 def search(
     filters: Filters | None = None, *, before: int | None = None, after: int | None = None, limit: int = 50
 ) -> LogPage:
@@ -156,7 +162,7 @@ def actors() -> list[tuple[str, str]]:
                           AND p.field = 'actor.name' ORDER BY p.event_id DESC LIMIT 1)
         FROM seen WHERE actor_id IS NOT NULL
     """
-    names = [(actor, _name(actor, body)) for actor, body in _fetch(sql, [log_id()] * 3)]
+    names = [(actor, _name(actor, body)) for actor, body in fetch(sql, [log_id()] * 3)]
     return sorted(names, key=lambda pair: pair[1].casefold())
 
 
@@ -169,7 +175,7 @@ def log_state() -> LogState:
         LEFT JOIN LATERAL (SELECT outcome, finished_at, finding FROM audit.self_check WHERE log_id = %s
                            ORDER BY id DESC LIMIT 1) s ON true
     """
-    entries, outcome, at, finding = _fetch(sql, [log_id()] * 2)[0]
+    entries, outcome, at, finding = fetch(sql, [log_id()] * 2)[0]
     if outcome == "verified" and timezone.now() - at > STALE_AFTER:
         outcome = "unknown"
     return LogState(outcome or "unknown", entries, at, finding or "")
@@ -229,14 +235,16 @@ def _index_of_last(rows: Sequence[EntryRow]) -> int | None:
     return None
 
 
-def _fetch(sql: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
+def fetch(sql: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
+    """Rows of a statement over Django's connection."""
     with connection.cursor() as cursor:
         cursor.execute(sql, values)
-        return cursor.fetchall()
+        rows: list[tuple[Any, ...]] = cursor.fetchall()
+    return rows
 
 
 def _rows(sql: str, values: Sequence[Any]) -> list[EntryRow]:
-    return [_row(*row[:7]) for row in _fetch(sql, values)]
+    return [_row(*row[:7]) for row in fetch(sql, values)]
 
 
 def _row(

@@ -223,7 +223,7 @@ class Sequencer:
         return self._connection
 
     def _fetch(self, sql: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
-        return self._connected().execute(sql, values).fetchall()  # type: ignore[arg-type]
+        return self._connected().execute(sql, values).fetchall()
 
     def _stored(self, size: int) -> StoredTree:
         return StoredTree(self._fetch, self._log_id, size)

@@ -24,7 +24,7 @@ import socket
 import stat
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import Any, Protocol
 
 from audit.merkle.checkpoint import Head, NoteInvalid, Vkey, verify
 from audit.signer import Signer, SignerRefusal, SignerUnavailable
@@ -34,6 +34,10 @@ TIMEOUT = 10.0
 _MAX_LINE = 65_536
 
 logger = logging.getLogger(__name__)
+
+
+class _Lines(Protocol):
+    def readline(self, size: int, /) -> bytes: ...
 
 
 def read_secret(path: Path) -> bytes:
@@ -209,7 +213,7 @@ def _mac(secret: bytes, *parts: str) -> str:
     return hmac.new(secret, "\n".join(parts).encode(), "sha256").hexdigest()
 
 
-def _line(stream: IO[bytes]) -> str:
+def _line(stream: _Lines) -> str:
     data = stream.readline(_MAX_LINE + 1)
     if not data.endswith(b"\n") or len(data) > _MAX_LINE:
         raise SignerUnavailable("the other side broke off or sent too long a line")

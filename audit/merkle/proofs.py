@@ -29,6 +29,22 @@ def inclusion(hashes: Hashes, index: int, size: int) -> list[bytes]:
     return path
 
 
+def sides(index: int, size: int) -> list[int]:
+    """For each hash of an inclusion proof whether it stands to the left (1) or to the right (0) of the running hash."""
+    bits: list[int] = []
+    node, last = index, size - 1
+    while last:
+        left = node & 1 or node == last
+        bits.append(1 if left else 0)
+        if left:
+            while not node & 1 and node:
+                node >>= 1
+                last >>= 1
+        node >>= 1
+        last >>= 1
+    return bits
+
+
 def verify_inclusion(leaf: bytes, index: int, size: int, path: Sequence[bytes], root: bytes) -> None:
     """Raise ``ProofInvalid`` unless ``path`` leads from leaf hash ``leaf`` at ``index`` to ``root`` (2.1.3.2)."""
     if not 0 <= index < size:

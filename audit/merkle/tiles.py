@@ -25,7 +25,7 @@ def path(level: int | str, index: int, width: int = TILE_WIDTH) -> str:
 
 def partial_width(size: int, level: int) -> int:
     """How many hashes the rightmost, partial tile of ``level`` holds in a tree of ``size`` leaves; 0: there is none."""
-    return size // TILE_WIDTH**level % TILE_WIDTH
+    return (size >> HEIGHT * level) % TILE_WIDTH
 
 
 def bundle(entries: Iterable[bytes]) -> bytes:

@@ -1,0 +1,112 @@
+"""How entries look to programs."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+from django.utils.translation import gettext_lazy as _
+from rest_framework import serializers
+
+from audit.entries import EntryDetail
+from audit.models.events import Event
+from audit.queries import EntryRow, Filters
+
+
+class EntryQuery(serializers.Serializer[dict[str, Any]]):
+    """Filters of ``GET /api/v1/log/entries``; times are RFC 3339 and the period ends before ``until``."""
+
+    actor = serializers.CharField(required=False, max_length=200)
+    event = serializers.ChoiceField(required=False, choices=[event.value for event in Event])
+    subject = serializers.CharField(required=False, max_length=300, help_text=_("A name, or its beginning and *."))
+    request_id = serializers.CharField(required=False, max_length=200)
+    since = serializers.DateTimeField(required=False)
+    until = serializers.DateTimeField(required=False)
+    before = serializers.IntegerField(required=False, min_value=0, max_value=2**62)
+    after = serializers.IntegerField(required=False, min_value=0, max_value=2**62)
+    limit = serializers.IntegerField(required=False, min_value=1, max_value=200, default=50)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """Refuse what would find nothing for a reason that nobody would guess."""
+        if "before" in attrs and "after" in attrs:
+            raise serializers.ValidationError({"after": [_("Give either before or after, not both.")]})
+        if "since" in attrs and "until" in attrs and attrs["until"] < attrs["since"]:
+            raise serializers.ValidationError({"until": [_("The period ends before it begins.")]})
+        unknown = set(self.initial_data) - set(self.fields)
+        if unknown:
+            raise serializers.ValidationError({name: [_("There is no such filter.")] for name in sorted(unknown)})
+        return attrs
+
+    @property
+    def filters(self) -> Filters:
+        """What to search for, once valid."""
+        names = ("actor", "event", "subject", "request_id", "since", "until")
+        return Filters(**{name: self.validated_data[name] for name in names if name in self.validated_data})
+
+
+class EntrySerializer(serializers.Serializer[EntryRow]):
+    """One entry. ``index`` is null while it is being sequenced."""
+
+    index = serializers.IntegerField(allow_null=True)
+    event_id = serializers.UUIDField()
+    event = serializers.CharField()
+    sentence = serializers.CharField()
+    actor_id = serializers.CharField()
+    actor_name = serializers.CharField()
+    roles = serializers.ListField(child=serializers.CharField())
+    subject = serializers.CharField()
+    reason = serializers.CharField()
+    facts = serializers.DictField()
+    request_id = serializers.CharField()
+    at = serializers.DateTimeField(help_text=_("As the server that wrote it claimed."))
+    recorded_at = serializers.DateTimeField(help_text=_("The database's clock."))
+
+
+class EntryPageSerializer(serializers.Serializer[Any]):
+    """One page, newest first, with the addresses of its neighbours."""
+
+    next = serializers.URLField(allow_null=True)
+    previous = serializers.URLField(allow_null=True)
+    results = EntrySerializer(many=True)
+
+
+class InclusionSerializer(serializers.Serializer[Any]):
+    """The proof that the entry is in the tree that the checkpoint signs; hashes are base64, from leaf to root."""
+
+    size = serializers.IntegerField()
+    root = serializers.CharField()  # type: ignore[assignment]
+    path = serializers.ListField(child=serializers.CharField())
+    checkpoint = serializers.CharField()
+    pymerkle = serializers.DictField()
+
+
+class EntryDetailSerializer(EntrySerializer):
+    """One entry with its canonical bytes (base64) and proof; ``inclusion`` is null until a checkpoint covers it."""
+
+    sealed_at = serializers.DateTimeField(allow_null=True)
+    entry = serializers.CharField()
+    leaf_hash = serializers.CharField()
+    commitments = serializers.DictField(child=serializers.CharField())
+    inclusion = InclusionSerializer(allow_null=True)
+
+
+def detail_document(detail: EntryDetail) -> dict[str, Any]:
+    """What ``EntryDetailSerializer`` describes."""
+    document: dict[str, Any] = {
+        **EntrySerializer(detail.row).data,
+        "sealed_at": detail.sealed_at,
+        "entry": base64.b64encode(detail.data).decode(),
+        "leaf_hash": base64.b64encode(detail.leaf_hash).decode(),
+        "commitments": detail.commitments,
+        "inclusion": None,
+    }
+    if detail.inclusion is not None and detail.row.index is not None:
+        checkpoint = detail.inclusion.checkpoint
+        document["inclusion"] = {
+            "size": checkpoint.size,
+            "root": base64.b64encode(checkpoint.root).decode(),
+            "path": detail.inclusion.base64,
+            "checkpoint": checkpoint.note,
+            "pymerkle": detail.inclusion.for_pymerkle(detail.row.index, detail.leaf_hash),
+        }
+    return document

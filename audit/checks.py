@@ -1,0 +1,90 @@
+"""Storing what a verification found, so that every page can say it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import psycopg
+from django.conf import settings
+from django.db import connection
+from django.utils.translation import gettext as _
+
+from audit.log import log_id
+from audit.queries import fetch
+from audit.signer import SignerUnavailable
+from audit.signer_protocol import SignerClient
+from audit.verification import Verdict, verify_log
+
+_NEWEST = """
+    SELECT source, outcome, size, root, finding, steps, started_at, finished_at FROM audit.self_check
+    WHERE log_id = %s ORDER BY id DESC LIMIT 1
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredCheck:
+    """What the Verify page shows; ``steps`` are dicts with name, state, detail and findings. Times in UTC."""
+
+    source: str
+    outcome: str
+    size: int
+    root: str
+    finding: str
+    steps: list[dict[str, Any]]
+    started_at: datetime
+    finished_at: datetime
+
+
+def signer_for_reading() -> SignerClient | None:
+    """The signer without the secret: enough to ask for its head. None when its address cannot be read."""
+    try:
+        return SignerClient(settings.SIGNER_ADDRESS, None)
+    except SignerUnavailable:
+        return None
+
+
+def self_check() -> str:
+    """Verify the whole log and store the result; returns the outcome. A failure to verify is stored as unknown."""
+    started = datetime.now(UTC)
+    try:
+        verdict = verify_log(signer_for_reading())
+    except psycopg.Error as error:
+        _store("self-check", "unknown", 0, "", _("The log could not be read: %s") % error, [], started)
+        return "unknown"
+    record(verdict, source="self-check")
+    return verdict.outcome
+
+
+def record(verdict: Verdict, *, source: str) -> None:
+    """Store a verdict. ``source`` is ``self-check`` or ``operator``."""
+    steps = [
+        {"name": step.name, "state": step.state, "detail": step.detail, "findings": step.findings[:20]}
+        for step in verdict.steps
+    ]
+    unknown = next((step.detail for step in verdict.steps if step.state == "unknown"), "")
+    finding = verdict.findings[0] if verdict.findings else unknown
+    _store(source, verdict.outcome, verdict.size, verdict.root.hex(), finding, steps, verdict.started_at)
+
+
+def newest() -> StoredCheck | None:
+    """The newest result, or None before the first. One query."""
+    rows = fetch(_NEWEST, [log_id()])
+    if not rows:
+        return None
+    source, outcome, size, root, finding, steps, started_at, finished_at = rows[0]
+    parsed = json.loads(steps) if isinstance(steps, str) else steps
+    return StoredCheck(source, outcome, size, root, finding, parsed, started_at, finished_at)
+
+
+def _store(
+    source: str, outcome: str, size: int, root: str, finding: str, steps: list[dict[str, Any]], started: datetime
+) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO audit.self_check (log_id, source, outcome, size, root, finding, steps, started_at)"
+            " VALUES (%s, %s, %s, %s, %s, %s, %s::jsonb, %s)",
+            [log_id(), source, outcome, size, root, finding[:2000], json.dumps(steps), started],
+        )

@@ -1,0 +1,136 @@
+"""Pages: the log, one entry, verification; and the two texts that outsiders fetch."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import Any
+
+from django.contrib.auth.decorators import login_not_required
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
+
+from audit import checks, entries, health, queries
+from audit.pages.commands import check_signature, verify_inclusion
+from audit.pages.forms import LogFilter
+from audit.refusals import NotKnown, NotPermitted
+
+PAGE = 50
+
+
+@never_cache
+@require_safe
+def log(request: HttpRequest) -> HttpResponse:
+    """The list with its filters. Two queries besides those of every page, whatever is chosen."""
+    _may_read(request)
+    form = LogFilter(request.GET, actors=queries.actors())
+    if not form.is_valid():
+        return render(request, "audit/log_list.html", {"form": form, "page": None}, status=400)
+    values = form.cleaned_data
+    page = queries.search(form.filters, before=values["before"], after=values["after"], limit=PAGE)
+    context = {
+        "form": form,
+        "page": page,
+        "filtered": form.is_filtered,
+        "older": form.address(before=page.older) if page.older is not None else "",
+        "newer": form.address(after=page.newer) if page.newer is not None else "",
+    }
+    return render(request, "audit/log_list.html", context)
+
+
+@never_cache
+@require_safe
+def entry(request: HttpRequest, index: int) -> HttpResponse:
+    """One entry with its proof and the commands to check it."""
+    _may_read(request)
+    found = _detail(index)
+    context: dict[str, Any] = {
+        "detail": found,
+        "row": found.row,
+        "pretty": json.dumps(json.loads(found.data), indent=2, ensure_ascii=False),
+        "canonical": found.data.decode(),
+        "leaf_hash": found.leaf_hash.hex(),
+        "commitments": sorted(found.commitments.items()),
+        "proof_command": verify_inclusion(found),
+        "signature_command": check_signature(request.build_absolute_uri(reverse("audit:checkpoint"))),
+    }
+    if found.inclusion is not None:
+        context["root"] = found.inclusion.checkpoint.root.hex()
+        context["root_base64"] = base64.b64encode(found.inclusion.checkpoint.root).decode()
+    return render(request, "audit/entry_detail.html", context)
+
+
+@never_cache
+@require_safe
+def proof(request: HttpRequest, index: int) -> HttpResponse:
+    """The receipt of an entry as a file (c2sp.org/tlog-proof@v1)."""
+    _may_read(request)
+    found = _detail(index)
+    if found.inclusion is None:
+        raise NotKnown(
+            _("Entry #%(index)d waits for its signed checkpoint. Try again in a second.") % {"index": index},
+            code="log.not_sealed",
+        )
+    response = HttpResponse(found.proof_text, content_type="text/plain; charset=utf-8")
+    response["Content-Disposition"] = f'attachment; filename="entry-{index}.tlog-proof"'
+    return response
+
+
+@never_cache
+@require_safe
+def verify(request: HttpRequest) -> HttpResponse:
+    """What the last verification found, and how to verify without this server."""
+    _may_read(request)
+    context = {
+        "check": checks.newest(),
+        "head": health.log_head(),
+        "checkpoint": entries.newest_checkpoint(),
+        "vkeys": entries.vkeys(),
+        "signature_command": check_signature(request.build_absolute_uri(reverse("audit:checkpoint"))),
+    }
+    return render(request, "audit/log_verify.html", context)
+
+
+@login_not_required
+@never_cache
+@require_safe
+def checkpoint(request: HttpRequest) -> HttpResponse:
+    """The newest signed checkpoint, for whoever watches the log: it tells its size and root and nothing else."""
+    newest = entries.newest_checkpoint()
+    if newest is None:
+        return _text(_("The log has no signed checkpoint yet.") + "\n", status=404)
+    return _text(newest.note)
+
+
+@login_not_required
+@never_cache
+@require_safe
+def vkey(request: HttpRequest) -> HttpResponse:
+    """The log's verification keys, one a line, Ed25519 first."""
+    keys = entries.vkeys()
+    if not keys:
+        return _text(_("The log has announced no key yet.") + "\n", status=404)
+    return _text("\n".join(keys) + "\n")
+
+
+def _text(text: str, status: int = 200) -> HttpResponse:
+    return HttpResponse(text, content_type="text/plain; charset=utf-8", status=status)
+
+
+def _detail(index: int) -> entries.EntryDetail:
+    found = entries.detail(index) if index < 2**62 else None
+    if found is None:
+        raise NotKnown(_("The log has no entry #%(index)d.") % {"index": index}, code="log.no_entry")
+    return found
+
+
+def _may_read(request: HttpRequest) -> None:
+    if not request.user.has_perm("audit.read"):
+        raise NotPermitted(
+            _("Your roles do not include reading the log. An administrator can grant the role auditor."),
+            code="audit.read",
+        )

@@ -1,0 +1,13 @@
+"""Work that the clock starts."""
+
+from __future__ import annotations
+
+from celery import shared_task
+
+from audit import checks
+
+
+@shared_task(name="audit.self_check", ignore_result=True)  # type: ignore[untyped-decorator]
+def self_check() -> None:
+    """Verify the whole log and store what was found (``CELERY_BEAT_SCHEDULE`` starts it)."""
+    checks.self_check()
