@@ -79,7 +79,7 @@ def test_a_moment_may_be_an_iso_string_from_the_facts(render: Render) -> None:
 
 def test_a_time_without_a_zone_is_refused(render: Render) -> None:
     with pytest.raises(ValueError, match="without a zone"):
-        render("{% moment value %}", value=datetime(2026, 11, 21, 9, 12))  # noqa: DTZ001
+        render("{% moment value %}", value=datetime(2026, 11, 21, 9, 12))
 
 
 def test_no_moment_is_a_dash(render: Render) -> None:

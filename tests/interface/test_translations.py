@@ -20,7 +20,10 @@ def _catalogue(tmp_path: Path, text: str) -> gettext.GNUTranslations:
     return gettext.GNUTranslations(io.BytesIO(translations.compile_catalogue(translations.read(po))))
 
 
-HEADER = 'msgid ""\nmsgstr ""\n"Content-Type: text/plain; charset=UTF-8\\n"\n"Plural-Forms: nplurals=2; plural=n != 1;\\n"\n\n'
+HEADER = (
+    'msgid ""\nmsgstr ""\n"Content-Type: text/plain; charset=UTF-8\\n"\n'
+    '"Plural-Forms: nplurals=2; plural=n != 1;\\n"\n\n'
+)
 
 
 def test_strings_on_several_lines_plurals_contexts_and_escapes_are_read(tmp_path: Path) -> None:

@@ -1,0 +1,104 @@
+"""A real server over a committed database, and a real Chromium that looks at it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.conf import settings
+from django.core.servers.basehttp import ThreadedWSGIServer, WSGIRequestHandler, get_internal_wsgi_application
+from django.test import Client
+from playwright.sync_api import Browser, BrowserContext, sync_playwright
+from playwright.sync_api import Page as Tab
+
+from config.stack import database
+from tests import personas
+from tests.browser import world as worlds
+from tests.browser.world import World
+from tests.conftest import Server, use_database
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
+
+
+@dataclass(frozen=True)
+class Site:
+    """A running server with a seeded world."""
+
+    url: str
+    world: World
+
+    def login(self, page: Tab | BrowserContext, username: str) -> None:
+        """Sign ``username`` in for this tab or context, by session and without the form (which has its own tests)."""
+        context = page if isinstance(page, BrowserContext) else page.context
+        client = Client()
+        client.force_login(personas.get(username))
+        session = client.cookies[settings.SESSION_COOKIE_NAME].value
+        context.add_cookies([{"name": settings.SESSION_COOKIE_NAME, "value": session, "url": self.url}])
+
+
+class _Quiet(WSGIRequestHandler):
+    def log_message(self, format: str, *args: Any) -> None:
+        """Nothing: failures are seen by the tests."""
+
+
+@pytest.fixture(scope="package")
+def browser() -> Iterator[Browser]:
+    """One Chromium for all browser tests."""
+    if CHROMIUM is None:
+        pytest.skip("chromium is not installed: apt-get install chromium")
+    # Playwright runs a loop in this thread; the database is used between its calls, never inside them.
+    before = os.environ.get("DJANGO_ALLOW_ASYNC_UNSAFE")
+    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"
+    with sync_playwright() as playwright:
+        launched = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield launched
+        launched.close()
+    if before is None:
+        del os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"]
+    else:
+        os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = before
+
+
+@pytest.fixture(scope="module")
+def site(
+    browser: Browser,
+    postgres_server: Server,
+    template_database: str,
+    shared_database: str,
+    django_db_blocker: Any,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Site]:
+    """A server whose requests run as the runtime role on a database of the module's own, with real commits."""
+    name = f"browser_{os.getpid()}_{threading.get_ident()}"
+    postgres_server.create(name, template_database)
+    with django_db_blocker.unblock():
+        use_database(postgres_server.url(database.APP, name))
+        world = worlds.whole()
+        _sequence(postgres_server.url(database.SEQUENCER, name), tmp_path_factory.mktemp("signer"))
+        server = ThreadedWSGIServer(("127.0.0.1", 0), _Quiet)
+        server.set_app(get_internal_wsgi_application())
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        try:
+            yield Site(f"http://127.0.0.1:{server.server_port}", world)
+        finally:
+            server.shutdown()
+            server.server_close()
+            thread.join(10)
+            use_database(postgres_server.url(database.APP, shared_database))
+    postgres_server.drop(name)
+
+
+def _sequence(address: str, directory: Path) -> None:
+    """Give every entry of the seeded world its index."""
+    from audit.sequencer import Sequencer
+    from audit.signer import Signer
+
+    Sequencer(address, Signer(directory, origin="tests.example/log")).run_once()

@@ -1,0 +1,73 @@
+"""The pages that the browser tests walk: name, address and whose eyes.
+
+Words in braces are filled from the world of ``tests/browser/world.py``. A page that is added to the product is added
+here; ``test_every_page_is_walked`` says when one was forgotten.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tests.browser.world import World
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """``status`` is what the server must answer; ``view`` the URL name that it covers."""
+
+    name: str
+    path: str
+    view: str
+    username: str = "layla"
+    status: int = 200
+
+    def at(self, world: World) -> str:
+        """The path in this world."""
+        return self.path.format(
+            promotion=world.promotions[0] if world.promotions else 0,
+            explanation=world.explanations[0] if world.explanations else 0,
+            decision=world.decisions[0] if world.decisions else "",
+        )
+
+
+PAGES = (
+    Page("overview", "/", "governance:overview"),
+    Page("overview-auditor", "/", "governance:overview", "noor"),
+    Page("review-queue", "/review", "governance:review_queue", "omar"),
+    Page("promotions", "/promotions", "governance:promotions"),
+    Page("promotion-reviewer", "/promotions/{promotion}", "governance:promotion", "omar"),
+    Page("promotion-requester", "/promotions/{promotion}", "governance:promotion", "yusuf"),
+    Page("promotion-auditor", "/promotions/{promotion}", "governance:promotion", "noor"),
+    Page("promotion-request", "/promotions/new", "governance:request_promotion", "yusuf"),
+    Page("policies", "/policies", "governance:policies", "omar"),
+    Page("policy", "/policies/ksa-pdpl", "governance:policy", "omar"),
+    Page("decision", "/decisions/{decision}", "governance:decision"),
+    Page("account", "/account", "governance:account"),
+    Page("models", "/models", "registry:models"),
+    Page("model", "/models/credit-scoring", "registry:model"),
+    Page("version", "/models/credit-scoring/2", "registry:version"),
+    Page("datasets", "/datasets", "registry:datasets"),
+    Page("dataset", "/datasets/loans-2026q3", "registry:dataset", "dana"),
+    Page("lineage", "/lineage?focus=version:credit-scoring/2&depth=2", "registry:lineage"),
+    Page("environments", "/environments", "registry:environments", "sami"),
+    Page("environment", "/environments/prod-uae", "registry:environment", "sami"),
+    Page("deployments", "/deployments", "registry:deployments", "sami"),
+    Page("explanations", "/explanations", "explain:explanations", "yusuf"),
+    Page("explanation-request", "/explanations/new?version=version:credit-scoring/1", "explain:request", "yusuf"),
+    Page("explanation", "/explanations/{explanation}", "explain:explanation", "yusuf"),
+    Page("log", "/log", "audit:log", "noor"),
+    Page("entry", "/log/0", "audit:entry", "noor"),
+    Page("verify", "/verify", "audit:verify", "noor"),
+    Page("find", "/find?q=credit", "config:find"),
+    Page("find-nothing", "/find?q=zzzz", "config:find"),
+    Page("not-found", "/no/such/page", "", status=404),
+    Page("unknown-model", "/models/unknown", "", status=404),
+)
+
+#: Named addresses that are no page of their own: they change something, answer data or need no walk.
+NOT_PAGES = {
+    "config:theme",
+    "config:language",
+    "explain:receipt",
+    "governance:logout",
+}

@@ -1,0 +1,62 @@
+"""Every page, in a real browser: accessible, quiet, at home on a telephone and from right to left."""
+
+from __future__ import annotations
+
+import pytest
+from django.urls import URLPattern, URLResolver, get_resolver
+from playwright.sync_api import Browser
+
+from tests.browser.conftest import Site
+from tests.browser.pages import NOT_PAGES, PAGES, Page
+from tests.browser.watch import watching
+
+each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+
+
+@each_page
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_a_page_is_accessible_quiet_and_fits_a_telephone(browser: Browser, site: Site, page: Page, theme: str) -> None:
+    with watching(browser, site, page.username, color_scheme=theme) as watched:
+        watched.open(page.at(site.world), page.status)
+        watched.must_be_accessible()
+        watched.picture(f"{page.name}-{theme}")
+        watched.must_be_quiet(page.status)
+        watched.must_fit(320)
+        watched.picture(f"{page.name}-{theme}-320")
+
+
+@each_page
+def test_a_page_fits_from_right_to_left(browser: Browser, site: Site, page: Page) -> None:
+    with watching(browser, site, page.username) as watched:
+        watched.tab.context.add_cookies([{"name": "django_language", "value": "ar", "url": site.url}])
+        watched.open(page.at(site.world), page.status)
+        assert watched.tab.evaluate("document.documentElement.dir") == "rtl"
+        watched.must_fit(1280)
+        watched.picture(f"{page.name}-rtl")
+        watched.must_fit(320)
+        watched.picture(f"{page.name}-rtl-320")
+
+
+def _page_views() -> set[str]:
+    """Names of all addresses outside the API that answer a page without naming a change."""
+    names: set[str] = set()
+
+    def walk(patterns: list[URLPattern | URLResolver], prefix: str, space: str) -> None:
+        for pattern in patterns:
+            route = prefix + str(pattern.pattern)
+            if isinstance(pattern, URLResolver):
+                walk(pattern.url_patterns, route, space or (pattern.namespace or ""))
+            elif pattern.name and space and not route.startswith("api/"):
+                names.add(f"{space}:{pattern.name}")
+
+    walk(get_resolver().url_patterns, "", "")
+    return names
+
+
+def test_every_page_is_walked() -> None:
+    listed = {page.view for page in PAGES if page.view}
+    assert listed - _page_views() == set()
+
+
+def test_the_walk_names_only_addresses_that_exist() -> None:
+    assert NOT_PAGES & {page.view for page in PAGES} == set()
