@@ -12,7 +12,7 @@ class RequestIdFilter(logging.Filter):
     """Adds ``request_id`` to every record: the same id that the answer and the log's entries carry."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        record.request_id = request_id.get() or None
+        record.request_id = request_id.get() or getattr(getattr(record, "request", None), "request_id", None)
         return True
 
 

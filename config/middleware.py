@@ -41,6 +41,7 @@ class RequestIdMiddleware:
         sent = request.headers.get("X-Request-ID", "")
         chosen = sent if _REQUEST_ID.fullmatch(sent) else str(uuid.uuid4())
         before = request_id.set(chosen)
+        request.request_id = chosen  # type: ignore[attr-defined]  # for what Django logs after the middleware
         try:
             response = self.get_response(request)
         finally:

@@ -12,6 +12,8 @@ from django.db import DataError, IntegrityError, InterfaceError, OperationalErro
 from django.http import Http404, JsonResponse
 from django.utils.translation import gettext as _
 from rest_framework import exceptions
+from rest_framework.renderers import JSONRenderer
+from rest_framework.request import Request
 from rest_framework.response import Response
 
 from audit.context import request_id
@@ -54,6 +56,10 @@ def handler(error: Exception, context: Mapping[str, Any]) -> Response | None:
     if translated is None:
         return None
     document, headers = translated
+    request = context.get("request")
+    if isinstance(request, Request):  # also where the view answers YAML or HTML
+        request.accepted_renderer = JSONRenderer()
+        request.accepted_media_type = JSONRenderer.media_type
     return Response(document, status=document["status"], headers=headers, content_type=MEDIA_TYPE)
 
 

@@ -12,6 +12,7 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
         "`X-Request-ID`."
     ),
     "VERSION": "1",
+    "OAS_VERSION": "3.1.0",
     "SERVE_INCLUDE_SCHEMA": False,
     "SERVE_PERMISSIONS": ["rest_framework.permissions.IsAuthenticated"],
     "SCHEMA_PATH_PREFIX": "/api/v1",

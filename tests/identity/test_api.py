@@ -58,7 +58,12 @@ def test_every_endpoint_refuses_anonymous_callers():
         methods = [m for m in view.cls.http_method_names if hasattr(view.cls, m)] if hasattr(view, "cls") else ["get"]
         for method in {*methods, *getattr(view, "actions", {})} - {"options"}:
             response = getattr(Client(), method)(sample(path), content_type="application/json")
+            if path == "/api/docs/":  # a page for people
+                assert response["Location"] == "/login?next=/api/docs/"
+                continue
             assert response.status_code == 401, (method, path, response.status_code)
+            assert response["Content-Type"] == "application/problem+json"
+            assert json.loads(response.content or b"{}").get("status", 401) == 401
 
 
 def test_every_endpoint_declares_a_known_right_for_each_of_its_methods():
@@ -219,3 +224,20 @@ def test_security_headers_are_on_every_answer():
         assert "unsafe" not in response["Content-Security-Policy"]
         assert response["Permissions-Policy"]
         assert "no-store" in response["Cache-Control"]
+
+
+def test_the_openapi_document_describes_tokens_problems_and_idempotency_keys(api_for):
+    document = api_for("ci").get("/api/schema/?format=json").json()
+    assert document["components"]["securitySchemes"]["token"]["scheme"] == "bearer"
+    post = document["paths"]["/api/v1/gate/checks"]["post"]
+    assert "Idempotency-Key" in {parameter["name"] for parameter in post["parameters"]}
+    assert post["responses"]["422"]["content"]["application/problem+json"]["schema"]["$ref"].endswith("/Problem")
+
+
+def test_the_api_page_has_no_inline_script_and_no_other_host(client_for):
+    page = client_for("sami").get("/api/docs/").content.decode()
+    assert "<script>" not in page
+    assert "<style" not in page
+    assert "//" not in page.replace("<!DOCTYPE html>", "")
+    script = client_for("sami").get("/api/docs/?script=")
+    assert script["Content-Type"] == "application/javascript"
