@@ -41,7 +41,7 @@ def evaluate(packs: Sequence[CompiledPack], facts: Facts) -> Decision:
     packs = sorted({pack.digest: pack for pack in packs}.values(), key=lambda pack: (pack.id, pack.version))
     judged = [one for pack in packs for rule in pack.rules for one in _judge(pack, rule, facts)]
     findings = [one.finding for one in judged]
-    findings += _uncovered(packs, judged, facts)
+    findings += _uncovered(packs, judged, facts) if packs else []
     word: Word = "deny" if any(one.blocks for one in findings) else "allow"
     if not any(one.severity == "block" and one.outcome != "not_applicable" for one in findings):
         findings.append(_no_rules(packs, facts))

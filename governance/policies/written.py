@@ -11,6 +11,8 @@ from typing import Any
 import yaml
 
 LIMIT_CHARACTERS = 200_000
+#: A pack needs five levels; the parser's time grows with the square of the depth.
+LIMIT_DEPTH = 10
 _TAG = "tag:yaml.org,2002:"
 _DURATION = re.compile(r"P(?:(?P<days>\d{1,4})D)?(?:T(?:(?P<hours>\d{1,4})H)?(?:(?P<minutes>\d{1,4})M)?)?")
 
@@ -66,12 +68,17 @@ class Reader:
             raise PackError(tuple(sorted(self.problems, key=lambda problem: (problem.line, problem.column))))
 
     def document(self, text: str) -> yaml.Node | None:
-        """The root node. Anchors are refused: an alias makes a small text into a huge tree."""
+        """The root node. Aliases are refused: they make a small text into a huge tree."""
         if len(text) > LIMIT_CHARACTERS:
             self.note(None, f"A pack may have {LIMIT_CHARACTERS} characters; this one has {len(text)}.")
             return None
+        depth = 0
         try:
             for event in yaml.parse(text, Loader=yaml.SafeLoader):
+                depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+                if depth > LIMIT_DEPTH:
+                    self._note_at(event.start_mark, "The text is nested too deeply.")
+                    return None
                 if isinstance(event, yaml.AliasEvent):
                     self._note_at(event.start_mark, "Aliases are not allowed.")
                     return None
@@ -82,9 +89,6 @@ class Reader:
             return None
         except yaml.YAMLError as error:
             self.note(None, f"This is not YAML: {str(error).splitlines()[0]}.")
-            return None
-        except RecursionError:
-            self.note(None, "The text is nested too deeply.")
             return None
         if root is None:
             self.note(None, "The text is empty.")

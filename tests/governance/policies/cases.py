@@ -1,0 +1,106 @@
+"""Small builders for facts and packs; every value can be replaced by name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from governance.policies import (
+    CompiledPack,
+    EnvironmentFact,
+    Facts,
+    FlowFact,
+    ModelFact,
+    PromotionFact,
+    SafeguardFact,
+    VersionFact,
+    compile_pack,
+    freeze,
+    shipped_packs,
+)
+
+NOW = datetime(2026, 11, 22, 9, 0, tzinfo=UTC)
+VERSION = "version:credit-scoring/14"
+DIGEST = "sha256:" + "a" * 64
+DAY = timedelta(days=1)
+
+
+def flow(**changes: Any) -> FlowFact:
+    """Saudi personal data in Dammam."""
+    values: dict[str, Any] = {
+        "kind": "dataset",
+        "subject": "dataset:loans",
+        "region": "gcp:me-central2",
+        "country": "SA",
+        "confirmed": True,
+        "classification": "personal",
+        "data_subjects": ["SA"],
+        "path": [VERSION, "run:7", "dataset:loans"],
+    }
+    return FlowFact(**{**values, **changes})
+
+
+def safeguard(**changes: Any) -> SafeguardFact:
+    """Standard clauses that cover the loans in Frankfurt for thirty days more."""
+    values: dict[str, Any] = {
+        "id": "TS-1",
+        "type": "SCC",
+        "status": "active",
+        "subjects": ["dataset:loans"],
+        "regions": ["aws:eu-central-1"],
+        "expires_at": NOW + 30 * DAY,
+        "risk_assessment_at": NOW - 10 * DAY,
+    }
+    return SafeguardFact(**{**values, **changes})
+
+
+def facts(
+    *flows: FlowFact,
+    safeguards: Sequence[SafeguardFact] = (),
+    now: datetime = NOW,
+    tier: str = "prod",
+    action: str = "promote",
+    trained_by: Sequence[str] = ("user:yusuf",),
+    digest: str = DIGEST,
+    risk: str = "high",
+) -> Facts:
+    return freeze(
+        now=now,
+        model=ModelFact("credit-scoring", risk),
+        version=VersionFact(VERSION, "14", digest, trained_by),
+        environment=EnvironmentFact("prod-ksa", tier, "SA"),
+        promotion=PromotionFact(action, "user:yusuf", "canary", 10),
+        flows=flows or (flow(),),
+        safeguards=safeguards,
+    )
+
+
+def shipped(*names: str) -> list[CompiledPack]:
+    texts = shipped_packs()
+    return [compile_pack(texts[name]) for name in names]
+
+
+def pack(rule: str, *, params: str = "{}", more: str = "") -> str:
+    """A pack of one rule; ``rule`` replaces lines of the default by key, ``- key`` drops it."""
+    lines = {
+        "id": "T-1",
+        "title": "A title",
+        "cites": '["Art. 1"]',
+        "severity": "block",
+        "concern": "residency",
+        "for_each": "flow",
+        "require": '{ok: "true"}',
+        "message": '"{subject} is wrong"',
+        "remedy": "Mend it",
+        "who": "[dpo]",
+    }
+    for line in filter(None, rule.splitlines()):
+        key, _, value = line.partition(":")
+        if key.startswith("- "):
+            del lines[key[2:]]
+        else:
+            lines[key.strip()] = value.strip()
+    body = "\n    ".join(f"{key}: {value}" for key, value in lines.items())
+    head = "pack: test\nversion: 1\ntitle: Test\nstatus: draft\neffective_from: 2026-01-01\n"
+    return f"{head}params: {params}\nrules:\n  - {body}\n{more}"
