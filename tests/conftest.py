@@ -215,3 +215,12 @@ def sequence(committed_db: CommittedDatabase, tmp_path: Path) -> Callable[[], No
         sequencer.run_once()
 
     return run
+
+
+@pytest.fixture(scope="session")
+def stack() -> Iterator[Any]:
+    """The real stack with the demo story, started once for all journeys and browser tests."""
+    from tests.stack import running_demo
+
+    with running_demo() as running:
+        yield running

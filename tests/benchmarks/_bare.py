@@ -1,0 +1,36 @@
+"""The product's own server with one more view: authenticated, one row, nothing else. The bare side of ``gate_check``."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+os.environ["DJANGO_SETTINGS_MODULE"] = "config.settings"
+
+from django.conf import settings
+from django.core.wsgi import get_wsgi_application
+
+settings.ROOT_URLCONF = __name__
+application = get_wsgi_application()
+
+from django.urls import include, path
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from registry.models import Environment
+
+
+class Bare(APIView):
+    """What any authenticated JSON view costs here."""
+
+    required_action = {"POST": "gate.check"}
+
+    def post(self, request: Request) -> Response:
+        """One row by its key."""
+        row = Environment.objects.get(slug=request.data["environment"])
+        return Response({"slug": row.slug, "regions": row.regions})
+
+
+urlpatterns: list[Any] = [path("api/v1/bare", Bare.as_view()), path("", include("config.urls"))]
+handler404 = "config.pages.errors.page_not_found"
