@@ -54,6 +54,7 @@ GROUPS: tuple[Group, ...] = (
                 ("governance:promotion", "governance:request_promotion", "governance:decision"),
             ),
             Page("governance:policies", "scroll-text", _("Policies"), ("governance:policy",)),
+            Page("governance:transfers", "arrow-left-right", _("Transfers")),
         ),
     ),
     Group(

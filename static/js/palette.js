@@ -71,6 +71,10 @@
     if (event.key === "ArrowDown" || event.key === "ArrowUp") {
       event.preventDefault();
       select(selected + (event.key === "ArrowDown" ? 1 : -1));
+    } else if (event.key === "Escape") {
+      // a search field takes the first Escape to empty itself
+      event.preventDefault();
+      dialog.close();
     }
   });
   form.addEventListener("submit", (event) => {

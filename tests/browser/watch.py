@@ -21,7 +21,7 @@ SCREENSHOTS = Path(STATE) / "screenshots" if os.environ.get("SCREENSHOTS") else 
 _COUNT_VIOLATIONS = """
     window.violations = [];
     document.addEventListener("securitypolicyviolation", (event) =>
-        window.violations.push(`${event.violatedDirective} ${event.blockedURI} ${event.sourceFile}:${event.lineNumber}`));
+        window.violations.push(`${event.violatedDirective} ${event.blockedURI} ${event.sourceFile}`));
 """
 
 

@@ -52,6 +52,7 @@ urlpatterns = [
         policies="policies",
         policy="policies/<slug:slug>",
         decision="decisions/<str:id>",
+        transfers="transfers",
         account="account",
         logout="logout",
         login="login",
