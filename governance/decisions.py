@@ -145,7 +145,7 @@ def _undecidable(case: Case, now: datetime, rule: str, subject: str, sentence: s
 def record(verdict: Verdict, *, ci: Mapping[str, str] | None = None, by: Actor) -> Decision:
     """Store a verdict with its entry, in the caller's transaction or one of its own. A decision is never changed."""
     case = verdict.case
-    with transaction.atomic():
+    with transaction.atomic(savepoint=False):
         decision = Decision.objects.create(
             public_id=new_public_id(),
             version=case.version,

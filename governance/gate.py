@@ -79,7 +79,7 @@ def _promotion_for(version: ModelVersion, environment: Environment, action: str,
     """
     if action == Action.ROLLBACK:
         return None  # a rollback needs no sign-offs, so it must never settle a promotion that does
-    rows = Promotion.objects.select_related("decided_by").filter(version=version, environment=environment)
+    rows = Promotion.objects.filter(version=version, environment=environment)
     if lock:
         rows = rows.select_for_update(of=("self",))
     promotion = rows.order_by("-pk").first()
