@@ -26,6 +26,7 @@ class Page:
         return self.path.format(
             promotion=world.promotions[0] if world.promotions else 0,
             explanation=world.explanations[0] if world.explanations else 0,
+            waiting=world.explanations[-1] if world.explanations else 0,
             decision=world.decisions[0] if world.decisions else "",
         )
 
@@ -55,6 +56,8 @@ PAGES = (
     Page("explanations", "/explanations", "explain:explanations", "yusuf"),
     Page("explanation-request", "/explanations/new?version=version:credit-scoring/1", "explain:request", "yusuf"),
     Page("explanation", "/explanations/{explanation}", "explain:explanation", "yusuf"),
+    Page("explanation-waiting", "/explanations/{waiting}", "explain:explanation", "yusuf"),
+    Page("transfers", "/transfers", "governance:transfers", "dana"),
     Page("log", "/log", "audit:log", "noor"),
     Page("entry", "/log/0", "audit:entry", "noor"),
     Page("verify", "/verify", "audit:verify", "noor"),

@@ -9,6 +9,8 @@ from registry import datasets, deployments, environments, versions
 from registry.lineage import edges
 from registry.models import Dataset, Endpoint, Environment, Model, ModelVersion, Run
 from tests import personas
+from tests.explain.conftest import SCHEMA, sample
+from tests.explain.servers import serving
 
 
 @dataclass
@@ -30,8 +32,8 @@ def _digest(text: str) -> str:
     return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
 
 
-def registry() -> World:
-    """A model with two versions, its data set and run, two environments and a served endpoint."""
+def registry(served_at: str = "http://127.0.0.1:5001") -> World:
+    """A model with two versions, its data set and run, two environments and an endpoint at ``served_at``."""
     trainer, operator = personas.get("yusuf").actor, personas.get("sami").actor
     model = versions.register_model(
         "credit-scoring",
@@ -66,6 +68,7 @@ def registry() -> World:
             trained_by=["yusuf"],
             run_id="run-412" if number == 2 else "",
             metrics={"auc": f"0.8{65 + number}", "brier": "0.139"},
+            schema=SCHEMA,
             by=trainer,
         )
         for number in (1, 2)
@@ -92,7 +95,7 @@ def registry() -> World:
         "credit-scoring-uae",
         environment=places["prod-uae"],
         version=made[0],
-        url="http://127.0.0.1:5001/invocations",
+        url=served_at,
         output={"kind": "probability", "of_class": "1"},
         by=operator,
     )
@@ -100,10 +103,12 @@ def registry() -> World:
 
 
 def whole() -> World:
-    """The registry, what serves, the shipped policies and two promotions, one of them rejected by its reviewer."""
+    """The registry, what serves, the shipped policies, two promotions and two explanations, one of them finished."""
     from governance import packs, promotions
 
-    world = registry()
+    with serving() as (address, _server):
+        world = registry(address)
+        _explain(world)
     for username in personas.PERSONAS:
         personas.get(username)
     packs.load_shipped()
@@ -120,3 +125,21 @@ def whole() -> World:
         world.promotions.append(promotion.pk)
         world.decisions += [decision.public_id for decision in promotion.decisions.all()[:1]]
     return world
+
+
+def _explain(world: World) -> None:
+    """A finished explanation and one that waits for a worker."""
+    from explain import jobs, work
+
+    for method in ("shap", "lime"):
+        job = jobs.request(
+            world.versions[0],
+            world.endpoint,
+            method=method,
+            rows={f"applicant-{number}": row for number, row in enumerate(sample(4))},
+            background=sample(30, seed=9),
+            seed=7,
+            by=personas.get("yusuf").actor,
+        )
+        world.explanations.append(job.pk)
+    work.perform(world.explanations[0])
