@@ -109,13 +109,14 @@ def digest(arguments: argparse.Namespace, shape: str) -> int:
 def _record(arguments: argparse.Namespace, shape: str, command: str, path: str, body: dict[str, Any]) -> int:
     key = arguments.idempotency_key or settings.run_key(os.environ, command, body)
     raw = _post(arguments, path, body, key)
-    if not isinstance(raw.get("id"), int | str) or not raw.get("id"):
+    recorded = raw.get("id")
+    if not recorded or isinstance(recorded, bool) or not isinstance(recorded, int | str):
         raise Stop(Exit.UNDECIDED, "The answer names no record, so it is not known whether anything was recorded.")
     if shape == "json":
         print(json.dumps({**raw, "exit_code": 0}, indent=2, ensure_ascii=False), flush=True)
     else:
         since = raw.get("since") or ""
-        print(outputs.plain(f"RECORDED  {command} {raw['id']} in {arguments.environment} {since}"), flush=True)
+        print(outputs.plain(f"RECORDED  {command} {recorded} in {arguments.environment} {since}"), flush=True)
     return 0
 
 
