@@ -1,0 +1,217 @@
+"""Governance's pages: the conclusion first, disabled actions with their reason, a fixed number of queries."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+
+from audit import queries as log
+from governance import gate
+from registry import deployments
+from tests import personas
+from tests.governance import scene
+from tests.governance.scene import Bank
+
+Browser = Callable[[str], Client]
+#: View name -> the most queries that its page may take, session, person and shell included.
+BUDGETS = {
+    "overview": 15,
+    "review_queue": 8,
+    "promotions": 9,
+    "request_promotion": 7,
+    "policies": 6,
+    "policy": 9,
+    "promotion": 18,
+    "decision": 9,
+    "transfers": 8,
+    "rollback": 11,
+}
+
+
+def _page(client: Client, view: str, *args: object) -> str:
+    answer = client.get(reverse(f"governance:{view}", args=list(args)))
+    assert answer.status_code == 200, answer.content[:2000]
+    return answer.content.decode()
+
+
+def _sign(client: Client, promotion: object, **change: str) -> object:
+    data = {
+        "meaning": "approve",
+        "role": "ml_lead",
+        "comment": "Checked the calibration curve.",
+        "subject_digest": promotion.subject_digest,  # type: ignore[attr-defined]
+        "password": personas.PASSWORD,
+        **change,
+    }
+    return client.post(reverse("governance:sign", args=[promotion.pk]), data)  # type: ignore[attr-defined]
+
+
+def test_the_overview_shows_one_red_and_one_amber_item_that_open_their_promotions(
+    bank: Bank, client_for: Browser
+) -> None:
+    red, amber = scene.request(bank, place=bank.frankfurt), scene.request(bank)
+    page = _page(client_for("omar"), "overview")
+    assert "1 promotion is blocked. 1 waits for your sign-off." in page
+    for promotion in (red, amber):
+        assert f'href="{reverse("governance:promotion", args=[promotion.pk])}"' in page
+
+
+def test_the_overview_of_an_empty_installation_says_so(db: None, client_for: Browser) -> None:
+    page = _page(client_for("amir"), "overview")
+    assert "Nothing is blocked and nothing waits for a sign-off." in page
+    assert "Nothing serves yet" in page
+
+
+def test_a_blocked_promotion_says_why_which_clause_by_which_path_and_how_to_pass(bank: Bank, client_for: Browser) -> None:
+    promotion = scene.request(bank, place=bank.frankfurt)
+    page = _page(client_for("dana"), "promotion", promotion.pk)
+    assert "Blocked:" in page
+    for words in ("Federal Decree-Law 45/2021 Art. 22", "How it is reached:", "To pass:", "Dana Weiss", "AE-RES-001"):
+        assert words in page, words
+
+
+def test_the_requester_sees_no_button_but_the_reason(bank: Bank, client_for: Browser) -> None:
+    promotion = scene.request(bank)
+    page = _page(client_for("yusuf"), "promotion", promotion.pk)
+    assert "You requested this promotion; someone else must sign." in page
+    assert reverse("governance:sign", args=[promotion.pk]) not in page
+    assert reverse("governance:withdraw", args=[promotion.pk]) in page
+
+
+def test_an_auditor_and_an_administrator_see_no_form_to_sign_and_why(bank: Bank, client_for: Browser) -> None:
+    promotion = scene.request(bank)
+    for name in ("noor", "amir", "dana"):
+        page = _page(client_for(name), "promotion", promotion.pk)
+        assert "You may not sign:" in page
+        assert reverse("governance:sign", args=[promotion.pk]) not in page
+
+
+def test_a_reviewer_signs_on_the_page_with_comment_and_password(bank: Bank, client_for: Browser) -> None:
+    promotion = scene.request(bank)
+    layla = client_for("layla")
+    page = _page(layla, "promotion", promotion.pk)
+    assert f'name="subject_digest" value="{promotion.subject_digest}"' in page
+    assert "approve that credit-scoring/14 serves in prod-uae" in page
+    assert _sign(layla, promotion).status_code == 302  # type: ignore[attr-defined]
+    page = _page(layla, "promotion", promotion.pk)
+    assert "Waiting: compliance officer has not signed yet." in page
+    assert "Layla Haddad" in page and "Checked the calibration curve." in page
+
+
+def test_a_wrong_password_signs_nothing_and_keeps_what_was_typed(bank: Bank, client_for: Browser) -> None:
+    promotion = scene.request(bank)
+    answer = _sign(client_for("layla"), promotion, password="not this one")
+    assert answer.status_code == 403  # type: ignore[attr-defined]
+    page = answer.content.decode()  # type: ignore[attr-defined]
+    assert "The password is wrong; nothing was signed." in page
+    assert "Checked the calibration curve." in page
+    assert "not this one" not in page
+    assert not promotion.signoffs.exists()
+    assert log.history(promotion.subject)[0].event == "signoff.refused"
+
+
+def test_what_changed_while_the_page_was_open_is_not_signed(bank: Bank, client_for: Browser) -> None:
+    promotion = scene.request(bank)
+    answer = _sign(client_for("layla"), promotion, subject_digest=scene.digest_of("yesterday"))
+    assert answer.status_code == 409  # type: ignore[attr-defined]
+    assert "has changed since it was shown" in answer.content.decode()  # type: ignore[attr-defined]
+
+
+def test_the_requester_who_posts_the_form_by_hand_is_refused_and_recorded(bank: Bank, client_for: Browser) -> None:
+    promotion = scene.request(bank)
+    answer = _sign(client_for("yusuf"), promotion)
+    assert answer.status_code == 403  # type: ignore[attr-defined]
+    assert log.history(promotion.subject)[0].facts["rule"] == "signoff.requester"
+
+
+def test_the_candidate_is_compared_with_what_serves(bank: Bank, client_for: Browser) -> None:
+    deployments.record_deploy(bank.uae, bank.old, by=scene.SET_UP)
+    promotion = scene.request(bank)
+    page = _page(client_for("layla"), "promotion", promotion.pk)
+    for words in ("0.866", "0.871", "+0.005", "v13, 100 % of the traffic"):
+        assert words in page, words
+
+
+def test_the_queue_lists_what_i_may_sign_apart_from_what_i_may_not(bank: Bank, client_for: Browser) -> None:
+    scene.request(bank, by="layla")
+    assert "1 promotion waits for your sign-off." in _page(client_for("jonas"), "review_queue")
+    assert "Nothing waits for your sign-off." in _page(client_for("layla"), "review_queue")
+    assert "Nothing waits for your sign-off." in _page(client_for("noor"), "review_queue")
+
+
+def test_a_person_requests_on_the_page_and_lands_on_the_verdict(bank: Bank, client_for: Browser) -> None:
+    yusuf = client_for("yusuf")
+    data = {"version": bank.new.subject, "environment": "prod-uae", "strategy": "all_at_once", "reason": "Better."}
+    answer = yusuf.post(reverse("governance:request_promotion"), data, follow=True)
+    assert "Waiting:" in answer.content.decode()
+    again = yusuf.post(reverse("governance:request_promotion"), data)
+    assert again.status_code == 409
+    assert yusuf.post(reverse("governance:request_promotion"), {**data, "version": "version:x/1"}).status_code == 400
+    assert client_for("noor").post(reverse("governance:request_promotion"), data).status_code == 403
+
+
+def test_a_rollback_is_recorded_on_one_form_with_reason_and_incident(bank: Bank, client_for: Browser) -> None:
+    deployments.record_deploy(bank.uae, bank.old, by=scene.SET_UP)
+    deployments.record_deploy(bank.uae, bank.new, by=scene.SET_UP)
+    address = reverse("governance:rollback", args=["prod-uae", "credit-scoring"])
+    layla = client_for("layla")
+    assert layla.post(address, {"version": "13", "reason": "Approvals doubled."}).status_code == 400
+    data = {"version": "13", "reason": "Approvals doubled.", "incident": "INC-204"}
+    assert client_for("omar").post(address, data).status_code == 403
+    assert layla.post(address, data).status_code == 302
+    assert deployments.serving(bank.uae, bank.model)[0].version.pk == bank.old.pk
+
+
+def test_a_policy_is_shown_as_sentences_and_as_text_and_names_whom_it_blocks(bank: Bank, client_for: Browser) -> None:
+    promotion = scene.request(bank, place=bank.frankfurt)
+    omar = client_for("omar")
+    assert "4 policies are in force" in _page(omar, "policies")
+    page = _page(omar, "policy", "uae-pdpl")
+    assert "not reviewed by a lawyer" in page
+    assert "unless_any: safeguard" in page
+    assert reverse("governance:promotion", args=[promotion.pk]) in page
+    assert "two-person-production v1" in _page(omar, "policy", "two-person-production/1")
+    assert omar.get(reverse("governance:policy", args=["nothing"])).status_code == 404
+
+
+def test_unknown_promotions_and_decisions_are_404(bank: Bank, client_for: Browser) -> None:
+    omar = client_for("omar")
+    for view, argument in (("promotion", 424242), ("decision", "dec_NOTHING")):
+        assert omar.get(reverse(f"governance:{view}", args=[argument])).status_code == 404
+
+
+def test_nobody_reads_anything_without_signing_in(bank: Bank, client: Client) -> None:
+    for view in ("overview", "review_queue", "promotions", "policies", "transfers"):
+        assert client.get(reverse(f"governance:{view}")).status_code == 302
+
+
+def _fill(bank: Bank) -> dict[str, list[object]]:
+    """Something on every page; returns the arguments of those that take any."""
+    deployments.record_deploy(bank.uae, bank.old, by=scene.SET_UP)
+    blocked = scene.request(bank, place=bank.frankfurt)
+    promotion = scene.request(bank)
+    scene.sign(promotion, "jonas", "ml_lead")
+    checked = gate.check(bank.old, bank.frankfurt, by=scene.actor("ci"))
+    assert blocked.pk and checked.decision is not None
+    return {
+        "promotion": [promotion.pk],
+        "policy": ["uae-pdpl"],
+        "decision": [checked.decision.public_id],
+        "rollback": ["prod-uae", "credit-scoring"],
+    }
+
+
+@pytest.mark.parametrize("view", sorted(BUDGETS))
+def test_each_page_stays_within_its_query_budget(bank: Bank, client_for: Browser, view: str) -> None:
+    arguments = _fill(bank)
+    omar = client_for("omar")
+    _page(omar, view, *arguments.get(view, []))
+    with CaptureQueriesContext(connection) as queries:
+        _page(omar, view, *arguments.get(view, []))
+    statements = [each["sql"][:90] for each in queries.captured_queries]
+    assert len(statements) <= BUDGETS[view], "\n".join(statements)
