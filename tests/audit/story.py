@@ -1,0 +1,44 @@
+"""What the tests of the log share: an actor, a way to append, and the roles' own connections."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import psycopg
+from django.db import transaction
+
+from audit import log
+from audit.actors import Actor
+from audit.models import Event
+from audit.signer import Signing
+from audit.verification import Verdict, verify_log
+
+LAYLA = Actor(id="user:00000000-0000-7000-8000-000000000001", name="Layla Haddad", roles=frozenset({"ml_lead"}))
+TABLES = ("log", "key", "entry", "entry_1", "leaf", "tile", "checkpoint", "cosignature", "anchor", "payload", "event")
+ORIGIN = "tests.example/log"
+
+
+def append(count: int = 1, subject: str = "model:credit-scoring", event: Event = Event.MODEL_CHANGED) -> None:
+    """Commit so many entries."""
+    with transaction.atomic():
+        for number in range(count):
+            log.append(event, subject, facts={"number": number}, reason=f"Reason {number}", by=LAYLA)
+
+
+def execute(url: str, *statements: str, values: Sequence[Any] | None = None) -> list[tuple[Any, ...]]:
+    """Run statements in one transaction over a connection of its own; rows of the last one."""
+    with psycopg.connect(url) as connection:
+        for statement in statements:
+            cursor = connection.execute(statement, values if statement is statements[-1] else None)  # type: ignore[arg-type]
+        return cursor.fetchall() if cursor.description else []
+
+
+def as_attacker(url: str, *statements: str) -> None:
+    """Run statements as a superuser with every trigger switched off."""
+    execute(url, "SET session_replication_role = replica", *statements)
+
+
+def verdict(signer: Signing | None, **options: Any) -> Verdict:
+    """Verify the log of the test's database."""
+    return verify_log(signer, **options)
