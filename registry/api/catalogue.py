@@ -1,0 +1,128 @@
+"""Models, versions and data sets: list, read, register."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from django.db import transaction
+from django.utils.translation import gettext as _
+from drf_spectacular.utils import extend_schema
+from rest_framework.pagination import CursorPagination
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.settings import api_settings
+from rest_framework.views import APIView
+
+from audit.refusals import BadInput
+from registry import datasets, versions
+from registry.api import serializers as shapes
+from registry.lineage import edges
+from registry.models import Dataset, Model, ModelVersion, Run
+
+READ_AND_CHANGE = {"GET": "registry.read", "POST": "registry.change"}
+
+
+class Models(APIView):
+    """All models; POST registers one."""
+
+    required_action: ClassVar[dict[str, str]] = READ_AND_CHANGE
+    ordering = "-id"
+
+    @extend_schema(responses=shapes.ModelAnswer(many=True))
+    def get(self, request: Request) -> Response:
+        pages: CursorPagination = api_settings.DEFAULT_PAGINATION_CLASS()
+        page = pages.paginate_queryset(Model.objects.all(), request, view=self) or []
+        return pages.get_paginated_response(shapes.ModelAnswer(page, many=True).data)
+
+    @extend_schema(request=shapes.NewModel, responses={201: shapes.ModelAnswer})
+    def post(self, request: Request) -> Response:
+        body = shapes.NewModel(data=request.data)
+        body.is_valid(raise_exception=True)
+        model = versions.register_model(**body.validated_data, by=request.user.actor)
+        return Response(shapes.ModelAnswer(model).data, status=201)
+
+
+class ModelDetail(APIView):
+    """One model."""
+
+    required_action: ClassVar[dict[str, str]] = {"GET": "registry.read"}
+
+    @extend_schema(responses=shapes.ModelAnswer)
+    def get(self, request: Request, name: str) -> Response:
+        return Response(shapes.ModelAnswer(versions.find_model(name)).data)
+
+
+class Versions(APIView):
+    """The versions of a model, newest first; POST registers one by digest."""
+
+    required_action: ClassVar[dict[str, str]] = READ_AND_CHANGE
+    ordering = "-number"
+
+    @extend_schema(responses=shapes.VersionAnswer(many=True))
+    def get(self, request: Request, name: str) -> Response:
+        rows = ModelVersion.objects.select_related("model").filter(model=versions.find_model(name))
+        pages: CursorPagination = api_settings.DEFAULT_PAGINATION_CLASS()
+        page = pages.paginate_queryset(rows, request, view=self) or []
+        return pages.get_paginated_response(shapes.VersionAnswer(page, many=True).data)
+
+    @extend_schema(request=shapes.NewVersion, responses={201: shapes.VersionAnswer})
+    def post(self, request: Request, name: str) -> Response:
+        body = shapes.NewVersion(data=request.data)
+        body.is_valid(raise_exception=True)
+        given = body.validated_data
+        with transaction.atomic():
+            version = versions.register_version(versions.find_model(name), **given, by=request.user.actor)
+            if run_id := given.get("run_id"):
+                edges.record_edge(_run(run_id), version, by=request.user.actor)
+        return Response(shapes.VersionAnswer(version).data, status=201)
+
+
+def _run(run_id: str) -> Run:
+    """The run that a version names: without it the version's data sets would be unknown, and said to be known."""
+    found = Run.objects.filter(run_id=run_id).first()
+    if found is None:
+        sentence = _("The registry knows no run “%(run)s”: import it from MLflow first, or leave run_id out.")
+        raise BadInput(sentence % {"run": run_id}, code="run.unknown", fields={"run_id": _("Unknown run.")})
+    return found
+
+
+class VersionDetail(APIView):
+    """One version."""
+
+    required_action: ClassVar[dict[str, str]] = {"GET": "registry.read"}
+
+    @extend_schema(responses=shapes.VersionAnswer)
+    def get(self, request: Request, name: str, number: int) -> Response:
+        return Response(shapes.VersionAnswer(versions.resolve(name, number)).data)
+
+
+class Datasets(APIView):
+    """All data sets; POST registers one, with class and regions."""
+
+    required_action: ClassVar[dict[str, str]] = READ_AND_CHANGE
+    ordering = "-id"
+
+    @extend_schema(responses=shapes.DatasetAnswer(many=True))
+    def get(self, request: Request) -> Response:
+        pages: CursorPagination = api_settings.DEFAULT_PAGINATION_CLASS()
+        page = pages.paginate_queryset(Dataset.objects.all(), request, view=self) or []
+        return pages.get_paginated_response(shapes.DatasetAnswer(page, many=True).data)
+
+    @extend_schema(request=shapes.NewDataset, responses={201: shapes.DatasetAnswer})
+    def post(self, request: Request) -> Response:
+        body = shapes.NewDataset(data=request.data)
+        body.is_valid(raise_exception=True)
+        given = dict(body.validated_data)
+        given["regions_held"] = given.pop("regions")
+        dataset = datasets.register_dataset(given.pop("name"), **given, by=request.user.actor)
+        return Response(shapes.DatasetAnswer(dataset).data, status=201)
+
+
+class DatasetDetail(APIView):
+    """One data set."""
+
+    required_action: ClassVar[dict[str, str]] = {"GET": "registry.read"}
+
+    @extend_schema(responses=shapes.DatasetAnswer)
+    def get(self, request: Request, name: str) -> Response:
+        return Response(shapes.DatasetAnswer(datasets.find_dataset(name)).data)

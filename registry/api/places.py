@@ -1,0 +1,141 @@
+"""Environments, what serves in them as of any moment, the history of deployments, and lineage."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework.pagination import CursorPagination
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.settings import api_settings
+from rest_framework.views import APIView
+
+from audit.refusals import BadInput
+from registry import deployments, environments, queries
+from registry.api import serializers as shapes
+from registry.api.catalogue import READ_AND_CHANGE
+from registry.lineage.graph import Direction
+from registry.models import Environment
+from registry.moments import moment
+
+DIRECTIONS: tuple[Direction, ...] = ("upstream", "downstream", "both")
+AS_OF = OpenApiParameter("as_of", OpenApiTypes.DATETIME, description="A moment, RFC 3339 with its zone; default now.")
+
+
+class Environments(APIView):
+    """All environments; POST registers one."""
+
+    required_action: ClassVar[dict[str, str]] = READ_AND_CHANGE
+    ordering = "-id"
+
+    @extend_schema(responses=shapes.EnvironmentAnswer(many=True))
+    def get(self, request: Request) -> Response:
+        pages: CursorPagination = api_settings.DEFAULT_PAGINATION_CLASS()
+        page = pages.paginate_queryset(Environment.objects.all(), request, view=self) or []
+        return pages.get_paginated_response(shapes.EnvironmentAnswer(page, many=True).data)
+
+    @extend_schema(request=shapes.NewEnvironment, responses={201: shapes.EnvironmentAnswer})
+    def post(self, request: Request) -> Response:
+        body = shapes.NewEnvironment(data=request.data)
+        body.is_valid(raise_exception=True)
+        given = dict(body.validated_data)
+        given["regions_served"] = given.pop("regions")
+        environment = environments.register_environment(given.pop("slug"), **given, by=request.user.actor)
+        return Response(shapes.EnvironmentAnswer(environment).data, status=201)
+
+
+class EnvironmentDetail(APIView):
+    """One environment."""
+
+    required_action: ClassVar[dict[str, str]] = {"GET": "registry.read"}
+
+    @extend_schema(responses=shapes.EnvironmentAnswer)
+    def get(self, request: Request, slug: str) -> Response:
+        return Response(shapes.EnvironmentAnswer(environments.find_environment(slug)).data)
+
+
+class Serving(APIView):
+    """What serves in an environment, or served at ``as_of``."""
+
+    required_action: ClassVar[dict[str, str]] = {"GET": "registry.read"}
+
+    @extend_schema(parameters=[AS_OF], responses=shapes.ServingAnswer)
+    def get(self, request: Request, slug: str) -> Response:
+        at = moment(request.query_params.get("as_of", "")) or timezone.now()
+        environment = environments.find_environment(slug)
+        rows = [
+            {
+                "model": each.version.model.name,
+                "version": each.version.subject,
+                "number": each.version.number,
+                "digest": each.deployment.digest,
+                "share": each.share,
+                "strategy": each.deployment.strategy,
+                "since": each.deployment.since,
+                "decision_id": each.deployment.decision_id,
+                "recorded_by": each.deployment.actor_id,
+            }
+            for each in deployments.serving(environment, at=at)
+        ]
+        return Response(shapes.ServingAnswer({"environment": environment.slug, "as_of": at, "serving": rows}).data)
+
+
+class History(APIView):
+    """Every deployment and rollback, newest first; with ``as_of`` only those that served then."""
+
+    required_action: ClassVar[dict[str, str]] = {"GET": "registry.read"}
+    ordering = "-id"
+
+    @extend_schema(parameters=[AS_OF], responses=shapes.DeploymentAnswer(many=True))
+    def get(self, request: Request) -> Response:
+        rows = queries.deployments_as_of(moment(request.query_params.get("as_of", "")))
+        pages: CursorPagination = api_settings.DEFAULT_PAGINATION_CLASS()
+        page = pages.paginate_queryset(rows, request, view=self) or []
+        return pages.get_paginated_response(shapes.DeploymentAnswer(page, many=True).data)
+
+
+class Lineage(APIView):
+    """The lineage around a subject: upstream, downstream or both, as deep as asked."""
+
+    required_action: ClassVar[dict[str, str]] = {"GET": "registry.read"}
+
+    @extend_schema(
+        parameters=[
+            OpenApiParameter("focus", str, required=True, description="version:credit-scoring/3"),
+            OpenApiParameter("direction", str, enum=DIRECTIONS, description="default both"),
+            OpenApiParameter("depth", int, description="1 to 50; default everything"),
+        ],
+        responses=shapes.LineageAnswer,
+    )
+    def get(self, request: Request) -> Response:
+        asked = request.query_params
+        focus = asked.get("focus", "")
+        if not focus:
+            raise BadInput(_("Name the subject: ?focus=version:credit-scoring/3"), fields={"focus": _("Required.")})
+        found = queries.edges_from(
+            focus, direction_of(asked.get("direction", "both")), depth_of(asked.get("depth", ""))
+        )
+        nodes = sorted({focus} | {each for edge in found for each in (edge.source, edge.target)})
+        rows = [{"source": edge.source, "target": edge.target, "kind": edge.kind} for edge in found]
+        return Response(shapes.LineageAnswer({"focus": focus, "nodes": nodes, "edges": rows}).data)
+
+
+def direction_of(text: str) -> Direction:
+    """Which way to walk. Raises BadInput for any other word."""
+    for known in DIRECTIONS:
+        if text == known:
+            return known
+    raise BadInput(_("direction is upstream, downstream or both."), fields={"direction": _("Unknown direction.")})
+
+
+def depth_of(text: str) -> int | None:
+    """How many steps; None for all. Raises BadInput for anything but 1 to 50."""
+    if not text:
+        return None
+    if not (text.isascii() and text.isdigit()) or not 1 <= int(text) <= 50:
+        raise BadInput(_("depth is a whole number from 1 to 50."), fields={"depth": _("1 to 50.")})
+    return int(text)

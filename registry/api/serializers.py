@@ -1,0 +1,177 @@
+"""What the registry's API reads and answers. A field that is not known is refused: a typo must not be a silent default."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.utils.translation import gettext as _
+from rest_framework import serializers
+
+from registry.models import Dataset, Deployment, Environment, Model, ModelVersion, Perimeter, Risk, Tier
+from registry.models.datasets import Classification
+
+
+class Strict(serializers.Serializer[Any]):
+    """Refuses fields that it does not declare."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        if isinstance(data, dict):
+            unknown = sorted(set(map(str, data)) - set(self.fields))
+            if unknown:
+                raise serializers.ValidationError({name: [_("This field is not known.")] for name in unknown})
+        return super().to_internal_value(data)
+
+
+class NewModel(Strict):
+    name = serializers.CharField(max_length=128)
+    title = serializers.CharField(max_length=200)
+    owner = serializers.CharField(max_length=200)
+    purpose = serializers.CharField(max_length=4000)
+    risk = serializers.ChoiceField(choices=Risk.choices)
+    risk_reason = serializers.CharField(max_length=4000)
+
+
+class NewVersion(Strict):
+    number = serializers.IntegerField(min_value=1, max_value=2_000_000_000, required=False)
+    digest = serializers.CharField(max_length=71, help_text="sha256: and 64 lower-case hexadecimal digits")
+    run_id = serializers.CharField(max_length=64, required=False, help_text="A run that the registry knows.")
+    trained_by = serializers.ListField(child=serializers.CharField(max_length=200), allow_empty=False, max_length=100)
+    metrics = serializers.DictField(child=serializers.CharField(max_length=60), required=False)
+    source_uri = serializers.CharField(max_length=1000, required=False)
+
+
+class NewDataset(Strict):
+    name = serializers.CharField(max_length=128)
+    classification = serializers.ChoiceField(choices=Classification.choices)
+    regions = serializers.ListField(child=serializers.CharField(max_length=64), allow_empty=False, max_length=100)
+    subjects = serializers.ListField(child=serializers.CharField(max_length=16), max_length=100, default=list)
+    digest = serializers.CharField(max_length=128, required=False, default="")
+    source_uri = serializers.CharField(max_length=1000, required=False, default="")
+
+
+class NewEnvironment(Strict):
+    slug = serializers.CharField(max_length=128)
+    name = serializers.CharField(max_length=200)
+    tier = serializers.ChoiceField(choices=Tier.choices)
+    perimeter = serializers.ChoiceField(choices=Perimeter.choices)
+    regions = serializers.ListField(child=serializers.CharField(max_length=64), allow_empty=False, max_length=100)
+    log_sinks = serializers.ListField(child=serializers.CharField(max_length=64), allow_empty=False, max_length=100)
+
+
+class ModelAnswer(serializers.ModelSerializer[Model]):
+    class Meta:
+        model = Model
+        fields = ("name", "subject", "title", "owner", "purpose", "risk", "risk_reason", "created")
+
+
+class VersionAnswer(serializers.ModelSerializer[ModelVersion]):
+    model = serializers.CharField(source="model.name", read_only=True)
+    subject = serializers.CharField(read_only=True)
+
+    class Meta:
+        model = ModelVersion
+        fields = (
+            "model",
+            "number",
+            "subject",
+            "digest",
+            "run_id",
+            "tracking_server",
+            "trained_by",
+            "metrics",
+            "schema",
+            "source_uri",
+            "created",
+        )
+
+
+class DatasetAnswer(serializers.ModelSerializer[Dataset]):
+    subject = serializers.CharField(read_only=True)
+    unknown_facts = serializers.ListField(child=serializers.CharField(), read_only=True)
+
+    class Meta:
+        model = Dataset
+        fields = (
+            "name",
+            "subject",
+            "digest",
+            "classification",
+            "subjects",
+            "regions",
+            "source_uri",
+            "confirmed",
+            "unknown_facts",
+            "created",
+        )
+
+
+class EnvironmentAnswer(serializers.ModelSerializer[Environment]):
+    subject = serializers.CharField(read_only=True)
+
+    class Meta:
+        model = Environment
+        fields = ("slug", "subject", "name", "tier", "perimeter", "regions", "log_sinks", "created")
+
+
+class DeploymentAnswer(serializers.ModelSerializer[Deployment]):
+    environment = serializers.CharField(source="environment.slug", read_only=True)
+    version = serializers.CharField(source="version.subject", read_only=True)
+    endpoint = serializers.CharField(source="endpoint.name", read_only=True, allow_null=True)
+    undoes = serializers.IntegerField(source="undoes_id", read_only=True, allow_null=True)
+
+    class Meta:
+        model = Deployment
+        fields = (
+            "id",
+            "environment",
+            "version",
+            "endpoint",
+            "kind",
+            "strategy",
+            "weight",
+            "digest",
+            "decision_id",
+            "permit_id",
+            "actor_id",
+            "since",
+            "until",
+            "reason",
+            "incident",
+            "undoes",
+        )
+
+
+class ServedVersion(serializers.Serializer[Any]):
+    """One version that takes traffic."""
+
+    model = serializers.CharField()
+    version = serializers.CharField(help_text="version:credit-scoring/3")
+    number = serializers.IntegerField()
+    digest = serializers.CharField()
+    share = serializers.IntegerField(help_text="percent of the traffic")
+    strategy = serializers.CharField()
+    since = serializers.DateTimeField()
+    decision_id = serializers.CharField()
+    recorded_by = serializers.CharField()
+
+
+class ServingAnswer(serializers.Serializer[Any]):
+    """What served in an environment at one moment."""
+
+    environment = serializers.CharField()
+    as_of = serializers.DateTimeField()
+    serving = ServedVersion(many=True)
+
+
+class EdgeAnswer(serializers.Serializer[Any]):
+    source = serializers.CharField()
+    target = serializers.CharField()
+    kind = serializers.CharField()
+
+
+class LineageAnswer(serializers.Serializer[Any]):
+    """A part of the lineage."""
+
+    focus = serializers.CharField()
+    nodes = serializers.ListField(child=serializers.CharField())
+    edges = EdgeAnswer(many=True)

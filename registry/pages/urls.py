@@ -1,0 +1,20 @@
+"""The registry's pages, mounted at /."""
+
+from __future__ import annotations
+
+from django.urls import path
+
+from registry.pages import catalogue, lineage, places
+
+app_name = "registry"
+urlpatterns = [
+    path("models", catalogue.model_list, name="models"),
+    path("models/<str:name>", catalogue.model_detail, name="model"),
+    path("models/<str:name>/<int:number>", catalogue.version_detail, name="version"),
+    path("datasets", catalogue.dataset_list, name="datasets"),
+    path("datasets/<str:name>", catalogue.dataset_detail, name="dataset"),
+    path("environments", places.environment_list, name="environments"),
+    path("environments/<str:slug>", places.environment_detail, name="environment"),
+    path("deployments", places.deployment_list, name="deployments"),
+    path("lineage", lineage.lineage, name="lineage"),
+]
