@@ -111,9 +111,9 @@ def _refusal(status: int, raw: bytes) -> Stop:
     problem: dict[str, object] = found if isinstance(found, dict) and found.get("status") == status else {}
     detail = str(problem.get("detail") or problem.get("title") or f"The server answered HTTP {status}.")
     code = str(problem.get("code", ""))
-    if problem and code == "version.digest_differs":
+    if problem and status == 409 and code.endswith("differs"):
         return Stop(Exit.MISMATCH, detail, problem)
-    if problem and code.startswith("permit."):
+    if problem and status in (403, 409, 422) and code.startswith(("permit.", "rollback.")):
         return Stop(Exit.DENIED, detail, problem)
     if status in (401, 403):
         return Stop(Exit.AUTHENTICATION, detail, problem)

@@ -8,7 +8,7 @@ from typing import Any
 
 from governance.policies.compile import CompiledPack, CompiledRule, Verdict
 from governance.policies.facts import NOWHERE, UNKNOWN
-from governance.policies.results import Decision, Finding, NearMiss, Outcome
+from governance.policies.results import Finding, NearMiss, Outcome
 
 _PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
 _CLOSEST = 3
@@ -136,11 +136,6 @@ def summary_of(decision_word: str, findings: Sequence[Finding]) -> str:
         return f"{passed} findings passed" + (f", {warned} warnings" if warned else "")
     rules = ", ".join(dict.fromkeys(one.rule for one in blocking))
     return f"{len(blocking)} blocking finding{'' if len(blocking) == 1 else 's'}: {rules}"
-
-
-def what_to_do(decision: Decision) -> tuple[str, ...]:
-    """The remedies of the blocking findings, each once, in order."""
-    return tuple(dict.fromkeys(one.remedy for one in decision.blocking if one.remedy))
 
 
 def _shown(name: str, item: Mapping[str, Any]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal
 
 Word = Literal["allow", "deny", "pending", "error"]
@@ -103,7 +103,6 @@ class Decision:
     facts_digest: str
     engine: Mapping[str, str]
     valid_until: str = ""
-    notes: tuple[str, ...] = field(default=())
 
     @property
     def allows(self) -> bool:
@@ -124,5 +123,4 @@ class Decision:
             "facts_digest": self.facts_digest,
             "engine": dict(self.engine),
             "valid_until": self.valid_until,
-            "notes": list(self.notes),
         }

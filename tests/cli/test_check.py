@@ -90,8 +90,9 @@ def test_an_error_page_that_is_not_from_countersign_exits_4(gate: Gate, status: 
     assert ask(gate).returncode == 4
 
 
-def test_a_digest_that_disagrees_with_the_registry_exits_6(gate: Gate) -> None:
-    gate.status, gate.answer = 409, {"status": 409, "detail": "It differs.", "code": "version.digest_differs"}
+@pytest.mark.parametrize("code", ["version.digest_differs", "target.differs", "rollout.differs"])
+def test_what_disagrees_with_the_registry_or_the_promotion_exits_6(gate: Gate, code: str) -> None:
+    gate.status, gate.answer = 409, {"status": 409, "detail": "It differs.", "code": code}
     assert ask(gate).returncode == 6
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib import metadata
+
 import pytest
 
 from governance.policies import Decision, Facts, compile_pack, evaluate, shipped_packs, thaw
@@ -199,7 +201,7 @@ def test_a_decision_names_engine_packs_and_facts_and_is_the_same_again_from_what
     decision = decide(given, *names)
     again = evaluate(list(reversed(shipped(*names))), thaw(dict(given.document)))
     assert decision.as_json() == again.as_json()
-    assert decision.engine == {"name": "cel-expr-python", "version": "0.1.3"}
+    assert decision.engine == {"name": "cel-expr-python", "version": metadata.version("cel-expr-python")}
     assert [(one.pack, one.version) for one in decision.policy] == [(name, 1) for name in sorted(names)]
     assert decision.facts_digest == given.digest
 

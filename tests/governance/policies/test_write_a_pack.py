@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
 from governance.policies import PackError, compile_pack, shipped_packs
+from governance.policies.vocabulary import STRUCTS
 from governance.policies.written import LIMIT_CHARACTERS, Problem
 from tests.governance.policies.cases import pack
 
@@ -151,3 +155,18 @@ def test_a_mistake_in_a_sign_off_rule_is_refused(old: str, new: str, part: str) 
     text = shipped_packs()["two-person-production"]
     assert old in text
     assert any(part in one.message for one in problems(text.replace(old, new, 1)))
+
+
+PAGE = (Path(__file__).parents[3] / "docs" / "policies.md").read_text(encoding="utf-8")
+
+
+def test_the_pack_in_the_documentation_compiles() -> None:
+    found = re.search(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
+    assert found
+    assert compile_pack(found[1]).rules
+
+
+def test_the_documentation_names_every_fact_that_a_rule_can_read() -> None:
+    for words in STRUCTS.values():
+        for word in words:
+            assert word.shown_only or f"`{word.name}`" in PAGE, word.name
