@@ -54,9 +54,10 @@ class Watched:
         """No console error, no policy violation, no request to another host."""
         expected = f"the server responded with a status of {status}"
         errors = [error for error in self.errors if status == 200 or expected not in error]
-        assert errors == []
-        assert self.tab.evaluate("window.violations") == []
-        assert self.elsewhere == []
+        assert errors == [], errors
+        violations = self.tab.evaluate("window.violations")
+        assert violations == [], violations
+        assert self.elsewhere == [], self.elsewhere
 
     def must_be_accessible(self) -> None:
         """No violation of WCAG 2.2 A or AA that axe can find."""
@@ -65,7 +66,7 @@ class Watched:
             f"{rule['id']}: {', '.join(str(node['target']) for node in rule['nodes'])}"
             for rule in found.response["violations"]
         ]
-        assert violations == []
+        assert violations == [], "\n".join(violations)
 
     def must_fit(self, width: int) -> None:
         """No sideways scroll at ``width`` CSS pixels; what is wide scrolls inside itself."""
@@ -81,7 +82,7 @@ class Watched:
                 return [root.scrollWidth, ...out.slice(0, 5).map((node) => node.outerHTML.slice(0, 120))];
             }"""
         )
-        assert wide == []
+        assert wide == [], wide
 
     def picture(self, name: str) -> None:
         """A full-page picture in the state directory, when SCREENSHOTS is set."""
