@@ -16,7 +16,7 @@ from audit.refusals import BadInput, Refusal
 
 @contextmanager
 def attempt(event: Event, subject: str, *, facts: Mapping[str, Any] | None = None, by: Actor) -> Iterator[None]:
-    """Run the block in a transaction; on a refusal roll it back, record ``event`` in a transaction of its own, raise again.
+    """Run the block in a transaction; a refusal rolls it back, is recorded in a transaction of its own, and raised.
 
     Malformed input is no attempt: ``BadInput`` passes without an entry.
     """

@@ -1,7 +1,7 @@
 """Decide: collect the facts, let the pure engine evaluate them, record the decision with its entry.
 
-A decision allows only when the engine said ``allow``. Whatever cannot be collected, compiled or evaluated is the outcome
-``error``, which forbids like a denial.
+A decision allows only when the engine said ``allow``. Whatever cannot be collected, compiled or evaluated is the
+outcome ``error``, which forbids like a denial.
 """
 
 from __future__ import annotations

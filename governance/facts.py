@@ -56,8 +56,8 @@ class Collected:
 def collect(case: Case, *, now: datetime, also: Sequence[str] = ()) -> Collected:
     """Everything a decision needs. ``also`` are actor ids whose roles the caller will ask about.
 
-    Raises ``policies.MissingFact`` when a required fact is missing, ``policies.PackError`` when an active pack no longer
-    compiles.
+    Raises ``policies.MissingFact`` when a required fact is missing, ``policies.PackError`` when an active pack no
+    longer compiles.
     """
     packs = active_packs()
     parents = _parents(case.version)
@@ -80,9 +80,7 @@ def collect(case: Case, *, now: datetime, also: Sequence[str] = ()) -> Collected
             trained_by=sorted(people.contributors),
             run_id=case.version.run_id,
         ),
-        environment=policies.EnvironmentFact(
-            case.environment.slug, case.environment.tier, case.environment.perimeter
-        ),
+        environment=policies.EnvironmentFact(case.environment.slug, case.environment.tier, case.environment.perimeter),
         promotion=policies.PromotionFact(
             case.action, case.requested_by, str(case.plan.get("strategy", "")), int(case.plan.get("weight") or 0)
         ),
@@ -187,9 +185,7 @@ def people_of(case: Case, signoffs: Sequence[SignOff], also: Sequence[str]) -> p
     )
 
 
-def _subject_parts(
-    case: Case, facts: policies.Facts, packs: Sequence[policies.CompiledPack]
-) -> dict[str, Any]:
+def _subject_parts(case: Case, facts: policies.Facts, packs: Sequence[policies.CompiledPack]) -> dict[str, Any]:
     """What a sign-off is about (gates.md 2.2). The clock, the requester and the action are no part of it."""
     document = facts.document
     data = [

@@ -146,4 +146,3 @@ def _must_have_served(version: ModelVersion, environment: Environment) -> None:
             % {"version": version.label, "environment": environment.slug},
             code="rollback.never_served",
         )
-

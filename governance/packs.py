@@ -98,9 +98,7 @@ def activate(slug: str, version: int, *, reason: str, by: Actor) -> PolicyPack:
                 code="pack.unknown",
             )
         if row.drafted_by == by.id and by != INSTALLER:
-            raise NotPermitted(
-                _("You drafted this pack; someone else must activate it."), code="pack.self_activation"
-            )
+            raise NotPermitted(_("You drafted this pack; someone else must activate it."), code="pack.self_activation")
         lint(row.text)
         for old in rows:
             if old.state == PackState.ACTIVE:

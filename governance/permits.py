@@ -1,7 +1,7 @@
 """Permits: an allowed decision turned into the right to deploy once, within the hour.
 
-The secret is shown once, in the answer of the gate; the database keeps its SHA-256. A permit that leaks after its use, or
-after its hour, is worth nothing.
+The secret is shown once, in the answer of the gate; the database keeps its SHA-256. A permit that leaks after its
+use, or after its hour, is worth nothing.
 """
 
 from __future__ import annotations
@@ -59,12 +59,13 @@ def issue(decision: Decision, *, by: Actor) -> tuple[Permit, str]:
 def present(decision: Decision, secret: str, *, environment: str) -> Permit:
     """The permit that ``secret`` opens, locked, checked and not yet used. Must run inside a transaction.
 
-    Raises ``BadInput`` for what is no permit at all, ``NotPermitted`` for another decision's or environment's, ``Conflict`` for
-    a used one, ``Refused`` for one whose time is over.
+    Raises ``BadInput`` for what is no permit at all, ``NotPermitted`` for another decision's or environment's,
+    ``Conflict`` for a used one, ``Refused`` for one whose time is over.
     """
     if not secret.startswith(PREFIX):
         raise BadInput(
-            _("This is not a deploy permit. The gate's answer holds it once, as permit.secret."), code="permit.malformed"
+            _("This is not a deploy permit. The gate's answer holds it once, as permit.secret."),
+            code="permit.malformed",
         )
     permit = (
         Permit.objects.select_for_update(of=("self",))

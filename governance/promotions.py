@@ -65,9 +65,9 @@ def request(
 ) -> Promotion:
     """Ask that ``version`` may serve in ``environment``, and have it decided at once.
 
-    ``plan`` is ``{"strategy": ..., "weight": percent}``; default all at once. An older open request for the same model and
-    environment is superseded. Raises ``BadInput`` for a missing reason or an unknown strategy, ``Conflict`` when this very
-    version is already under way there.
+    ``plan`` is ``{"strategy": ..., "weight": percent}``; default all at once. An older open request for the same model
+    and environment is superseded. Raises ``BadInput`` for a missing reason or an unknown strategy, ``Conflict`` when
+    this very version is already under way there.
     """
     now = timezone.now()
     plan = _valid_plan(plan)
@@ -171,7 +171,7 @@ def must_be_open(promotion: Promotion) -> None:
 
 def refresh(number: int, *, by: Actor) -> Decision:
     """Collect today's facts, decide, record the decision and settle the state it leads to."""
-    from governance import decisions  # noqa: PLC0415  (decisions settles promotions; this is the one way back)
+    from governance import decisions
 
     with transaction.atomic():
         promotion = locked(number)
@@ -182,8 +182,8 @@ def refresh(number: int, *, by: Actor) -> Decision:
 def settle(promotion: Promotion, decision: Decision, *, by: Actor) -> None:
     """Let a locked, open promotion take the state that ``decision`` leads to.
 
-    When the subject is another than the one that was signed, a new round begins: the sign-offs of the old one stay readable
-    and count for nothing.
+    When the subject is another than the one that was signed, a new round begins: the sign-offs of the old one stay
+    readable and count for nothing.
     """
     state = derived_state(decision.outcome, expires_at=promotion.expires_at, now=decision.decided_at)
     moved = bool(promotion.subject_digest) and promotion.subject_digest != decision.subject_digest

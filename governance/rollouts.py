@@ -41,8 +41,8 @@ def record_deploy(
 ) -> Deployment:
     """Record that what was permitted now serves; uses the permit up.
 
-    Everything is decided once more before: a permit for a subject that changed since is refused. Raises ``NotKnown`` for an
-    unknown decision, and, each recorded as ``permit.refused``: what ``permits.present`` raises, ``Conflict`` when the
+    Everything is decided once more before: a permit for a subject that changed since is refused. Raises ``NotKnown`` for
+    an unknown decision, and, each recorded as ``permit.refused``: what ``permits.present`` raises, ``Conflict`` when the
     promotion is over, the subject or the strategy another, ``Refused`` when the rules deny by now.
     """
     decision = _decision(decision_id)
@@ -97,7 +97,8 @@ def _must_still_hold(decision: Decision, promotion: Promotion | None, plan: dict
     planned = str(plan.get("strategy") or Strategy.ALL_AT_ONCE)
     if strategy and strategy != planned:
         raise Conflict(
-            _("The permit is for the strategy %(planned)s, not for %(named)s.") % {"planned": planned, "named": strategy},
+            _("The permit is for the strategy %(planned)s, not for %(named)s.")
+            % {"planned": planned, "named": strategy},
             code="permit.strategy",
         )
     verdict = _again(decision, promotion, plan)
@@ -126,8 +127,8 @@ def record_rollback(
 ) -> RolledBack:
     """Go back to a version that served here before, on one person's word, under today's residency rules.
 
-    Sign-offs are not needed: going back must be easier than going forward. Raises ``BadInput`` without reason or incident,
-    ``Conflict`` as the registry does, ``Refused`` when today's rules deny the version; the denial stays recorded.
+    Sign-offs are not needed: going back must be easier than going forward. Raises ``BadInput`` without reason or
+    incident, ``Conflict`` as the registry does, ``Refused`` when today's rules deny the version; the denial stays recorded.
     """
     fields = {}
     if not reason.strip():
@@ -142,9 +143,7 @@ def record_rollback(
             % {"version": version.label, "environment": environment.slug},
             code="rollback.never_served",
         )
-    case = Case(
-        version, environment, Action.ROLLBACK, {"strategy": Strategy.ALL_AT_ONCE.value}, requested_by=by.id
-    )
+    case = Case(version, environment, Action.ROLLBACK, {"strategy": Strategy.ALL_AT_ONCE.value}, requested_by=by.id)
     with transaction.atomic():
         decision = decisions.record(decisions.evaluate(case, needs_signoffs=False), by=by)
         if decision.allows:

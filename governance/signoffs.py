@@ -33,7 +33,9 @@ def statement(promotion: Promotion, meaning: str, subject_digest: str) -> str:
         "digest": subject_digest,
     }
     if meaning == Meaning.REJECT:
-        return _("I have reviewed the subject %(digest)s and reject that %(version)s serves in %(environment)s.") % values
+        return (
+            _("I have reviewed the subject %(digest)s and reject that %(version)s serves in %(environment)s.") % values
+        )
     return _("I have reviewed the subject %(digest)s and approve that %(version)s serves in %(environment)s.") % values
 
 
@@ -52,8 +54,8 @@ def sign(
     ``subject_digest_seen`` is what the signer was shown: when the subject is another by now, nothing is signed.
     ``reauthenticated_at`` is when the signer last proved who they are. Raises ``BadInput``; and, each recorded as
     ``signoff.refused``: ``NotPermitted`` for who may not sign (machine, requester, contributor, wrong role, not
-    re-authenticated), ``Conflict`` for a closed promotion, a second signature or a subject that changed, ``Refused`` for
-    approving what the rules deny.
+    re-authenticated), ``Conflict`` for a closed promotion, a second signature or a subject that changed, ``Refused``
+    for approving what the rules deny.
     """
     _must_be_whole(meaning, comment, subject_digest_seen)
     facts = {"role": role, "meaning": meaning, "subject_digest": subject_digest_seen}
@@ -155,7 +157,9 @@ def _blocks(finding: object) -> bool:
     return isinstance(finding, dict) and finding["severity"] == "block" and finding["outcome"] in ("fail", "error")
 
 
-def objections(verdict: Verdict, *, role: str = "", meaning: str = Meaning.APPROVE, by: Actor) -> tuple[policies.Objection, ...]:
+def objections(
+    verdict: Verdict, *, role: str = "", meaning: str = Meaning.APPROVE, by: Actor
+) -> tuple[policies.Objection, ...]:
     """Why ``by`` may not sign; empty when they may. ``verdict`` must have been evaluated with ``also=[by.id]``."""
     collected = verdict.collected
     if collected is None:

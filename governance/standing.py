@@ -1,4 +1,4 @@
-"""May this person sign this promotion? Answered for the page from the newest decision, without collecting facts anew."""
+"""May this person sign this promotion? Answered for the page from the newest decision, not from new facts."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ from celery import shared_task
 from governance import promotions
 
 
-@shared_task(name="governance.expire_promotions", ignore_result=True)
+@shared_task(name="governance.expire_promotions", ignore_result=True)  # type: ignore[untyped-decorator]
 def expire_promotions() -> int:
     """Expire promotions past their deadline; safe to run twice or at the same time. Returns how many expired."""
     return len(promotions.expire_due(by=promotions.CLOCK))

@@ -14,6 +14,7 @@ from rest_framework.views import APIView
 from audit.refusals import NotKnown
 from governance import gate, queries
 from governance.api import answers
+from governance.api.caller import caller
 from governance.api.serializers import GateCheck
 from registry import environments, versions
 
@@ -40,7 +41,7 @@ class GateChecks(APIView):
             rollout=asked.get("rollout"),
             dry_run=asked["mode"] == "dry_run",
             ci=asked.get("ci"),
-            by=request.user.actor,
+            by=caller(request).actor,
         )
         return Response(answers.gate_answer(answer))
 

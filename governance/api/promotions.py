@@ -7,15 +7,14 @@ from typing import Any, ClassVar
 from django.utils.translation import gettext as _
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
-from rest_framework.pagination import CursorPagination
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.settings import api_settings
 from rest_framework.views import APIView
 
 from audit.refusals import BadInput, NotKnown
 from governance import promotions, queries, signoffs
 from governance.api import answers
+from governance.api.caller import caller, paginator
 from governance.api.serializers import PromotionRequest, SignOffRequest, Withdrawal
 from governance.models.promotion import PromotionState
 from registry import environments, versions
@@ -33,7 +32,7 @@ class PromotionList(APIView):
     )
     def get(self, request: Request) -> Response:
         rows = queries.promotions(state=_state(request), model=request.query_params.get("model", ""))
-        pages: CursorPagination = api_settings.DEFAULT_PAGINATION_CLASS()
+        pages = paginator()
         page = pages.paginate_queryset(rows, request, view=self) or []
         return pages.get_paginated_response([answers.promotion_json(row) for row in page])
 
@@ -48,7 +47,7 @@ class PromotionList(APIView):
             environments.find_environment(asked["environment"]),
             plan={key: value for key, value in asked.get("rollout", {}).items() if key != "step"},
             reason=asked["reason"],
-            by=request.user.actor,
+            by=caller(request).actor,
         )
         answer = _whole(promotion.pk)
         return Response(answer, status=201, headers={"Location": f"/api/v1/promotions/{promotion.pk}"})
@@ -94,7 +93,7 @@ class SignOffs(APIView):
             role=signed["role"],
             subject_digest_seen=signed["subject_digest"],
             password=signed["password"],
-            user=request.user,
+            user=caller(request),
             request=request._request,
         )
         return Response(_whole(number), status=201)
@@ -109,7 +108,7 @@ class Withdraw(APIView):
     def post(self, request: Request, number: int) -> Response:
         body = Withdrawal(data=request.data)
         body.is_valid(raise_exception=True)
-        promotions.withdraw(number, reason=body.validated_data["reason"], by=request.user.actor)
+        promotions.withdraw(number, reason=body.validated_data["reason"], by=caller(request).actor)
         return Response(_whole(number))
 
 

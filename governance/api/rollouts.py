@@ -12,6 +12,7 @@ from rest_framework.views import APIView
 
 from governance import rollouts
 from governance.api import answers
+from governance.api.caller import caller
 from governance.api.serializers import DeployRecord, RollbackRecord
 from registry import environments, versions
 
@@ -32,7 +33,7 @@ class Deployments(APIView):
             environment=sent["environment"],
             strategy=sent.get("strategy", ""),
             weight=sent.get("weight"),
-            by=request.user.actor,
+            by=caller(request).actor,
         )
         return Response(answers.deployment_json(deployment), status=201)
 
@@ -53,6 +54,6 @@ class Rollbacks(APIView):
             environments.find_environment(sent["environment"]),
             reason=sent["reason"],
             incident=sent["incident"],
-            by=request.user.actor,
+            by=caller(request).actor,
         )
         return Response(answers.deployment_json(done.deployment), status=201)

@@ -6,14 +6,13 @@ from typing import ClassVar
 
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
-from rest_framework.pagination import CursorPagination
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.settings import api_settings
 from rest_framework.views import APIView
 
 from governance import transfers
 from governance.api import answers
+from governance.api.caller import caller, paginator
 from governance.api.serializers import Reason, SafeguardRequest
 from governance.models.transfer import TransferSafeguard
 
@@ -26,7 +25,7 @@ class Transfers(APIView):
 
     @extend_schema(responses={200: OpenApiTypes.OBJECT})
     def get(self, request: Request) -> Response:
-        pages: CursorPagination = api_settings.DEFAULT_PAGINATION_CLASS()
+        pages = paginator()
         page = pages.paginate_queryset(TransferSafeguard.objects.all(), request, view=self) or []
         return pages.get_paginated_response([answers.safeguard_json(row) for row in page])
 
@@ -34,7 +33,7 @@ class Transfers(APIView):
     def post(self, request: Request) -> Response:
         body = SafeguardRequest(data=request.data)
         body.is_valid(raise_exception=True)
-        safeguard = transfers.record(**body.validated_data, by=request.user.actor)
+        safeguard = transfers.record(**body.validated_data, by=caller(request).actor)
         return Response(answers.safeguard_json(safeguard), status=201)
 
 
@@ -47,5 +46,5 @@ class TransferApproval(APIView):
     def post(self, request: Request, reference: str) -> Response:
         body = Reason(data=request.data)
         body.is_valid(raise_exception=True)
-        safeguard = transfers.approve(reference, reason=body.validated_data["reason"], by=request.user.actor)
+        safeguard = transfers.approve(reference, reason=body.validated_data["reason"], by=caller(request).actor)
         return Response(answers.safeguard_json(safeguard))

@@ -26,7 +26,7 @@ class Action(models.TextChoices):
 
 
 class Decision(Governed):
-    """Immutable: a trigger refuses UPDATE. ``facts`` holds the frozen input, ``packs`` names the rules that were used."""
+    """Immutable: a trigger refuses UPDATE. ``facts`` holds the frozen input, ``packs`` names the rules used."""
 
     public_id = models.CharField(max_length=40, unique=True)
     version = models.ForeignKey("registry.ModelVersion", on_delete=models.PROTECT, related_name="decisions")

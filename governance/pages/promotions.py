@@ -30,9 +30,7 @@ class RequestForm(forms.Form):
     environment = forms.ModelChoiceField(
         label=gettext_lazy("Environment"), queryset=Environment.objects.all(), to_field_name="slug"
     )
-    strategy = forms.ChoiceField(
-        label=gettext_lazy("Rollout"), choices=Strategy.choices, initial=Strategy.ALL_AT_ONCE
-    )
+    strategy = forms.ChoiceField(label=gettext_lazy("Rollout"), choices=Strategy.choices, initial=Strategy.ALL_AT_ONCE)
     weight = forms.IntegerField(
         label=gettext_lazy("Share of the traffic in percent"),
         min_value=0,
@@ -101,8 +99,6 @@ def request_promotion(request: HttpRequest) -> HttpResponse:
     status = refusal.status if refusal else 400 if form.is_bound else 200
     context = {"form": form, "refusal": refusal, "may": user.has_perm("promotion.request")}
     return render(request, "governance/promotion_request.html", context, status=status)
-
-
 
 
 def _user(request: HttpRequest) -> User:

@@ -25,9 +25,7 @@ class RollbackForm(forms.Form):
 
     version = forms.TypedChoiceField(label=gettext_lazy("Back to"), coerce=int)
     incident = forms.CharField(label=gettext_lazy("Incident"), max_length=200)
-    reason = forms.CharField(
-        label=gettext_lazy("Reason"), max_length=4000, widget=forms.Textarea(attrs={"rows": 3})
-    )
+    reason = forms.CharField(label=gettext_lazy("Reason"), max_length=4000, widget=forms.Textarea(attrs={"rows": 3}))
 
     def __init__(self, *args: Any, choices: list[tuple[int, str]], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -22,7 +22,9 @@ from governance.models.user import User
 class SafeguardForm(forms.Form):
     """A mechanism with its document and its end. Dates end with the day in UTC."""
 
-    reference = forms.SlugField(label=gettext_lazy("Reference"), max_length=40, help_text=gettext_lazy("For example TS-1."))
+    reference = forms.SlugField(
+        label=gettext_lazy("Reference"), max_length=40, help_text=gettext_lazy("For example TS-1.")
+    )
     type = forms.ChoiceField(label=gettext_lazy("Mechanism"), choices=SafeguardType.choices)
     document = forms.CharField(label=gettext_lazy("Document"), max_length=300)
     subjects = forms.CharField(

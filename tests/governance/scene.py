@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 
+from django.utils import timezone
+
 from audit.actors import Actor
 from governance import decisions, packs, promotions, queries, signoffs
 from governance.models.decision import Decision
@@ -13,7 +15,6 @@ from governance.models.signoff import SignOff
 from registry import datasets, environments, versions
 from registry.lineage import edges
 from registry.models import Dataset, Environment, Model, ModelVersion
-from django.utils import timezone
 from tests import personas
 
 SET_UP = Actor.system("tests")
@@ -100,11 +101,11 @@ def actor(name: str) -> Actor:
     return personas.get(name).actor
 
 
-def request(bank: Bank, *, version: ModelVersion | None = None, place: Environment | None = None, by: str = "yusuf") -> Promotion:
+def request(
+    bank: Bank, *, version: ModelVersion | None = None, place: Environment | None = None, by: str = "yusuf"
+) -> Promotion:
     """A promotion of the candidate to production, requested by the data scientist."""
-    return promotions.request(
-        version or bank.new, place or bank.uae, reason="Better on the Q3 hold-out.", by=actor(by)
-    )
+    return promotions.request(version or bank.new, place or bank.uae, reason="Better on the Q3 hold-out.", by=actor(by))
 
 
 def sign(promotion: Promotion, name: str, role: str, *, meaning: str = "approve", seen: str | None = None) -> SignOff:

@@ -39,8 +39,10 @@ def test_a_denial_answers_200_with_each_reason_who_can_supply_it_and_where(bank:
     body = answer.json()
     assert (answer.status_code, body["decision"], body["permit"]) == (200, "deny", None)
     failed = [each for each in body["findings"] if each["outcome"] == "fail"]
-    assert failed and all(each["who"] and each["where"] and each["remedy"] for each in failed)
-    assert body["policy"] and all(each["digest"].startswith("sha256:") for each in body["policy"])
+    assert failed
+    assert all(each["who"] and each["where"] and each["remedy"] for each in failed)
+    assert body["policy"]
+    assert all(each["digest"].startswith("sha256:") for each in body["policy"])
     stored = Decision.objects.get(public_id=body["decision_id"])
     assert stored.facts_digest == body["facts_digest"]
     again = api_for("ci").get(f"/api/v1/decisions/{body['decision_id']}").json()
@@ -110,7 +112,8 @@ def test_what_the_gate_cannot_understand_is_refused_with_a_sentence_and_never_al
     answer = _post(api_for("ci"), CHECKS, {**_question(bank), **change})
     assert answer.status_code == status, answer.content
     body = answer.json()
-    assert body["detail"] and "decision" not in body
+    assert body["detail"]
+    assert "decision" not in body
     assert not Decision.objects.exists()
 
 
@@ -177,7 +180,7 @@ def test_nobody_signs_in_another_persons_name(bank: Bank, client_for: Callable[[
     assert not promotion.signoffs.exists()
 
 
-def test_two_people_sign_by_api_with_their_session_and_password(bank: Bank, client_for: Callable[[str], Client]) -> None:
+def test_two_people_sign_by_api_with_session_and_password(bank: Bank, client_for: Callable[[str], Client]) -> None:
     promotion = scene.request(bank)
     for name, role in (("layla", "ml_lead"), ("omar", "compliance_officer")):
         body = {

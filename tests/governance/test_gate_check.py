@@ -54,12 +54,25 @@ def test_the_whole_way_from_request_to_rollback_commits_with_an_entry_for_every_
     deployment = _deploy(answer)
     promotion.refresh_from_db()
     assert (promotion.state, deployment.version_id) == ("deployed", real.new.pk)
-    assert answer.decision is not None and deployment.decision_id == answer.decision.public_id
+    assert answer.decision is not None
+    assert deployment.decision_id == answer.decision.public_id
     told = [row.event for row in reversed(log.history(promotion.subject, limit=100))]
-    order = ["promotion.requested", "signoff.given", "promotion.approved", "permit.issued", "permit.consumed", "promotion.deployed"]
-    assert [event for event in told if event in order and event != "signoff.given"] == [e for e in order if e != "signoff.given"]
-    back = rollouts.record_rollback(real.old, real.uae, reason="Approvals doubled.", incident="INC-7", by=scene.actor("layla"))
-    assert back.decision.action == "rollback" and back.decision.outcome == "allow"
+    order = [
+        "promotion.requested",
+        "signoff.given",
+        "promotion.approved",
+        "permit.issued",
+        "permit.consumed",
+        "promotion.deployed",
+    ]
+    assert [event for event in told if event in order and event != "signoff.given"] == [
+        e for e in order if e != "signoff.given"
+    ]
+    back = rollouts.record_rollback(
+        real.old, real.uae, reason="Approvals doubled.", incident="INC-7", by=scene.actor("layla")
+    )
+    assert back.decision.action == "rollback"
+    assert back.decision.outcome == "allow"
     serves = deployments.serving(real.uae, real.model)
     assert [each.version.pk for each in serves] == [real.old.pk]
 
@@ -67,7 +80,8 @@ def test_the_whole_way_from_request_to_rollback_commits_with_an_entry_for_every_
 def test_a_denial_is_recorded_before_it_is_answered_and_opens_no_promotion(bank: Bank) -> None:
     answer = gate.check(bank.new, bank.frankfurt, ci={"sha": "abc"}, by=scene.actor("ci"))
     assert answer.verdict.outcome == "deny"
-    assert answer.permit is None and answer.secret == ""
+    assert answer.permit is None
+    assert answer.secret == ""
     stored = Decision.objects.get()
     assert answer.decision == stored
     assert (stored.outcome, stored.ci, stored.requested_by) == ("deny", {"sha": "abc"}, scene.actor("ci").id)
@@ -96,7 +110,8 @@ def test_a_dry_run_says_the_verdict_and_records_nothing(bank: Bank) -> None:
     denied = gate.check(bank.new, bank.frankfurt, dry_run=True, by=scene.actor("ci"))
     assert (dry.verdict.outcome, denied.verdict.outcome) == ("pending", "deny")
     assert denied.verdict.findings
-    assert dry.decision is None and dry.permit is None
+    assert dry.decision is None
+    assert dry.permit is None
     assert (Decision.objects.count(), Permit.objects.count(), len(log.history(promotion.subject))) == before
 
 
@@ -203,7 +218,9 @@ def test_a_rollback_that_todays_rules_deny_is_refused_and_its_decision_stays(ban
 
 
 def test_a_target_or_strategy_that_disagrees_with_the_record_is_a_conflict(bank: Bank) -> None:
-    promotions.request(bank.new, bank.uae, plan={"strategy": "canary", "weight": 10}, reason="x", by=scene.actor("yusuf"))
+    promotions.request(
+        bank.new, bank.uae, plan={"strategy": "canary", "weight": 10}, reason="x", by=scene.actor("yusuf")
+    )
     with pytest.raises(Conflict) as target:
         _check(bank, target={"provider_region": ["gcp:me-central2"]})
     with pytest.raises(Conflict) as strategy:
@@ -273,6 +290,8 @@ def test_a_gate_check_takes_a_fixed_number_of_queries(bank: Bank) -> None:
     scene.approved(bank)
     ci = scene.actor("ci")
     gate.check(bank.new, bank.uae, by=ci)
-    with CaptureQueriesContext(connection, ) as few:
+    with CaptureQueriesContext(
+        connection,
+    ) as few:
         gate.check(bank.new, bank.uae, by=ci)
     assert len(few) <= GATE_QUERIES, [each["sql"][:100] for each in few.captured_queries]

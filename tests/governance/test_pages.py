@@ -67,7 +67,9 @@ def test_the_overview_of_an_empty_installation_says_so(db: None, client_for: Bro
     assert "Nothing serves yet" in page
 
 
-def test_a_blocked_promotion_says_why_which_clause_by_which_path_and_how_to_pass(bank: Bank, client_for: Browser) -> None:
+def test_a_blocked_promotion_says_why_which_clause_by_which_path_and_how_to_pass(
+    bank: Bank, client_for: Browser
+) -> None:
     promotion = scene.request(bank, place=bank.frankfurt)
     page = _page(client_for("dana"), "promotion", promotion.pk)
     assert "Blocked:" in page
@@ -100,7 +102,8 @@ def test_a_reviewer_signs_on_the_page_with_comment_and_password(bank: Bank, clie
     assert _sign(layla, promotion).status_code == 302  # type: ignore[attr-defined]
     page = _page(layla, "promotion", promotion.pk)
     assert "Waiting: compliance officer has not signed yet." in page
-    assert "Layla Haddad" in page and "Checked the calibration curve." in page
+    assert "Layla Haddad" in page
+    assert "Checked the calibration curve." in page
 
 
 def test_a_wrong_password_signs_nothing_and_keeps_what_was_typed(bank: Bank, client_for: Browser) -> None:
@@ -197,7 +200,8 @@ def _fill(bank: Bank) -> dict[str, list[object]]:
     promotion = scene.request(bank)
     scene.sign(promotion, "jonas", "ml_lead")
     checked = gate.check(bank.old, bank.frankfurt, by=scene.actor("ci"))
-    assert blocked.pk and checked.decision is not None
+    assert blocked.pk
+    assert checked.decision is not None
     return {
         "promotion": [promotion.pk],
         "policy": ["uae-pdpl"],

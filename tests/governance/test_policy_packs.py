@@ -75,7 +75,8 @@ def test_an_active_pack_that_the_engine_no_longer_accepts_makes_the_gate_undecid
     answer = gate.check(bank.new, bank.staging, by=scene.actor("ci"))
     assert answer.verdict.outcome == "error"
     assert answer.permit is None
-    assert answer.decision is not None and answer.decision.outcome == "error"
+    assert answer.decision is not None
+    assert answer.decision.outcome == "error"
 
 
 def test_a_fact_that_cannot_be_collected_makes_the_gate_undecidable_and_is_recorded(

@@ -12,8 +12,8 @@ from audit.refusals import BadInput, Conflict, NotPermitted
 from governance import promotions, tasks
 from governance.models.decision import Outcome
 from governance.models.promotion import Promotion, PromotionState
-from registry.lineage import edges
 from registry import datasets, versions
+from registry.lineage import edges
 from tests.governance import scene
 from tests.governance.scene import Bank
 
@@ -53,7 +53,12 @@ def test_the_same_version_cannot_be_requested_twice_at_a_time(bank: Bank) -> Non
 
 @pytest.mark.parametrize(
     ("plan", "reason"),
-    [({"strategy": "yolo"}, "why"), ({"strategy": "canary", "weight": 101}, "why"), ({"weight": True}, "why"), ({}, " ")],
+    [
+        ({"strategy": "yolo"}, "why"),
+        ({"strategy": "canary", "weight": 101}, "why"),
+        ({"weight": True}, "why"),
+        ({}, " "),
+    ],
 )
 def test_a_malformed_request_is_refused_and_nothing_is_stored(bank: Bank, plan: dict[str, object], reason: str) -> None:
     with pytest.raises(BadInput):
@@ -106,7 +111,9 @@ def test_a_data_set_of_unknown_class_counts_as_personal_and_denies(bank: Bank) -
     decision = scene.latest(promotion)
     assert (promotion.state, decision.outcome) == ("blocked", "deny")
     flow = next(each for each in decision.facts["flows"] if each["subject"] == "dataset:mystery")
-    assert flow["personal"] and flow["sensitive"] and flow["data_subjects"] == ["unknown"]
+    assert flow["personal"]
+    assert flow["sensitive"]
+    assert flow["data_subjects"] == ["unknown"]
 
 
 def test_a_version_without_any_lineage_is_denied_not_waved_through(bank: Bank) -> None:
