@@ -72,11 +72,19 @@ def worker(database: CommittedDatabase, broker: str, log: Path) -> Iterator[subp
             process.wait(20)
 
 
-def until(condition: Callable[[], bool], log: Path, *, meanwhile: Callable[[], Any] = lambda: None) -> None:
+def until(
+    condition: Callable[[], bool],
+    log: Path,
+    process: subprocess.Popen[bytes],
+    *,
+    meanwhile: Callable[[], Any] = lambda: None,
+) -> None:
     """Wait for ``condition``; the limit only turns a hang into a failure with the worker's own words."""
     for _ in range(600):
         if condition():
             return
+        if process.poll() is not None:
+            break
         meanwhile()
         time.sleep(0.2)
     raise AssertionError(log.read_text()[-4000:])
@@ -101,15 +109,15 @@ def test_a_worker_that_is_killed_loses_nothing_and_the_next_one_completes_the_sa
         job = ask(endpoint, **asked)
         messages.send_task(queueing.RUN_JOB, args=[job.pk])
         with worker(committed_db, broker, log) as first:
-            until(lambda: job.results.count() > 0, log)
+            until(lambda: job.results.count() > 0, log, first)
             os.killpg(first.pid, signal.SIGKILL)
             first.wait(20)
         kept = job.results.count()
         assert 0 < kept < 60
         assert ExplanationJob.objects.get(pk=job.pk).state == State.RUNNING
-        with worker(committed_db, broker, log):
+        with worker(committed_db, broker, log) as second:
             again = lambda: messages.send_task("explain.tasks.redeliver_waiting", expires=2)  # noqa: E731
-            until(lambda: not queries.find(job.pk).open, log, meanwhile=again)
+            until(lambda: not queries.find(job.pk).open, log, second, meanwhile=again)
         job = queries.find(job.pk)
         server.behaviour = slow(0.0)
         undisturbed = perform(ask(endpoint, **asked))

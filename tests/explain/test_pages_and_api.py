@@ -19,9 +19,9 @@ ClientFor = Callable[[str], Client]
 pytestmark = pytest.mark.usefixtures("committed_db")
 
 
-def body(endpoint: Any, **changes: Any) -> dict[str, Any]:
+def body(served: Any, **changes: Any) -> dict[str, Any]:
     rows = [{"id": f"r{i}", "values": row} for i, row in enumerate(sample(2))]
-    asked = {"version": endpoint.version.subject, "endpoint": endpoint.name, "method": "shap"}
+    asked = {"version": served.version.subject, "endpoint": served.name, "method": "shap"}
     return asked | {"rows": rows, "background": sample(20), "seed": 3} | changes
 
 
