@@ -179,9 +179,7 @@ class _Compiler:
         def compiled(name: str, text: Text) -> Conditions:
             return self._conditions(rule.id, ((name, text),), _SIGNOFF_SCOPE)
 
-        slots = tuple(
-            (slot.role, slot.n, compiled("when", slot.when) if slot.when else None) for slot in rule.require
-        )
+        slots = tuple((slot.role, slot.n, compiled("when", slot.when) if slot.when else None) for slot in rule.require)
         applies = compiled("applies_when", rule.applies_when)
         return CompiledSignOff(rule=rule, applies_when=applies, slots=slots)
 

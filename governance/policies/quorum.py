@@ -111,9 +111,7 @@ class SignOffState:
                 }
                 for one in self.filled
             ],
-            "ignored": [
-                {"rule": one.rule, "event": one.event, "by": one.by, "why": one.why} for one in self.ignored
-            ],
+            "ignored": [{"rule": one.rule, "event": one.event, "by": one.by, "why": one.why} for one in self.ignored],
             "vetoes": list(self.vetoes),
             "problems": list(self.problems),
             "valid_until": format_time(self.valid_until) if self.valid_until else "",
@@ -362,9 +360,7 @@ def _vetoes(
 def _undone(event: SignOffEvent, other: SignOffEvent, kind: EventKind, people: People) -> bool:
     """``other`` takes ``event`` back: by its author, or by a policy owner who is independent of the promotion."""
     owner = other.by in people.policy_owners and other.by != people.requester and other.by not in people.contributors
-    return (
-        other.kind == kind and other.undoes == event.id and other.at >= event.at and (other.by == event.by or owner)
-    )
+    return other.kind == kind and other.undoes == event.id and other.at >= event.at and (other.by == event.by or owner)
 
 
 def _independence(rule: SignOffRule, people: People, by: str) -> list[Objection]:

@@ -164,10 +164,10 @@ def test_no_pack_overrides_another() -> None:
 @pytest.mark.parametrize(
     "rule",
     [
-        'require: {ok: "flow.data_subjects[7] == \'SA\'"}',
+        "require: {ok: \"flow.data_subjects[7] == 'SA'\"}",
         'when: "1 / (flow.personal ? 0 : 1) > 0"',
-        "require: {ok: \"false\"}\nunless_any: safeguard\nunless: {ok: \"safeguard.subjects[7] == 'x'\"}",
-        'require: {ok: "params.big.all(a, params.big.all(b, params.big.all(c, params.big.all(d, a != \'\'))))"}',
+        'require: {ok: "false"}\nunless_any: safeguard\nunless: {ok: "safeguard.subjects[7] == \'x\'"}',
+        "require: {ok: \"params.big.all(a, params.big.all(b, params.big.all(c, params.big.all(d, a != ''))))\"}",
     ],
 )
 def test_what_cannot_be_evaluated_blocks(rule: str) -> None:

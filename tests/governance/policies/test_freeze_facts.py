@@ -128,8 +128,10 @@ _texts = st.text(max_size=12)
 @given(
     st.recursive(
         st.one_of(_texts, st.booleans(), st.integers(-(2**53) + 1, 2**53 - 1)),
-        lambda inner: st.lists(inner, max_size=4)
-        | st.dictionaries(st.text("abcdefghijklmnopqrstuvwxyz_", min_size=1, max_size=5), inner, max_size=4),
+        lambda inner: (
+            st.lists(inner, max_size=4)
+            | st.dictionaries(st.text("abcdefghijklmnopqrstuvwxyz_", min_size=1, max_size=5), inner, max_size=4)
+        ),
         max_leaves=12,
     )
 )
