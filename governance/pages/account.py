@@ -144,7 +144,8 @@ def _page(
     context = {
         "me": me,
         "roles": [Role(role).label for role in me.roles],
-        "rights": [{"doing": DOING[action], "held": action in held, "why": refusal_of(action)} for action in Action],
+        "held": [DOING[action] for action in Action if action in held],
+        "beyond": [refusal_of(action) for action in Action if action not in held],
         "tokens": ApiToken.objects.of(me),
         "may_issue": Action.TOKEN_ISSUE in held,
         "why_not_issue": refusal_of(Action.TOKEN_ISSUE),
