@@ -97,7 +97,7 @@ def _judge(pack: CompiledPack, rule: CompiledRule, facts: Facts) -> Iterator[_Ju
         one = _judge_item(pack, rule, item, values, facts)
         if one is not None:
             applied = True
-            yield replace(one, flow=position) if message is not None else one
+            yield _Judged(one.finding, one.until, position if message is not None else -1)
     if not applied:
         yield _Judged(explain.finding(pack, rule, "not_applicable", facts.document["version"]))
 

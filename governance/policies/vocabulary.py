@@ -6,6 +6,7 @@ of unlike types when a pack is uploaded, not when a model waits at the gate.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -25,6 +26,7 @@ _TYPES: dict[Kind, Any] = {
     "strings": _PROTO.TYPE_STRING,
 }
 TIME_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
+_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,4 +178,6 @@ def format_time(moment: datetime) -> str:
 
 def parse_time(text: str) -> datetime:
     """The inverse of ``format_time``; raises ``ValueError`` for any other spelling."""
-    return datetime.strptime(text, TIME_FORMAT).replace(tzinfo=UTC)
+    if not _TIME.fullmatch(text):
+        raise ValueError(f"{text!r} is not a time such as 2026-11-22T09:00:00Z")
+    return datetime.fromisoformat(text)
