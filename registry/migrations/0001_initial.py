@@ -76,7 +76,7 @@ class Migration(migrations.Migration):
                 ('title', models.CharField(max_length=200, verbose_name='title')),
                 ('owner', models.CharField(help_text='Team or username that answers for it.', max_length=200, verbose_name='owner')),
                 ('purpose', models.TextField(verbose_name='purpose')),
-                ('risk', models.CharField(choices=[('high', 'High'), ('limited', 'Limited'), ('minimal', 'Minimal')], max_length=16, verbose_name='risk')),
+                ('risk', models.CharField(choices=[('high', 'High'), ('limited', 'Limited'), ('minimal', 'Minimal'), ('unknown', 'Unknown')], max_length=16, verbose_name='risk')),
                 ('risk_reason', models.TextField(verbose_name='reason for the risk')),
                 ('created', models.DateTimeField(auto_now_add=True, verbose_name='created')),
             ],
@@ -84,7 +84,7 @@ class Migration(migrations.Migration):
                 'verbose_name': 'model',
                 'verbose_name_plural': 'models',
                 'ordering': ('name',),
-                'constraints': [models.CheckConstraint(condition=models.Q(('name__regex', '^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$')), name='registry_model_name'), models.CheckConstraint(condition=models.Q(('risk__in', ['high', 'limited', 'minimal'])), name='registry_model_risk')],
+                'constraints': [models.CheckConstraint(condition=models.Q(('name__regex', '^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$')), name='registry_model_name'), models.CheckConstraint(condition=models.Q(('risk__in', ['high', 'limited', 'minimal', 'unknown'])), name='registry_model_risk')],
             },
         ),
         migrations.CreateModel(

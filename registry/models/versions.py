@@ -16,11 +16,15 @@ NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
 
 
 class Risk(models.TextChoices):
-    """How much harm a wrong answer can do; policies ask for more people when it is high."""
+    """How much harm a wrong answer can do; policies ask for more people when it is high.
+
+    ``unknown`` until a person says it; policies read it as high.
+    """
 
     HIGH = "high", _("High")
     LIMITED = "limited", _("Limited")
     MINIMAL = "minimal", _("Minimal")
+    UNKNOWN = "unknown", _("Unknown")
 
 
 class Model(Governed):

@@ -1,0 +1,158 @@
+"""What a run's tags claim about its data sets. A claim never relaxes what is known, and never fills in a default.
+
+A tag that is missing leaves the fact unknown; a tag with a value that means nothing here makes the whole fact unknown,
+because the rest of a list would pass without the part that was not understood.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from django.utils.translation import gettext as _
+
+from audit.actors import Actor
+from audit.refusals import BadInput
+from registry import datasets, jurisdictions, naming, regions
+from registry.lineage import edges
+from registry.models import Classification, Dataset
+from registry.sources.mlflow_client import tags_of
+
+#: The stricter of two claims stands. Unknown is no claim at all.
+STRICTNESS = ("unknown", "none", "personal", "special", "sensitive")
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """One data set as a run's tags describe it. ``None`` means: no tag; empty: a tag that cannot be relied on."""
+
+    name: str
+    digest: str
+    source_uri: str
+    classification: str | None
+    subjects: list[str] | None
+    regions: list[str] | None
+    parents: tuple[str, ...]
+    problems: tuple[str, ...]
+
+
+def read(given: dict[str, Any]) -> Claim:
+    """One item of MLflow's ``inputs.dataset_inputs``. Raises ``BadInput`` when its name cannot be a subject."""
+    described, tags = given.get("dataset") or {}, tags_of(given.get("tags"))
+    name = naming.name(str(described.get("name", "")), field="dataset")
+    problems: list[str] = []
+    classification = tags.get("classification")
+    if classification is not None and classification not in Classification.values:
+        sentence = _("%(name)s: the classification “%(value)s” is not known here.")
+        problems.append(sentence % {"name": name, "value": classification[:40]})
+        classification = Classification.UNKNOWN
+    return Claim(
+        name=name,
+        digest=str(described.get("digest") or ""),
+        source_uri=_source(str(described.get("source") or "")),
+        classification=classification,
+        subjects=_checked(name, tags.get("subjects"), _jurisdictions, problems),
+        regions=_checked(name, tags.get("regions"), _regions, problems),
+        parents=tuple(naming.name(parent, field="parents") for parent in _list(tags.get("parents", ""))),
+        problems=tuple(problems),
+    )
+
+
+def settle(claim: Claim, *, by: Actor) -> Dataset:
+    """The stored data set of a claim, registered or made stricter by it, with its parents.
+
+    Another digest under a known name is another data set, called ``<name>.<digest>``. What an operator confirmed stays.
+    """
+    known = stored(claim)
+    if known is None:
+        known = datasets.register_dataset(
+            _free_name(claim),
+            classification=claim.classification or Classification.UNKNOWN,
+            subjects=claim.subjects or [],
+            regions_held=claim.regions or [],
+            digest=claim.digest,
+            source_uri=claim.source_uri,
+            by=by,
+        )
+    elif not known.confirmed:
+        known = datasets.change_dataset(
+            known,
+            classification=_stricter(known.classification, claim.classification),
+            subjects=_joined(known.subjects, claim.subjects),
+            regions_held=_joined(known.regions, claim.regions),
+            reason=_("claimed by a later run"),
+            by=by,
+        )
+    for parent in claim.parents:
+        edges.record_edge(_parent(parent, by), known, by=by)
+    return known
+
+
+def _parent(name: str, by: Actor) -> Dataset:
+    parent = Dataset.objects.filter(name=name).first()
+    return parent or datasets.register_dataset(
+        name, classification=Classification.UNKNOWN, subjects=[], regions_held=[], by=by
+    )
+
+
+def stored(claim: Claim) -> Dataset | None:
+    """The data set of a claim when it is registered: the same name, and the same digest when the claim has one."""
+    named = Dataset.objects.filter(name=claim.name).first()
+    if named is None or not claim.digest or named.digest == claim.digest:
+        return named
+    return Dataset.objects.filter(name=f"{claim.name}.{claim.digest}").first()
+
+
+def _free_name(claim: Claim) -> str:
+    taken = Dataset.objects.filter(name=claim.name).exists()
+    return naming.name(f"{claim.name}.{claim.digest}" if taken else claim.name, field="dataset")
+
+
+def _stricter(known: str, claimed: str | None) -> str | None:
+    if claimed is None or claimed == known:
+        return None
+    if claimed == Classification.UNKNOWN:
+        return claimed
+    return max(known, claimed, key=STRICTNESS.index)
+
+
+def _joined(known: list[str], claimed: list[str] | None) -> list[str] | None:
+    if claimed is None:
+        return None
+    return [*known, *(each for each in claimed if each not in known)] if claimed else []
+
+
+def _jurisdictions(codes: list[str]) -> list[str]:
+    return jurisdictions.known(codes, field="subjects")
+
+
+def _regions(ids: list[str]) -> list[str]:
+    return [region.id for region in regions.lookup_all(ids, field="regions")]
+
+
+def _checked(
+    name: str, text: str | None, check: Callable[[list[str]], list[str]], problems: list[str]
+) -> list[str] | None:
+    if text is None:
+        return None
+    try:
+        return check(_list(text))
+    except BadInput as refusal:
+        problems.append(f"{name}: {refusal.sentence}")
+        return []
+
+
+def _list(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def _source(text: str) -> str:
+    try:
+        source = json.loads(text)
+    except ValueError:
+        return ""
+    if not isinstance(source, dict):
+        return ""
+    return str(source.get("uri") or source.get("url") or source.get("path") or "").replace("\x00", "")
