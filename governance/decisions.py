@@ -187,6 +187,7 @@ def record(verdict: Verdict, *, ci: Mapping[str, str] | None = None, by: Actor) 
                 "subject_digest": decision.subject_digest,
                 "packs": [{"pack": pack["pack"], "digest": pack["digest"]} for pack in verdict.packs],
             },
+            reason=f"{decision.get_outcome_display()}: {decision.summary}",
             by=ENGINE,
         )
     return decision

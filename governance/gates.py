@@ -97,6 +97,20 @@ def counted(found: Sequence[GateLine]) -> tuple[int, int]:
     return sum(1 for line in applying if line.state in ("passed", "waived", "warned")), len(applying)
 
 
+def why_not(findings: Sequence[Finding]) -> str:
+    """The first blocking finding in words, and how many more there are; empty when none blocks."""
+    blocking = [each for each in findings if each["severity"] == "block" and each["outcome"] in ("fail", "error")]
+    if not blocking:
+        return ""
+    first, rest = str(blocking[0]["message"]).rstrip("."), len(blocking) - 1
+    if not rest:
+        return _("%(first)s.") % {"first": first}
+    return ngettext("%(first)s; and %(n)d more finding.", "%(first)s; and %(n)d more findings.", rest) % {
+        "first": first,
+        "n": rest,
+    }
+
+
 def role_name(role: str) -> str:
     """A role in words."""
     return str(dict(Role.choices).get(role, role)) if role != "any" else _("one more of the roles asked for")
@@ -106,10 +120,10 @@ def verdict(promotion: Promotion, decision: Decision | None) -> str:
     """The first sentence of a promotion's page."""
     state = promotion.state
     if state == PromotionState.BLOCKED and decision is not None:
-        return _("Blocked: %(summary)s") % {"summary": decision.summary}
+        return _("Blocked: %(why)s") % {"why": why_not(decision.findings) or decision.summary}
     if state == PromotionState.IN_REVIEW and decision is not None:
         names = [role_name(str(each["role"])) for each in decision.signoff.get("missing", [])]
-        return _("Waiting: %(who)s has not signed yet.") % {"who": _(" and ").join(names)}
+        return _("Waiting for sign-off: %(who)s.") % {"who": _(" and ").join(names)}
     if state == PromotionState.APPROVED and decision is not None:
         if decision.outcome == Outcome.ALLOW:
             return _("Approved: everybody who must has signed; the pipeline may ask for its permit.")

@@ -32,7 +32,7 @@ def promotions(*, state: str = "", model: str = "") -> QuerySet[Promotion]:
 def promotion(number: int) -> Promotion | None:
     """One promotion with its sign-offs in order: two queries."""
     return (
-        Promotion.objects.select_related("version__model", "environment", "decided_by")
+        Promotion.objects.select_related("version__model", "environment")
         .prefetch_related(Prefetch("signoffs", queryset=SignOff.objects.select_related("decision_seen")))
         .filter(pk=number)
         .first()
@@ -101,12 +101,12 @@ def review_count(actor: Actor) -> int:
 
 
 def blocked_promotions(limit: int = 20) -> list[Promotion]:
-    """Promotions that the rules deny now, newest first, each with ``why``: the summary of its newest decision."""
+    """Promotions that the rules deny now, newest first, each with the ``findings`` of its newest decision."""
     newest = Decision.objects.filter(promotion=OuterRef("pk"), action__in=DECIDING).order_by("-id")
     rows = (
         promotions(state=PromotionState.BLOCKED)
         .select_related("version__model", "environment", "decided_by")
-        .annotate(why=Subquery(newest.values("summary")[:1]))
+        .annotate(findings=Subquery(newest.values("findings")[:1]))
         .order_by("-id")
     )
     return list(rows[:limit])

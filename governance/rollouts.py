@@ -41,9 +41,9 @@ def record_deploy(
 ) -> Deployment:
     """Record that what was permitted now serves; uses the permit up.
 
-    Everything is decided once more before: a permit for a subject that changed since is refused. Raises ``NotKnown`` for
-    an unknown decision, and, each recorded as ``permit.refused``: what ``permits.present`` raises, ``Conflict`` when the
-    promotion is over, the subject or the strategy another, ``Refused`` when the rules deny by now.
+    Everything is decided once more before: a permit for a subject that changed since is refused. Raises ``NotKnown``
+    for an unknown decision; and, each recorded as ``permit.refused``: what ``permits.present`` raises, ``Conflict``
+    when the promotion is over, the subject or the strategy another, ``Refused`` when the rules deny by now.
     """
     decision = _decision(decision_id)
     facts = {"decision": decision.public_id, "environment": environment}
@@ -127,8 +127,9 @@ def record_rollback(
 ) -> RolledBack:
     """Go back to a version that served here before, on one person's word, under today's residency rules.
 
-    Sign-offs are not needed: going back must be easier than going forward. Raises ``BadInput`` without reason or
-    incident, ``Conflict`` as the registry does, ``Refused`` when today's rules deny the version; the denial stays recorded.
+    Sign-offs are not needed: going back must be easier than going forward. Raises ``BadInput`` without a reason or an
+    incident, ``Conflict`` as the registry does, ``Refused`` when today's rules deny the version; the denial stays
+    recorded.
     """
     fields = {}
     if not reason.strip():

@@ -5,9 +5,16 @@ from __future__ import annotations
 from celery import shared_task
 
 from governance import promotions
+from governance.api.idempotency import forget_outdated
 
 
 @shared_task(name="governance.expire_promotions", ignore_result=True)  # type: ignore[untyped-decorator]
 def expire_promotions() -> int:
     """Expire promotions past their deadline; safe to run twice or at the same time. Returns how many expired."""
     return len(promotions.expire_due(by=promotions.CLOCK))
+
+
+@shared_task(name="governance.forget_answers", ignore_result=True)  # type: ignore[untyped-decorator]
+def forget_answers() -> None:
+    """Drop answers that were kept for a repeated request and are older than seven days."""
+    forget_outdated()

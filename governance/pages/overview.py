@@ -16,7 +16,7 @@ from django.views.decorators.http import require_safe
 
 from audit import queries as log
 from governance import queries
-from governance.gates import role_name
+from governance.gates import role_name, why_not
 from governance.models.user import User
 from governance.queries import Waiting
 from registry.deployments import Serving, shares_of
@@ -40,7 +40,7 @@ def overview(request: HttpRequest) -> HttpResponse:
     environments = list(Environment.objects.all())
     context: dict[str, Any] = {
         "verdict": _verdict(blocked, waiting),
-        "blocked": blocked,
+        "blocked": [{"promotion": each, "why": why_not(getattr(each, "findings", None) or [])} for each in blocked],
         "mine": [_described(each) for each in waiting if each.mine],
         "others": [_described(each) for each in waiting if not each.mine],
         "denied": queries.denied_checks(5),

@@ -48,7 +48,11 @@ def policy(request: HttpRequest, slug: str) -> HttpResponse:
         "pack": shown,
         "compiled": _compiled(shown),
         "versions": versions,
-        "blocked": [row for row in queries.blocked_promotions() if _blocks(row, shown)],
+        "blocked": [
+            {"promotion": row, "why": gates.why_not(_of_pack(row, shown))}
+            for row in queries.blocked_promotions()
+            if _of_pack(row, shown)
+        ],
         "names": queries.names({shown.drafted_by, shown.activated_by}),
         "history": log.history(shown.subject, limit=20),
     }
@@ -70,12 +74,13 @@ def _compiled(row: PolicyPack) -> policies.CompiledPack | None:
         return None
 
 
-def _blocks(promotion: Any, pack: PolicyPack) -> bool:
-    findings = promotion.decided_by.findings if promotion.decided_by else []
-    return any(
-        each["pack"] == pack.slug and each["severity"] == "block" and each["outcome"] in ("fail", "error")
-        for each in findings
-    )
+def _of_pack(promotion: Any, pack: PolicyPack) -> list[dict[str, Any]]:
+    """The findings of this pack that block the promotion."""
+    return [
+        each
+        for each in promotion.findings or []
+        if each["pack"] == pack.slug and each["severity"] == "block" and each["outcome"] in ("fail", "error")
+    ]
 
 
 @require_safe

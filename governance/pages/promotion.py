@@ -154,6 +154,7 @@ def _page(request: HttpRequest, number: int, *, refusal: Refusal | None = None) 
         "rejection": _statement(shown, decision, Meaning.REJECT),
         "helpers": queries.holders(_helpers(found, missing)),
         "refusal": refusal,
+        "refused_meaning": request.POST.get("meaning", "") if refusal else "",
     }
     return render(request, "governance/promotion_detail.html", context, status=refusal.status if refusal else 200)
 

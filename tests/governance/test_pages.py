@@ -101,7 +101,7 @@ def test_a_reviewer_signs_on_the_page_with_comment_and_password(bank: Bank, clie
     assert "approve that credit-scoring/14 serves in prod-uae" in page
     assert _sign(layla, promotion).status_code == 302  # type: ignore[attr-defined]
     page = _page(layla, "promotion", promotion.pk)
-    assert "Waiting: compliance officer has not signed yet." in page
+    assert "Waiting for sign-off: compliance officer." in page
     assert "Layla Haddad" in page
     assert "Checked the calibration curve." in page
 
@@ -151,7 +151,7 @@ def test_a_person_requests_on_the_page_and_lands_on_the_verdict(bank: Bank, clie
     yusuf = client_for("yusuf")
     data = {"version": bank.new.subject, "environment": "prod-uae", "strategy": "all_at_once", "reason": "Better."}
     answer = yusuf.post(reverse("governance:request_promotion"), data, follow=True)
-    assert "Waiting:" in answer.content.decode()
+    assert "Waiting for sign-off:" in answer.content.decode()
     again = yusuf.post(reverse("governance:request_promotion"), data)
     assert again.status_code == 409
     assert yusuf.post(reverse("governance:request_promotion"), {**data, "version": "version:x/1"}).status_code == 400
