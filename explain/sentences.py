@@ -138,7 +138,9 @@ def certainty(row: ExplanationRow, names: Sequence[str]) -> str:
         return _("The order of the features is uncertain: their intervals overlap. Read them as ties.")
     order = sorted(range(len(names)), key=lambda j: -abs(row.phi[j]))
     sure = ", ".join(names[j] for j in order[: row.certain][:5])
-    return _("The order is certain for the first %(n)d: %(names)s. Later ranks may be ties.") % {
-        "n": row.certain,
-        "names": sure,
-    }
+    words = ngettext(
+        "Certain is only the largest: %(names)s. Later ranks may be ties.",
+        "The order is certain for the first %(n)d: %(names)s. Later ranks may be ties.",
+        row.certain,
+    )
+    return words % {"n": row.certain, "names": sure}

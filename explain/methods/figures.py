@@ -40,7 +40,7 @@ def bars(names: Sequence[str], mean: Sequence[float], low: Sequence[float], high
         "customdata": labels,
         "hovertemplate": "%{customdata}: %{x:.4g}<extra></extra>",
     }
-    return {"data": [trace], "layout": _layout(labels, unit)}
+    return {"data": [trace], "layout": _layout(labels, unit, top=8)}
 
 
 def waterfall(
@@ -105,11 +105,11 @@ def waterfall(
     return {"data": [fall, whiskers], "layout": layout}
 
 
-def _layout(labels: Sequence[str], unit: str) -> dict[str, Any]:
+def _layout(labels: Sequence[str], unit: str, *, top: int = 56) -> dict[str, Any]:
     return {
-        "height": 110 + 30 * len(labels),
+        "height": 60 + top + 30 * len(labels),
         "showlegend": False,
-        "margin": {"l": 10, "r": 24, "t": 56, "b": 48},
+        "margin": {"l": 10, "r": 24, "t": top, "b": 48},
         "paper_bgcolor": "rgba(0,0,0,0)",
         "plot_bgcolor": "rgba(0,0,0,0)",
         "font": {"color": TEXT, "size": 12},

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -179,3 +181,15 @@ def test_figures_are_what_plotly_understands() -> None:
     assert spec["data"][0]["base"] + sum(spec["data"][0]["x"]) == pytest.approx(0.2 + sum(phi))
     assert len(spec["layout"]["yaxis"]["ticktext"]) == figures.SHOWN
     assert "<b>" not in json.dumps(spec)
+
+
+def test_plotly_finds_the_markers_that_keep_it_from_making_style_elements() -> None:
+    """The ids are those of the installed plotly: a strict CSP would refuse the elements."""
+    root = Path(__file__).resolve().parents[2]
+    page = (root / "templates/explain/explanation_detail.html").read_text()
+    script = (files("plotly") / "package_data" / "plotly.min.js").read_text()
+    marker = re.search(r'id="([0-9a-f]{64})"', page)
+    assert marker is not None
+    assert f'document.getElementById("{marker[1]}")' in script
+    assert '"plotly.js-style-"' in script
+    assert 'id="plotly.js-style-global"' in page
