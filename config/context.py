@@ -99,9 +99,11 @@ class Shell:
     @cached_property
     def review_count(self) -> int:
         """How many promotions wait for this person."""
-        from governance import queries
+        from governance.models import User
+        from governance.queries import review_count
 
-        return queries.review_count(self._request.user.actor)
+        user = self._request.user
+        return review_count(user.actor) if isinstance(user, User) else 0
 
     @cached_property
     def log(self) -> LogLine:

@@ -58,6 +58,7 @@ PAGES = (
     Page("explanation", "/explanations/{explanation}", "explain:explanation", "yusuf"),
     Page("explanation-waiting", "/explanations/{waiting}", "explain:explanation", "yusuf"),
     Page("transfers", "/transfers", "governance:transfers", "dana"),
+    Page("rollback", "/rollbacks/prod-uae/credit-scoring", "governance:rollback"),
     Page("log", "/log", "audit:log", "noor"),
     Page("entry", "/log/0", "audit:entry", "noor"),
     Page("verify", "/verify", "audit:verify", "noor"),
@@ -69,8 +70,19 @@ PAGES = (
 
 #: Named addresses that are no page of their own: they change something, answer data or need no walk.
 NOT_PAGES = {
-    "config:theme",
+    "audit:checkpoint",
+    "audit:proof",
+    "audit:vkey",
     "config:language",
+    "config:theme",
+    "explain:cancel",
     "explain:receipt",
+    "governance:approve_transfer",
+    "governance:change_password",
+    "governance:issue_token",
+    "governance:login",  # walked without a session in test_shell.py
     "governance:logout",
+    "governance:revoke_token",
+    "governance:sign",
+    "governance:withdraw",
 }

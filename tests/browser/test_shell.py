@@ -128,6 +128,23 @@ def test_signing_in_works_without_scripts(browser: Browser, site: Site) -> None:
         assert tab.url.endswith("/promotions")
 
 
+def test_signing_a_promotion_works_without_scripts(browser: Browser, site: Site) -> None:
+    with watching(browser, site, "omar", java_script_enabled=False) as watched:
+        tab = watched.tab
+        address = f"{site.url}/promotions/{site.world.promotions[0]}"
+        tab.goto(address)
+        form = tab.locator("form", has=tab.get_by_role("button", name="Sign off"))
+        form.locator("textarea").fill("Residency and fairness reviewed.")
+        form.locator("input[type=password]").fill("not the password at all")
+        form.get_by_role("button", name="Sign off").click()
+        expect(tab.locator(".errors, .message-error, .field-error").first).to_be_visible()
+        tab.goto(address)
+        form.locator("textarea").fill("Residency and fairness reviewed.")
+        form.locator("input[type=password]").fill(personas.PASSWORD)
+        form.get_by_role("button", name="Sign off").click()
+        expect(tab.locator(".timeline")).to_contain_text("Omar Nasser signed off")
+
+
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_the_sign_in_page_is_accessible_and_fits_a_telephone(browser: Browser, site: Site, theme: str) -> None:
     with watching(browser, site, color_scheme=theme) as watched:
