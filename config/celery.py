@@ -17,13 +17,13 @@ app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 
 
-@task_prerun.connect
+@task_prerun.connect  # type: ignore[untyped-decorator]
 def _name_the_cause(task_id: str = "", **_: Any) -> None:
     """Entries that a task writes carry the task's id where a request's would stand."""
     request_id.set(f"task:{task_id}")
 
 
-@worker_process_init.connect
+@worker_process_init.connect  # type: ignore[untyped-decorator]
 def _refuse_the_owner(**_: Any) -> None:
     """A worker that could rewrite the log must not start."""
     from audit.posture import refuse_if_owner

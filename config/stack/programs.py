@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -25,6 +26,7 @@ class Program:
     user: str | None = None
     stop_signal: str = "TERM"
     stop_seconds: int = 10
+    stop_group: bool = False
 
 
 def valkey(state: Path, port: int, password: str) -> Program:
@@ -54,11 +56,15 @@ def log_processes() -> list[Program]:
     ]
 
 
-def web(port: int) -> Program:
-    """The web server: Granian, two worker processes."""
+def web(state: Path, port: int) -> Program:
+    """The web server: Granian, two worker processes that share their metrics through a folder emptied at each start."""
+    metrics = state / "metrics"
+    shutil.rmtree(metrics, ignore_errors=True)
+    metrics.mkdir(mode=0o700)
     command = [str(BIN / "granian"), "--interface", "wsgi", "--host", "127.0.0.1", "--port", str(port)]
     command += ["--workers", "2", "--blocking-threads", "4", "--no-access-log", "--respawn-failed-workers"]
-    return Program("web", [*command, "config.wsgi:application"], priority=30)
+    shared = {"PROMETHEUS_MULTIPROC_DIR": str(metrics)}
+    return Program("web", [*command, "config.wsgi:application"], priority=30, environment=shared, stop_group=True)
 
 
 def workers() -> list[Program]:
@@ -77,7 +83,7 @@ def mlflow(state: Path, port: int) -> Program:
     command = [str(BIN / "mlflow"), "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
     command += ["--backend-store-uri", f"sqlite:///{folder}/mlflow.db", "--serve-artifacts"]
     command += ["--artifacts-destination", str(folder / "artifacts")]
-    return Program("mlflow", command, priority=20, environment=_quiet_mlflow(), stop_seconds=8)
+    return Program("mlflow", command, priority=20, environment=_quiet_mlflow(), stop_seconds=8, stop_group=True)
 
 
 def served_model(name: str, model: Path, port: int) -> Program:
@@ -92,7 +98,8 @@ def served_model(name: str, model: Path, port: int) -> Program:
 
 
 def _quiet_mlflow() -> dict[str, str]:
-    return {"MLFLOW_DISABLE_TELEMETRY": "true", "GIT_PYTHON_REFRESH": "quiet", "DO_NOT_TRACK": "true"}
+    quiet = {"MLFLOW_DISABLE_TELEMETRY": "true", "GIT_PYTHON_REFRESH": "quiet", "DO_NOT_TRACK": "true"}
+    return quiet | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
 
 
 def supervisor_conf(state: Path, programs: Iterable[Program], *, control_port: int, password: str) -> str:
@@ -111,6 +118,8 @@ def supervisor_conf(state: Path, programs: Iterable[Program], *, control_port: i
         lines += ["autostart=false", "autorestart=true", "startsecs=1", "startretries=10", "redirect_stderr=true"]
         lines += [f"stopsignal={program.stop_signal}", f"stopwaitsecs={program.stop_seconds}", "killasgroup=true"]
         lines += [f"stdout_logfile={state}/logs/{program.name}.log", "stdout_logfile_maxbytes=10MB", "stdout_logfile_backups=2"]
+        if program.stop_group:
+            lines.append("stopasgroup=true")
         if program.user:
             lines += [f"user={program.user}"]
             lines[2] = "directory=/"

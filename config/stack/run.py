@@ -78,7 +78,7 @@ class Stack:
     def programs(self) -> list[Program]:
         """Every process that this stack runs."""
         folder = self.state.folder
-        chosen = [*programs.log_processes(), programs.web(self.port), *programs.workers()]
+        chosen = [*programs.log_processes(), programs.web(folder, self.port), *programs.workers()]
         if self.cluster:
             chosen.append(programs.postgres(self.cluster))
         if not os.environ.get("CELERY_BROKER_URL"):

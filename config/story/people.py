@@ -12,7 +12,7 @@ from governance.models import User
 
 STORY = Actor.system("demo-story")
 CI = "ci"
-CI_SCOPES = ("registry.read", "registry.change", "promotion.read", "promotion.request", "gate.check")
+CI_SCOPES: tuple[str, ...] = ("registry.read", "registry.change", "promotion.read", "promotion.request", "gate.check")
 CI_SCOPES += ("deploy.record", "rollback.record", "explain.read", "explain.request", "audit.read")
 
 
@@ -67,4 +67,5 @@ def create() -> Logins:
 
 def actor(username: str) -> Actor:
     """One of the story's people as the actor of a change."""
-    return User.objects.get(username=username).actor
+    user: User = User.objects.get(username=username)
+    return user.actor

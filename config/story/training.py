@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import mlflow
-import mlflow.data
+import mlflow.data.pandas_dataset
 import mlflow.sklearn
 import pandas as pd
 from mlflow.models import infer_signature
@@ -60,7 +60,7 @@ def train(estimator: Any, names: list[str], trainer: str, holdout: pd.DataFrame)
         for name in names:
             facts = DATASETS[name]
             source = f"https://lake.example/{facts['region'].replace(':', '/')}/lending/{name}.parquet"
-            logged = mlflow.data.from_pandas(dataset(name), source=source, name=name, targets="default")
+            logged = mlflow.data.pandas_dataset.from_pandas(dataset(name), source=source, name=name, targets="default")
             tags = {"classification": "personal", "subjects": facts["market"], "regions": facts["region"]}
             mlflow.log_input(logged, context="training", tags=tags)
         scores = pipeline.predict_proba(holdout[COLUMNS])[:, 1]

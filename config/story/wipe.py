@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from django.apps import apps
-from django.db import IntegrityError, connection, models, transaction
+from django.db import IntegrityError, connection, transaction
 from django.utils.translation import gettext as _
 
 from audit import log, queries
@@ -18,9 +18,23 @@ from config.story.people import STORY
 REQUEST_ID = "demo-story"
 
 
+def is_seeded() -> bool:
+    """Whether the story was played to its end and not wiped since."""
+    ends = {Event.STORY_SEEDED.value, Event.STORY_WIPED.value}
+    newest = [page.rows[0] for event in ends if (page := queries.search(queries.Filters(event=event), limit=1)).rows]
+    return bool(newest) and max(newest, key=lambda row: row.recorded_at).event == Event.STORY_SEEDED
+
+
 def object_keys() -> list[str]:
-    """``table/id`` of every row that the story wrote, newest first, each once."""
-    return list(dict.fromkeys(row.object_key for row in _entries() if "/" in row.object_key))
+    """``table/id`` of every row that the story wrote and that still stands, newest first, each once."""
+    removed: set[str] = set()
+    keys: dict[str, None] = {}
+    for row in _entries():
+        if row.event == Event.RECORD_REMOVED:
+            removed.add(row.object_key)
+        elif "/" in row.object_key and row.object_key not in removed:
+            keys[row.object_key] = None
+    return list(keys)
 
 
 def _entries() -> Iterator[queries.EntryRow]:
@@ -57,7 +71,7 @@ def wipe() -> int:
     return removed
 
 
-def _remove(model: type[models.Model], number: int, key: str) -> bool:
+def _remove(model: type[Governed], number: int, key: str) -> bool:
     """Delete one row and what hangs on it without an identity of its own; foreign keys are checked at COMMIT."""
     for relation in model._meta.related_objects:
         child = relation.related_model

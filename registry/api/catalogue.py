@@ -7,15 +7,14 @@ from typing import ClassVar
 from django.db import transaction
 from django.utils.translation import gettext as _
 from drf_spectacular.utils import extend_schema
-from rest_framework.pagination import CursorPagination
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.settings import api_settings
 from rest_framework.views import APIView
 
 from audit.refusals import BadInput
 from registry import datasets, versions
 from registry.api import serializers as shapes
+from registry.api.asking import actor_of, page_of
 from registry.lineage import edges
 from registry.models import Dataset, Model, ModelVersion, Run
 
@@ -30,15 +29,13 @@ class Models(APIView):
 
     @extend_schema(responses=shapes.ModelAnswer(many=True))
     def get(self, request: Request) -> Response:
-        pages: CursorPagination = api_settings.DEFAULT_PAGINATION_CLASS()
-        page = pages.paginate_queryset(Model.objects.all(), request, view=self) or []
-        return pages.get_paginated_response(shapes.ModelAnswer(page, many=True).data)
+        return page_of(self, request, Model.objects.all(), shapes.ModelAnswer)
 
     @extend_schema(request=shapes.NewModel, responses={201: shapes.ModelAnswer})
     def post(self, request: Request) -> Response:
         body = shapes.NewModel(data=request.data)
         body.is_valid(raise_exception=True)
-        model = versions.register_model(**body.validated_data, by=request.user.actor)
+        model = versions.register_model(**body.validated_data, by=actor_of(request))
         return Response(shapes.ModelAnswer(model).data, status=201)
 
 
@@ -61,9 +58,7 @@ class Versions(APIView):
     @extend_schema(responses=shapes.VersionAnswer(many=True))
     def get(self, request: Request, name: str) -> Response:
         rows = ModelVersion.objects.select_related("model").filter(model=versions.find_model(name))
-        pages: CursorPagination = api_settings.DEFAULT_PAGINATION_CLASS()
-        page = pages.paginate_queryset(rows, request, view=self) or []
-        return pages.get_paginated_response(shapes.VersionAnswer(page, many=True).data)
+        return page_of(self, request, rows, shapes.VersionAnswer)
 
     @extend_schema(request=shapes.NewVersion, responses={201: shapes.VersionAnswer})
     def post(self, request: Request, name: str) -> Response:
@@ -71,9 +66,9 @@ class Versions(APIView):
         body.is_valid(raise_exception=True)
         given = body.validated_data
         with transaction.atomic():
-            version = versions.register_version(versions.find_model(name), **given, by=request.user.actor)
+            version = versions.register_version(versions.find_model(name), **given, by=actor_of(request))
             if run_id := given.get("run_id"):
-                edges.record_edge(_run(run_id), version, by=request.user.actor)
+                edges.record_edge(_run(run_id), version, by=actor_of(request))
         return Response(shapes.VersionAnswer(version).data, status=201)
 
 
@@ -104,9 +99,7 @@ class Datasets(APIView):
 
     @extend_schema(responses=shapes.DatasetAnswer(many=True))
     def get(self, request: Request) -> Response:
-        pages: CursorPagination = api_settings.DEFAULT_PAGINATION_CLASS()
-        page = pages.paginate_queryset(Dataset.objects.all(), request, view=self) or []
-        return pages.get_paginated_response(shapes.DatasetAnswer(page, many=True).data)
+        return page_of(self, request, Dataset.objects.all(), shapes.DatasetAnswer)
 
     @extend_schema(request=shapes.NewDataset, responses={201: shapes.DatasetAnswer})
     def post(self, request: Request) -> Response:
@@ -114,7 +107,7 @@ class Datasets(APIView):
         body.is_valid(raise_exception=True)
         given = dict(body.validated_data)
         given["regions_held"] = given.pop("regions")
-        dataset = datasets.register_dataset(given.pop("name"), **given, by=request.user.actor)
+        dataset = datasets.register_dataset(given.pop("name"), **given, by=actor_of(request))
         return Response(shapes.DatasetAnswer(dataset).data, status=201)
 
 

@@ -8,15 +8,14 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
-from rest_framework.pagination import CursorPagination
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.settings import api_settings
 from rest_framework.views import APIView
 
 from audit.refusals import BadInput
 from registry import deployments, environments, queries
 from registry.api import serializers as shapes
+from registry.api.asking import actor_of, page_of
 from registry.api.catalogue import READ_AND_CHANGE
 from registry.lineage.graph import Direction
 from registry.models import Environment
@@ -34,9 +33,7 @@ class Environments(APIView):
 
     @extend_schema(responses=shapes.EnvironmentAnswer(many=True))
     def get(self, request: Request) -> Response:
-        pages: CursorPagination = api_settings.DEFAULT_PAGINATION_CLASS()
-        page = pages.paginate_queryset(Environment.objects.all(), request, view=self) or []
-        return pages.get_paginated_response(shapes.EnvironmentAnswer(page, many=True).data)
+        return page_of(self, request, Environment.objects.all(), shapes.EnvironmentAnswer)
 
     @extend_schema(request=shapes.NewEnvironment, responses={201: shapes.EnvironmentAnswer})
     def post(self, request: Request) -> Response:
@@ -44,7 +41,7 @@ class Environments(APIView):
         body.is_valid(raise_exception=True)
         given = dict(body.validated_data)
         given["regions_served"] = given.pop("regions")
-        environment = environments.register_environment(given.pop("slug"), **given, by=request.user.actor)
+        environment = environments.register_environment(given.pop("slug"), **given, by=actor_of(request))
         return Response(shapes.EnvironmentAnswer(environment).data, status=201)
 
 
@@ -93,9 +90,7 @@ class History(APIView):
     @extend_schema(parameters=[AS_OF], responses=shapes.DeploymentAnswer(many=True))
     def get(self, request: Request) -> Response:
         rows = queries.deployments_as_of(moment(request.query_params.get("as_of", "")))
-        pages: CursorPagination = api_settings.DEFAULT_PAGINATION_CLASS()
-        page = pages.paginate_queryset(rows, request, view=self) or []
-        return pages.get_paginated_response(shapes.DeploymentAnswer(page, many=True).data)
+        return page_of(self, request, rows, shapes.DeploymentAnswer)
 
 
 class Lineage(APIView):

@@ -1,4 +1,4 @@
-"""What the registry's API reads and answers. A field that is not known is refused: a typo must not be a silent default."""
+"""What the registry's API reads and answers. An unknown field is refused: a typo must not be a silent default."""
 
 from __future__ import annotations
 
@@ -164,7 +164,7 @@ class ServingAnswer(serializers.Serializer[Any]):
 
 
 class EdgeAnswer(serializers.Serializer[Any]):
-    source = serializers.CharField()
+    source = serializers.CharField()  # type: ignore[assignment]  # the field's name, as OpenLineage calls it
     target = serializers.CharField()
     kind = serializers.CharField()
 

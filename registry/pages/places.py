@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from django.core.paginator import Paginator
 from django.db.models import Prefetch
 from django.http import HttpRequest, HttpResponse
@@ -65,7 +67,7 @@ def deployment_list(request: HttpRequest) -> HttpResponse:
     return render(request, "registry/deployment_list.html", context, status=refusal.status if refusal else 200)
 
 
-def _as_of(request: HttpRequest) -> tuple[object, BadInput | None]:
+def _as_of(request: HttpRequest) -> tuple[datetime | None, BadInput | None]:
     """The moment asked for: with a zone, or as a form sends it, which is UTC."""
     text = request.GET.get("as_of", "").strip()
     if len(text) in (16, 19) and not text.endswith("Z"):

@@ -7,15 +7,16 @@ import os
 import shutil
 import subprocess
 import sys
+from functools import partial
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from config.environment import STATE
+from config.stack.failure import StackFailure
 from config.stack.programs import PYTHON, ROOT
 from config.stack.run import Stack, supervised
 from config.stack.supervision import NOT_INHERITED, answers
-from config.stack.failure import StackFailure
 
 #: Endpoint of the story -> the program that serves it.
 SERVED = {"credit-scoring-uae": "model_a", "credit-scoring-staging": "model_b"}
@@ -99,8 +100,8 @@ def serve(stack: Stack) -> None:
     stack.supervisor.add(stack.programs(), names)
     stack.supervisor.start(*names)
     for name in names:
-        address = f"http://127.0.0.1:{stack.ports[name]}/ping"
-        stack.supervisor.until(f"the served model {name}", lambda at=address: answers(at), seconds=120, log=name)
+        ready = partial(answers, f"http://127.0.0.1:{stack.ports[name]}/ping")
+        stack.supervisor.until(f"the served model {name}", ready, seconds=120, log=name)
 
 
 def beside(*command: str) -> int:

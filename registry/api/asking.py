@@ -1,0 +1,27 @@
+"""What every view of the registry's API needs: who asks, and pages of rows."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from django.db.models import Model, QuerySet
+from rest_framework.pagination import CursorPagination
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.serializers import BaseSerializer
+from rest_framework.settings import api_settings
+from rest_framework.views import APIView
+
+from audit.actors import Actor
+
+
+def actor_of(request: Request) -> Actor:
+    """The person or service account behind an authenticated request."""
+    return cast(Actor, cast(Any, request.user).actor)
+
+
+def page_of(view: APIView, request: Request, rows: QuerySet[Any], shape: type[BaseSerializer[Any]]) -> Response:
+    """One page of ``rows`` in the order that the view names (``ordering``)."""
+    pages = cast(CursorPagination, cast(Any, api_settings.DEFAULT_PAGINATION_CLASS)())
+    page: list[Model] = pages.paginate_queryset(rows, request, view=view) or []
+    return pages.get_paginated_response(shape(page, many=True).data)
