@@ -167,6 +167,11 @@ def must_be_open(promotion: Promotion) -> None:
             % {"number": promotion.pk, "state": promotion.get_state_display()},
             code="promotion.closed",
         )
+    if promotion.expires_at <= timezone.now():
+        raise Conflict(
+            _("The deadline of promotion %(number)s has passed; request it anew.") % {"number": promotion.pk},
+            code="promotion.expired",
+        )
 
 
 def refresh(number: int, *, by: Actor) -> Decision:

@@ -95,6 +95,7 @@ def sign_with_password(
     proven: datetime | None = None
     unproven: NotPermitted | None = None
     try:
+        user.require("promotion.sign")
         proven = sessions.reauthenticate(user, password, request=request)
     except NotPermitted as refusal:
         unproven = refusal

@@ -27,6 +27,7 @@ class PromotionList(APIView):
     ordering = "-id"
 
     @extend_schema(
+        operation_id="promotions_list",
         parameters=[OpenApiParameter("state", enum=PromotionState.values), OpenApiParameter("model")],
         responses={200: OpenApiTypes.OBJECT},
     )

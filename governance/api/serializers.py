@@ -102,5 +102,5 @@ class SafeguardRequest(Strict):
     risk_assessment_at = serializers.DateTimeField(required=False, allow_null=True)
 
 
-class Reason(Strict):
+class SafeguardApproval(Strict):
     reason = serializers.CharField(max_length=4000, required=False, allow_blank=True, default="")

@@ -13,7 +13,7 @@ from rest_framework.views import APIView
 from governance import transfers
 from governance.api import answers
 from governance.api.caller import caller, paginator
-from governance.api.serializers import Reason, SafeguardRequest
+from governance.api.serializers import SafeguardApproval, SafeguardRequest
 from governance.models.transfer import TransferSafeguard
 
 
@@ -23,7 +23,7 @@ class Transfers(APIView):
     required_action: ClassVar[dict[str, str]] = {"GET": "promotion.read", "POST": "transfer.change"}
     ordering = "-id"
 
-    @extend_schema(responses={200: OpenApiTypes.OBJECT})
+    @extend_schema(operation_id="transfers_list", responses={200: OpenApiTypes.OBJECT})
     def get(self, request: Request) -> Response:
         pages = paginator()
         page = pages.paginate_queryset(TransferSafeguard.objects.all(), request, view=self) or []
@@ -42,9 +42,9 @@ class TransferApproval(APIView):
 
     required_action: ClassVar[dict[str, str]] = {"POST": "transfer.change"}
 
-    @extend_schema(request=Reason, responses={200: OpenApiTypes.OBJECT})
+    @extend_schema(request=SafeguardApproval, responses={200: OpenApiTypes.OBJECT})
     def post(self, request: Request, reference: str) -> Response:
-        body = Reason(data=request.data)
+        body = SafeguardApproval(data=request.data)
         body.is_valid(raise_exception=True)
         safeguard = transfers.approve(reference, reason=body.validated_data["reason"], by=caller(request).actor)
         return Response(answers.safeguard_json(safeguard))
