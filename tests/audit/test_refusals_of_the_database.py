@@ -23,7 +23,7 @@ class Gadget(Governed):
     name = models.TextField()
 
     class Meta:
-        app_label = "audit"
+        app_label = "tests"
         managed = False
         db_table = "tests_gadget"
 

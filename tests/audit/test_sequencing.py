@@ -156,7 +156,7 @@ for number in range(100000):
 
 
 @pytest.fixture
-def signer_process(tmp_path: Path) -> Iterator[dict[str, str]]:
+def signer_process(committed_db: CommittedDatabase, tmp_path: Path) -> Iterator[dict[str, str]]:
     """``manage.py audit_signer`` as a process of its own."""
     secret = tmp_path / "secret"
     environment = {
@@ -166,15 +166,19 @@ def signer_process(tmp_path: Path) -> Iterator[dict[str, str]]:
         "LOG_ORIGIN": ORIGIN,
         "DJANGO_SETTINGS_MODULE": "tests.settings",
         "COUNTERSIGN_OFFLINE": "",
+        "DATABASE_URL": committed_db.url(),
+        "SEQUENCER_DATABASE_URL": committed_db.url(database.SEQUENCER),
         "SECRET_KEY": "k" * 50,
         "CELERY_BROKER_URL": "redis://127.0.0.1:1/0",
     }
     process = _manage("audit_signer", environment)
-    assert process.stdout is not None
-    assert b"signer of" in process.stdout.readline()
-    yield environment
-    process.terminate()
-    process.communicate(timeout=20)
+    try:
+        assert process.stdout is not None
+        assert b"signer of" in process.stdout.readline()
+        yield environment
+    finally:
+        process.terminate()
+        process.communicate(timeout=20)
 
 
 def _manage(command: str, environment: dict[str, str]) -> subprocess.Popen[bytes]:
@@ -209,10 +213,7 @@ def test_kill_9_of_writers_and_of_the_sequencer_loses_and_doubles_nothing(
         "CREATE TABLE tests_effect (id bigint PRIMARY KEY)",
         "GRANT INSERT, SELECT ON tests_effect TO countersign_app",
     )
-    environment = signer_process | {
-        "DATABASE_URL": committed_db.url(),
-        "SEQUENCER_DATABASE_URL": committed_db.url(database.SEQUENCER),
-    }
+    environment = signer_process
 
     def leaves() -> int:
         return int(execute(committed_db.admin_url, "SELECT count(*) FROM audit.leaf")[0][0])
