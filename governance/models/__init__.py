@@ -1,7 +1,13 @@
 """Every table of governance, one import per line."""
 
+from governance.models.decision import Decision as Decision
 from governance.models.idempotency import IdempotencyRecord as IdempotencyRecord
+from governance.models.permit import Permit as Permit
+from governance.models.policy import PolicyPack as PolicyPack
+from governance.models.promotion import Promotion as Promotion
 from governance.models.session import SignInAttempt as SignInAttempt
+from governance.models.signoff import SignOff as SignOff
 from governance.models.token import ApiToken as ApiToken
 from governance.models.token import TokenUse as TokenUse
+from governance.models.transfer import TransferSafeguard as TransferSafeguard
 from governance.models.user import User as User
