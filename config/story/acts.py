@@ -73,17 +73,18 @@ def register_endpoints(addresses: dict[str, str]) -> None:
 
 
 def record_safeguards() -> None:
-    """One transfer safeguard that holds, and one that expires a few seconds later."""
+    """Two transfer safeguards that hold, and one that expires a few seconds later."""
     now = timezone.now()
-    for reference, place, region, lifetime in (
-        ("SCC-2026-014", "environment:prod-uae", "azure:uaenorth", timedelta(days=365)),
-        ("SCC-2025-003", "environment:dr-frankfurt", "aws:eu-central-1", timedelta(seconds=3)),
+    for reference, covered, region, lifetime in (
+        ("SCC-2026-014", ["environment:prod-uae", "environment:staging"], "azure:uaenorth", timedelta(days=365)),
+        ("SCC-2026-021", ["environment:prod-ksa"], "gcp:me-central2", timedelta(days=200)),
+        ("SCC-2025-003", ["environment:dr-frankfurt"], "aws:eu-central-1", timedelta(seconds=3)),
     ):
         transfers.record(
             reference,
             type="SCC",
             document=f"Standard contractual clauses, contract {reference}",
-            subjects=[SAUDI_DATA, place],
+            subjects=[SAUDI_DATA, *covered],
             regions=[region],
             expires_at=now + lifetime,
             risk_assessment_at=now,
@@ -117,7 +118,7 @@ def deploy(number: int, slug: str) -> None:
     environment = Environment.objects.get(slug=slug)
     answer = gate.check(version(number), environment, action="deploy", by=machine)
     if answer.decision is None or not answer.secret:
-        raise RuntimeError(f"The gate did not allow {MODEL} {number} in {slug}: {answer.verdict}")
+        raise RuntimeError(f"The gate did not allow {MODEL} {number} in {slug}: {answer.verdict.summary}")
     rollouts.record_deploy(answer.decision.public_id, secret=answer.secret, environment=slug, by=machine)
 
 
