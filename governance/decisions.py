@@ -24,6 +24,7 @@ from audit.models.events import Event
 from governance import facts as collecting
 from governance import policies, promotions
 from governance.facts import Case, Collected
+from governance.gates import why_not
 from governance.models.decision import Action, Decision, Outcome
 from governance.models.promotion import Promotion
 from governance.models.roles import Role
@@ -187,7 +188,7 @@ def record(verdict: Verdict, *, ci: Mapping[str, str] | None = None, by: Actor) 
                 "subject_digest": decision.subject_digest,
                 "packs": [{"pack": pack["pack"], "digest": pack["digest"]} for pack in verdict.packs],
             },
-            reason=f"{decision.get_outcome_display()}: {decision.summary}",
+            reason=said(decision.outcome, decision.summary, verdict),
             by=ENGINE,
         )
     return decision
@@ -223,6 +224,13 @@ def new_public_id() -> str:
     """``dec_`` and a ULID: 48 bits of milliseconds, 80 random bits, Crockford base 32, so that ids sort by time."""
     number = (time.time_ns() // 1_000_000) << 80 | secrets.randbits(80)
     return "dec_" + "".join(_CROCKFORD[number >> shift & 31] for shift in range(125, -1, -5))
+
+
+def said(outcome: str, summary: str, verdict: Verdict) -> str:
+    """A decision in the words of its timeline."""
+    if outcome == Outcome.PENDING:
+        return missing_sentence(verdict.signoff) or summary
+    return why_not(verdict.findings) or summary
 
 
 def missing_sentence(signoff: Mapping[str, Any]) -> str:

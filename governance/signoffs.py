@@ -18,6 +18,7 @@ from governance.attempts import attempt
 from governance.decisions import Verdict
 from governance.models.decision import Outcome
 from governance.models.promotion import Promotion, PromotionState
+from governance.models.roles import Role
 from governance.models.signoff import Meaning, SignOff
 from governance.models.user import User
 
@@ -189,6 +190,11 @@ def refusals_of(found: Sequence[policies.Objection]) -> list[Refusal]:
 
 def sentence_of(objection: policies.Objection) -> str:
     """An objection in the reader's language; those that name roles stay as the engine worded them."""
+    if objection.code == "signoff.role":
+        sentence = objection.sentence
+        for role, words in Role.choices:
+            sentence = sentence.replace(role, str(words))
+        return sentence
     return {
         "signoff.requester": _("You requested this promotion; someone else must sign."),
         "signoff.contributor": _("You worked on this version; someone independent must sign."),
