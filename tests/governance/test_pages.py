@@ -219,3 +219,12 @@ def test_each_page_stays_within_its_query_budget(bank: Bank, client_for: Browser
         _page(omar, view, *arguments.get(view, []))
     statements = [each["sql"][:90] for each in queries.captured_queries]
     assert len(statements) <= BUDGETS[view], "\n".join(statements)
+
+
+def test_a_versions_page_lists_its_promotions_and_offers_to_request_one(bank: Bank, client_for: Browser) -> None:
+    promotion = scene.request(bank)
+    address = reverse("registry:version", args=["credit-scoring", 14])
+    page = client_for("yusuf").get(address).content.decode()
+    assert f'href="{reverse("governance:promotion", args=[promotion.pk])}"' in page
+    assert f"{reverse('governance:request_promotion')}?version=version%3Acredit-scoring/14" in page
+    assert "Requesting a promotion needs the role" in client_for("noor").get(address).content.decode()
