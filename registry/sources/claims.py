@@ -98,9 +98,9 @@ def _parent(name: str, by: Actor) -> Dataset:
 
 
 def stored(claim: Claim) -> Dataset | None:
-    """The data set of a claim when it is registered: the same name, and the same digest when the claim has one."""
+    """The data set of a claim when it is registered: the same name, and the same digest where both have one."""
     named = Dataset.objects.filter(name=claim.name).first()
-    if named is None or not claim.digest or named.digest == claim.digest:
+    if named is None or not claim.digest or named.digest in ("", claim.digest):
         return named
     return Dataset.objects.filter(name=f"{claim.name}.{claim.digest}").first()
 

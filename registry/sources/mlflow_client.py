@@ -35,9 +35,7 @@ MAX_ANSWER = 64 * 1024 * 1024
 class Client:
     """A tracking server. Use it as a context manager."""
 
-    def __init__(
-        self, uri: str, *, token: str = "", username: str = "", password: str = "", read: float = READ
-    ) -> None:
+    def __init__(self, uri: str, *, token: str = "", username: str = "", password: str = "") -> None:
         parts = urlsplit(uri.strip())
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise Refused(
@@ -48,7 +46,7 @@ class Client:
         username, password = username or parts.username or "", password or parts.password or ""
         self.address = _without_secrets(uri).rstrip("/")
         self._http = httpx.Client(
-            timeout=httpx.Timeout(read, connect=CONNECT),
+            timeout=httpx.Timeout(READ, connect=CONNECT),
             auth=(username, password) if username else None,
             headers={"Authorization": f"Bearer {token}"} if token and not username else {},
         )
