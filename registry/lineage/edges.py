@@ -70,7 +70,9 @@ def register_run(
 
 
 @transaction.atomic
-def record_edge(source: Dataset | Run | ModelVersion, target: Dataset | Run | ModelVersion, *, by: Actor) -> LineageEdge:
+def record_edge(
+    source: Dataset | Run | ModelVersion, target: Dataset | Run | ModelVersion, *, by: Actor
+) -> LineageEdge:
     """Record data flow from ``source`` to ``target``; the same edge again answers the stored one.
 
     Raises ``Conflict`` when it would close a circle (naming it), ``BadInput`` when such an edge means nothing.
@@ -91,9 +93,7 @@ def record_edge(source: Dataset | Run | ModelVersion, target: Dataset | Run | Mo
         )
     edge = LineageEdge(source=from_subject, target=to_subject, kind=kind)
     edge.save()
-    log.append(
-        Event.LINEAGE_RECORDED, edge, facts={"source": from_subject, "target": to_subject, "kind": kind}, by=by
-    )
+    log.append(Event.LINEAGE_RECORDED, edge, facts={"source": from_subject, "target": to_subject, "kind": kind}, by=by)
     return edge
 
 

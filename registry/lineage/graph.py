@@ -34,7 +34,9 @@ def neighbours(edges: Iterable[Edge], direction: Direction) -> dict[str, tuple[s
     return {node: tuple(sorted(nodes)) for node, nodes in found.items()}
 
 
-def paths(edges: Iterable[Edge], focus: str, direction: Direction, depth: int | None = None) -> dict[str, tuple[str, ...]]:
+def paths(
+    edges: Iterable[Edge], focus: str, direction: Direction, depth: int | None = None
+) -> dict[str, tuple[str, ...]]:
     """Every node reachable from ``focus`` in ``direction`` -> one shortest path ``(focus, …, node)``, focus included.
 
     ``depth`` limits the number of edges; ``None`` is the whole closure. Among shortest paths the one whose nodes sort
