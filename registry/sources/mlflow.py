@@ -120,18 +120,16 @@ def _fetch(client: Client, name: str, number: int, entry: dict[str, Any]) -> Fet
 
     def chain() -> Fetched:
         source = str(entry.get("source", ""))
-        run_id = str(entry.get("run_id") or "")
-        if not run_id and source.startswith("models:/m-"):
-            run_id = str(client.logged_model(source.removeprefix("models:/")).get("source_run_id") or "")
-        if not run_id:
-            raise BadInput(_("it has no training run, so nobody knows who trained it on what"), code="mlflow.no_run")
-        run = client.run(run_id)
+        run_id = _run_of(client, source, str(entry.get("run_id") or ""))
+        run, files = client.run(run_id), client.artifact_uri(name, number)
+        if not source.startswith("models:/") and not files.startswith(f"{run['info']['artifact_uri']}/"):
+            raise BadInput(_("its files are not those of the run that it names"), code="mlflow.other_run")
         info, data = run.get("info", {}), run.get("data", {})
         tags = tags_of(data.get("tags"))
         return Fetched(
             number=number,
             source=source,
-            artifact=artifacts.read(client, client.artifact_uri(name, number)),
+            artifact=artifacts.read(client, files),
             run_id=run_id,
             name=str(info.get("run_name") or ""),
             contributors=_contributors(tags, info),
@@ -143,6 +141,19 @@ def _fetch(client: Client, name: str, number: int, entry: dict[str, Any]) -> Fet
         )
 
     return _understood(client, chain)
+
+
+def _run_of(client: Client, source: str, named: str) -> str:
+    """The run that made the logged model. MLflow lets a version name any other run, with cleaner data; we do not."""
+    run_id = named
+    if source.startswith("models:/m-"):
+        run_id = str(client.logged_model(source.removeprefix("models:/")).get("source_run_id") or "")
+        if named and named != run_id:
+            sentence = _("it names the run %(named)s, but its model was made by %(made)s")
+            raise BadInput(sentence % {"named": named[:64], "made": run_id or _("no run")}, code="mlflow.other_run")
+    if not run_id:
+        raise BadInput(_("it has no training run, so nobody knows who trained it on what"), code="mlflow.no_run")
+    return run_id
 
 
 @transaction.atomic
