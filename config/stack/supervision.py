@@ -70,6 +70,14 @@ class Supervisor:
                 if "ALREADY_STARTED" not in fault.faultString:
                     raise StackFailure(f"{name} did not start: {fault.faultString}") from None
 
+    def halt(self, name: str) -> None:
+        """Stop one program and wait until it ended; one that does not run is left alone."""
+        try:
+            self.rpc.stopProcess(name)
+        except Fault as fault:
+            if "NOT_RUNNING" not in fault.faultString:
+                raise StackFailure(f"{name} did not stop: {fault.faultString}") from None
+
     def until(self, what: str, ready: Callable[[], bool], *, seconds: int, log: str = "supervisord") -> None:
         """Wait for ``ready``. Raises StackFailure with the end of the program's log when it does not come."""
         deadline = time.monotonic() + seconds

@@ -88,8 +88,10 @@ def main() -> None:
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     mlflow.set_experiment("lending")
     holdout = pd.concat([applications(800, seed=99, market=market) for market in ("AE", "SA")], ignore_index=True)
-    numbers = [train(*version, holdout) for version in VERSIONS]
     client = mlflow.MlflowClient()
+    if client.search_registered_models(filter_string=f"name='{MODEL}'"):
+        client.delete_registered_model(MODEL)  # what an interrupted start left behind
+    numbers = [train(*version, holdout) for version in VERSIONS]
     client.set_registered_model_alias(MODEL, "champion", numbers[1])
     for name, number in (("model_a", numbers[1]), ("model_b", numbers[2])):
         target = folder / name

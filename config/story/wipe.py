@@ -53,35 +53,36 @@ def wipe() -> int:
     Raises Conflict when a record that is not the story's refers to one of them: nothing is removed then.
     """
     tables = {model._meta.db_table: model for model in apps.get_models() if issubclass(model, Governed)}
-    removed = 0
     try:
         with transaction.atomic():
-            for key in object_keys():
-                table, _slash, number = key.partition("/")
-                model = tables.get(table)
-                if model is not None and number.isdigit() and _remove(model, int(number), key):
-                    removed += 1
-            log.append(Event.STORY_WIPED, "story:demo", facts={"records": removed}, by=STORY)
+            rows = [row for key in object_keys() if (row := _row(tables, key)) is not None]
+            for row in rows:  # all entries first: the name of a row may need the name of another
+                log.append(Event.RECORD_REMOVED, row, facts={"record": row.object_key}, by=STORY)
+            for row in rows:
+                _remove(row)
+            log.append(Event.STORY_WIPED, "story:demo", facts={"records": len(rows)}, by=STORY)
     except IntegrityError as error:
         detail = str(error.__cause__ or error).strip().splitlines()[-1]
         raise Conflict(
             _("The story was not removed, because other records refer to it: %(detail)s") % {"detail": detail},
             code="story.in_use",
         ) from error
-    return removed
+    return len(rows)
 
 
-def _remove(model: type[Governed], number: int, key: str) -> bool:
+def _row(tables: dict[str, type[Governed]], key: str) -> Governed | None:
+    table, _slash, number = key.partition("/")
+    model = tables.get(table)
+    if model is None or not number.isdigit():
+        return None
+    found: Governed | None = model._default_manager.filter(pk=int(number)).first()
+    return found
+
+
+def _remove(row: Governed) -> None:
     """Delete one row and what hangs on it without an identity of its own; foreign keys are checked at COMMIT."""
-    for relation in model._meta.related_objects:
+    for relation in row._meta.related_objects:
         child = relation.related_model
         if isinstance(child, type) and not issubclass(child, Governed):
-            name = relation.field.name
-            child._default_manager.filter(**{name: number})._raw_delete(connection.alias)
-    rows = model._default_manager.filter(pk=number)
-    row = rows.first()
-    if row is None:
-        return False
-    log.append(Event.RECORD_REMOVED, row, facts={"record": key}, by=STORY)
-    rows._raw_delete(connection.alias)
-    return True
+            child._default_manager.filter(**{relation.field.name: row.pk})._raw_delete(connection.alias)
+    type(row)._default_manager.filter(pk=row.pk)._raw_delete(connection.alias)

@@ -52,12 +52,14 @@ class Command(BaseCommand):
         """Play the story when it was not played before, then say where and who."""
         account = stack.manage("first_account", capture=True).stdout.strip()
         if stack.manage("story", "present", capture=True).stdout.strip() == "no":
+            stack.supervisor.halt("beat")  # its import from MLflow would write the story's records in its own name
             self.say("Training three model versions and logging them to MLflow …")
             train(stack)
             serve(stack)
             self.say("Playing the demo story …")
             endpoints = {name: f"http://127.0.0.1:{stack.ports[program]}" for name, program in SERVED.items()}
             logins = json.loads(stack.manage("story", "seed", "--endpoints", json.dumps(endpoints), capture=True).stdout)
+            stack.supervisor.start("beat")
             self.say_logins(logins)
         if account:
             self.say(account)
