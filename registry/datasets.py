@@ -84,7 +84,9 @@ def find_dataset(name: str) -> Dataset:
     """The data set with this name. Raises ``NotKnown``."""
     dataset = Dataset.objects.filter(name=name).first()
     if dataset is None:
-        raise NotKnown(_("There is no data set “%(name)s” in the registry.") % {"name": name[:128]}, code="dataset.unknown")
+        raise NotKnown(
+            _("There is no data set “%(name)s” in the registry.") % {"name": name[:128]}, code="dataset.unknown"
+        )
     return dataset
 
 

@@ -47,8 +47,8 @@ def record_deploy(
     """Record that ``version`` serves in ``environment`` from ``at`` (default now) on.
 
     A strategy that replaces ends what served that model before; one that shares (canary, shadow, …) runs beside it and
-    takes ``weight`` percent. Raises ``BadInput`` for an unknown strategy or a weight outside 0 to 100, ``Conflict`` when
-    the version serves there already, when a share has nothing to share with, or when the shares pass 100 %.
+    takes ``weight`` percent. Raises ``BadInput`` for an unknown strategy or a weight outside 0 to 100, ``Conflict``
+    when the version serves there already, when a share has nothing to share with, or when the shares pass 100 %.
     """
     naming.choice(strategy, Strategy.values, field="strategy")
     moment = _moment(at)
@@ -96,24 +96,7 @@ def record_rollback(
     said = naming.text(reason, field="reason", limit=4000)
     moment = _moment(at)
     open_rows = _lock_open(environment, version.model)
-    undone = next((each for each in open_rows if not each.shares), None) or next(iter(open_rows), None)
-    place = {"model": version.model.name, "environment": environment.slug}
-    if undone is None:
-        raise Conflict(
-            _("No version of %(model)s serves in %(environment)s: there is nothing to roll back.") % place,
-            code="rollback.nothing_serves",
-        )
-    if undone.version_id == version.pk and len(open_rows) == 1:
-        raise Conflict(
-            _("%(version)s already serves in %(environment)s.") % {"version": version.label, **place},
-            code="rollback.serves_already",
-        )
-    if not Deployment.objects.filter(environment=environment, version=version).exists():
-        raise Conflict(
-            _("%(version)s never served in %(environment)s: request a promotion instead.")
-            % {"version": version.label, **place},
-            code="rollback.never_served",
-        )
+    undone = _undone_by(environment, version, open_rows)
     row = Deployment(
         environment=environment,
         model=version.model,
@@ -154,9 +137,7 @@ def end_deployment(deployment: Deployment, *, reason: str = "", at: datetime | N
     return locked
 
 
-def serving(
-    environment: Environment, model: Model | None = None, at: datetime | None = None
-) -> tuple[Serving, ...]:
+def serving(environment: Environment, model: Model | None = None, at: datetime | None = None) -> tuple[Serving, ...]:
     """What serves in ``environment`` at ``at`` (default now), by model, the version with the rest of the traffic first.
 
     One query. A moment belongs to the deployment that began then, not to the one that ended then.
@@ -164,10 +145,7 @@ def serving(
     rows = Deployment.objects.with_names().filter(environment=environment)
     if model is not None:
         rows = rows.filter(model=model)
-    if at is None:
-        rows = rows.open()
-    else:
-        rows = rows.filter(Q(until__isnull=True) | Q(until__gt=at), since__lte=at)
+    rows = rows.open() if at is None else rows.filter(Q(until__isnull=True) | Q(until__gt=at), since__lte=at)
     return shares_of(list(rows.order_by("model__name", "-since", "-id")))
 
 
@@ -189,8 +167,34 @@ def _lock_open(environment: Environment, model: Model) -> list[Deployment]:
     """Open deployments of the model there. Locks the environment's row: two deploys cannot both see nothing open."""
     Environment.objects.select_for_update().get(pk=environment.pk)
     return list(
-        Deployment.objects.select_for_update(of=("self",)).with_names().filter(environment=environment, model=model).open()
+        Deployment.objects.select_for_update(of=("self",))
+        .with_names()
+        .filter(environment=environment, model=model)
+        .open()
     )
+
+
+def _undone_by(environment: Environment, version: ModelVersion, open_rows: list[Deployment]) -> Deployment:
+    """The deployment that a rollback to ``version`` undoes. Raises ``Conflict`` when there is no way back to it."""
+    undone = next((each for each in open_rows if not each.shares), None) or next(iter(open_rows), None)
+    place = {"model": version.model.name, "environment": environment.slug}
+    if undone is None:
+        raise Conflict(
+            _("No version of %(model)s serves in %(environment)s: there is nothing to roll back.") % place,
+            code="rollback.nothing_serves",
+        )
+    if undone.version_id == version.pk and len(open_rows) == 1:
+        raise Conflict(
+            _("%(version)s already serves in %(environment)s.") % {"version": version.label, **place},
+            code="rollback.serves_already",
+        )
+    if not Deployment.objects.filter(environment=environment, version=version).exists():
+        raise Conflict(
+            _("%(version)s never served in %(environment)s: request a promotion instead.")
+            % {"version": version.label, **place},
+            code="rollback.never_served",
+        )
+    return undone
 
 
 def _replaced_by(row: Deployment, open_rows: list[Deployment]) -> list[Deployment]:

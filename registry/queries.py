@@ -227,7 +227,11 @@ def deployments_as_of(at: datetime | None = None) -> QuerySet[Deployment]:
 def versions_from_dataset(dataset: Dataset) -> tuple[ModelVersion, ...]:
     """Every version that learned from the data set, directly or not. Two queries."""
     edges = edges_from(dataset.subject, "downstream")
-    labels = {subject.partition(":")[2] for subject in paths(edges, dataset.subject, "downstream") if subject.startswith("version:")}
+    labels = {
+        subject.partition(":")[2]
+        for subject in paths(edges, dataset.subject, "downstream")
+        if subject.startswith("version:")
+    }
     if not labels:
         return ()
     names = {label.rpartition("/")[0] for label in labels}
@@ -242,7 +246,9 @@ def subjects_known(subjects: Iterable[str]) -> frozenset[str]:
         kind, _colon, name = subject.partition(":")
         if kind in wanted:
             wanted[kind].add(name)
-    known = {f"dataset:{name}" for name in Dataset.objects.filter(name__in=wanted["dataset"]).values_list("name", flat=True)}
+    known = {
+        f"dataset:{name}" for name in Dataset.objects.filter(name__in=wanted["dataset"]).values_list("name", flat=True)
+    }
     known |= {f"run:{name}" for name in Run.objects.filter(run_id__in=wanted["run"]).values_list("run_id", flat=True)}
     models_named = {label.rpartition("/")[0] for label in wanted["version"]}
     rows = ModelVersion.objects.filter(model__name__in=models_named).values_list("model__name", "number")

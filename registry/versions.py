@@ -18,9 +18,7 @@ from registry.models import Model, ModelVersion, Risk
 
 
 @transaction.atomic
-def register_model(
-    name: str, *, title: str, owner: str, purpose: str, risk: str, risk_reason: str, by: Actor
-) -> Model:
+def register_model(name: str, *, title: str, owner: str, purpose: str, risk: str, risk_reason: str, by: Actor) -> Model:
     """Add a model. Raises ``BadInput`` for a malformed name or risk, ``Conflict`` when the name is taken."""
     naming.name(name)
     naming.choice(risk, Risk.values, field="risk")

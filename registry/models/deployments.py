@@ -56,12 +56,10 @@ class Deployment(Governed):
     environment = models.ForeignKey(Environment, on_delete=models.PROTECT, related_name="deployments")
     model = models.ForeignKey(Model, on_delete=models.PROTECT, related_name="deployments")
     version = models.ForeignKey(ModelVersion, on_delete=models.PROTECT, related_name="deployments")
-    endpoint = models.ForeignKey(
-        Endpoint, on_delete=models.PROTECT, related_name="deployments", null=True, blank=True
-    )
+    endpoint = models.ForeignKey(Endpoint, on_delete=models.PROTECT, related_name="deployments", null=True, blank=True)
     kind = models.CharField(_("kind"), max_length=16, choices=DeploymentKind.choices)
     strategy = models.CharField(_("strategy"), max_length=24, choices=Strategy.choices)
-    #: Percent of the traffic that it takes; 0 for a shadow. A sharing strategy takes it from the version that serves the rest.
+    #: Percent of the traffic that it takes; 0 for a shadow. Who shares takes it from the version that serves the rest.
     weight = models.PositiveSmallIntegerField(_("share in percent"))
     #: The digest at that moment, copied: the record does not depend on a join.
     digest = models.CharField(_("digest"), max_length=71)
@@ -72,9 +70,7 @@ class Deployment(Governed):
     until = models.DateTimeField(_("until"), null=True, blank=True)
     reason = models.TextField(_("reason"), blank=True)
     incident = models.CharField(_("incident"), max_length=200, blank=True)
-    undoes = models.ForeignKey(
-        "self", on_delete=models.PROTECT, related_name="undone_by", null=True, blank=True
-    )
+    undoes = models.ForeignKey("self", on_delete=models.PROTECT, related_name="undone_by", null=True, blank=True)
 
     objects = DeploymentQuerySet.as_manager()
 
