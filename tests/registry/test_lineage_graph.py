@@ -80,8 +80,8 @@ def test_sources_are_left_of_targets_and_no_two_nodes_overlap(graph: tuple[list[
         apart_x = abs(one.x - other.x) >= one.width
         apart_y = abs(one.y - other.y) >= one.height
         assert apart_x or apart_y
-    assert all(0 <= box.x and box.x + box.width <= drawing.width for box in drawing.boxes)
-    assert all(0 <= box.y and box.y + box.height <= drawing.height for box in drawing.boxes)
+    assert all(box.x >= 0 and box.x + box.width <= drawing.width for box in drawing.boxes)
+    assert all(box.y >= 0 and box.y + box.height <= drawing.height for box in drawing.boxes)
 
 
 @given(dags(), st.randoms(use_true_random=False))
