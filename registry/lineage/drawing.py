@@ -8,23 +8,24 @@ from dataclasses import dataclass
 from registry.lineage.graph import Edge, paths
 from registry.lineage.layout import Layout, Route, arrange
 
-NODE_WIDTH = 184
+NODE_WIDTH = 196
 NODE_HEIGHT = 44
-LAYER_GAP = 72
+LAYER_GAP = 64
 ROW_GAP = 18
 MARGIN = 12
 #: Characters that fit on a line of a box, by the widths of the two sizes of type.
-NAME_LENGTH = 23
-NOTE_LENGTH = 27
+NAME_LENGTH = 21
+NOTE_LENGTH = 25
 
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """What a box says: a name, a smaller second line, and the kind that picks its colour and icon."""
+    """What a box says: a name, a smaller line above it, and its kind picks the colour, ``more`` is for the title."""
 
     name: str
     note: str
     kind: str
+    more: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,15 +47,15 @@ class Box:
 
     @property
     def text_x(self) -> float:
-        return self.x + 12
+        return self.x + 15
 
     @property
     def name_y(self) -> float:
-        return self.y + 19
+        return self.y + 34
 
     @property
     def note_y(self) -> float:
-        return self.y + 34
+        return self.y + 17
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +109,7 @@ def _box(node: str, layer: int, y: float, labels: dict[str, Label], focus: str, 
         height=NODE_HEIGHT,
         name=shortened(label.name, NAME_LENGTH),
         note=shortened(label.note, NOTE_LENGTH),
-        title=f"{label.name} · {label.note}" if label.note else label.name,
+        title=" · ".join(part for part in (label.name, label.note, label.more) if part),
         kind=label.kind,
         focus=node == focus,
         related=node in related,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
@@ -15,6 +17,14 @@ from registry.pages.access import readable
 from registry.pages.lineage import picture_of
 
 PER_PAGE = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """A version that learned from a data set, and where it serves now."""
+
+    version: ModelVersion
+    serving: list[Deployment]
 
 
 @readable
@@ -79,8 +89,7 @@ def dataset_detail(request: HttpRequest, name: str) -> HttpResponse:
     serving = list(Deployment.objects.with_names().open().filter(version__in=learned))
     context = {
         "dataset": dataset,
-        "learned": learned,
-        "serving": serving,
+        "learned": [Learned(version, [row for row in serving if row.version_id == version.pk]) for version in learned],
         "conclusion": _reach(len(learned), serving),
         "picture": picture_of(dataset.subject, "downstream", 3),
         "rows": audit_queries.history(dataset.subject, limit=20),

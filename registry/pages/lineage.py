@@ -12,7 +12,7 @@ from audit.refusals import BadInput
 from registry import queries
 from registry.lineage.drawing import Drawing, Label, draw
 from registry.lineage.graph import Direction, Edge
-from registry.models import Dataset, Environment, ModelVersion, Run
+from registry.models import Dataset, EdgeKind, Environment, ModelVersion, Run
 from registry.pages.access import readable
 
 DEPTHS = (1, 2, 3, 5)
@@ -24,6 +24,7 @@ class Picture:
     """A drawing and the edges that it shows."""
 
     focus: str
+    name: str
     drawing: Drawing
     edges: tuple[Edge, ...]
 
@@ -32,12 +33,18 @@ class Picture:
         """How many boxes."""
         return len(self.drawing.boxes)
 
+    @property
+    def sentences(self) -> list[tuple[str, str, str]]:
+        """Each edge as source, verb and target."""
+        return [(edge.source, str(EdgeKind(edge.kind).label), edge.target) for edge in self.edges]
+
 
 def picture_of(focus: str, direction: Direction, depth: int) -> Picture:
     """The lineage within ``depth`` steps of ``focus``. At most four queries."""
     edges = queries.edges_from(focus, direction, depth)
     nodes = {focus} | {end for edge in edges for end in (edge.source, edge.target)}
-    return Picture(focus, draw(_labels(nodes), edges, focus), edges)
+    labels = _labels(nodes)
+    return Picture(focus, labels[focus].name, draw(labels, edges, focus), edges)
 
 
 def _labels(nodes: set[str]) -> dict[str, Label]:
@@ -48,7 +55,10 @@ def _labels(nodes: set[str]) -> dict[str, Label]:
         names.setdefault(kind, set()).add(rest)
     known = {
         row.subject: Label(
-            row.name, f"{row.get_classification_display()} · {', '.join(row.regions) or _('region unknown')}", "dataset"
+            row.name,
+            _("data set · %(class)s") % {"class": row.get_classification_display().partition(" (")[0]},
+            "dataset",
+            ", ".join(row.regions) or _("region unknown"),
         )
         for row in Dataset.objects.filter(name__in=names["dataset"])
     }
