@@ -12,7 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from audit.refusals import BadInput
+from audit.refusals import BadInput, NotKnown
 from registry import deployments, environments, queries
 from registry.api import serializers as shapes
 from registry.api.asking import actor_of, page_of
@@ -114,6 +114,9 @@ class Lineage(APIView):
         found = queries.edges_from(
             focus, direction_of(asked.get("direction", "both")), depth_of(asked.get("depth", ""))
         )
+        if not found and not queries.subjects_known([focus]):
+            sentence = _("Nothing called “%(focus)s” is in the lineage.") % {"focus": focus[:160]}
+            raise NotKnown(sentence, code="lineage.focus")
         nodes = sorted({focus} | {each for edge in found for each in (edge.source, edge.target)})
         rows = [{"source": edge.source, "target": edge.target, "kind": edge.kind} for edge in found]
         return Response(shapes.LineageAnswer({"focus": focus, "nodes": nodes, "edges": rows}).data)

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from registry.lineage.graph import Edge, paths
 from registry.lineage.layout import Layout, Route, arrange
 
-NODE_WIDTH = 196
+NODE_WIDTH = 172
 NODE_HEIGHT = 44
-LAYER_GAP = 64
+LAYER_GAP = 44
 ROW_GAP = 18
-MARGIN = 12
+MARGIN = 8
 #: Characters that fit on a line of a box, by the widths of the two sizes of type.
-NAME_LENGTH = 21
-NOTE_LENGTH = 25
+NAME_LENGTH = 18
+NOTE_LENGTH = 23
 
 
 @dataclass(frozen=True, slots=True)

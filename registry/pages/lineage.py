@@ -12,7 +12,7 @@ from audit.refusals import BadInput
 from registry import queries
 from registry.lineage.drawing import Drawing, Label, draw
 from registry.lineage.graph import Direction, Edge
-from registry.models import Dataset, EdgeKind, Environment, ModelVersion, Run
+from registry.models import Classification, Dataset, EdgeKind, Environment, ModelVersion, Run
 from registry.pages.access import readable
 
 DEPTHS = (1, 2, 3, 5)
@@ -56,8 +56,8 @@ def _labels(nodes: set[str]) -> dict[str, Label]:
     known = {
         row.subject: Label(
             row.name,
-            _("data set · %(class)s") % {"class": row.get_classification_display().partition(" (")[0]},
-            "dataset",
+            _classified(row),
+            "unknown" if row.classification == Classification.UNKNOWN else "dataset",
             ", ".join(row.regions) or _("region unknown"),
         )
         for row in Dataset.objects.filter(name__in=names["dataset"])
@@ -67,6 +67,16 @@ def _labels(nodes: set[str]) -> dict[str, Label]:
         for row in Run.objects.filter(run_id__in=names["run"])
     }
     return {node: known.get(node) or _unrecorded(node) for node in nodes}
+
+
+def _classified(dataset: Dataset) -> str:
+    """Short enough for a box."""
+    return {
+        Classification.PERSONAL.value: _("data · personal"),
+        Classification.SENSITIVE.value: _("data · sensitive"),
+        Classification.SPECIAL.value: _("data · special category"),
+        Classification.NONE.value: _("data · not personal"),
+    }.get(dataset.classification) or _("data · class unknown")
 
 
 def _unrecorded(node: str) -> Label:
@@ -89,7 +99,7 @@ def lineage(request: HttpRequest) -> HttpResponse:
         "focus": focus,
         "depth": depth,
         "direction": direction,
-        "depths": [str(each) for each in DEPTHS],
+        "depths": sorted({*map(str, DEPTHS), *([depth] if picture else [])}, key=int),
         "directions": [
             ("both", _("both ways")),
             ("upstream", _("where it came from")),
