@@ -45,12 +45,11 @@ def create_environment() -> None:
         stop(f"this Python has no venv module. On Debian or Ubuntu: apt-get install python{version}-venv")
     print("Installing the locked packages into .venv (once; two to four minutes) …", flush=True)
     inside = VENV / "bin" / "python"
+    install = [str(inside), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
     steps = [
         [sys.executable, "-m", "venv", "--clear", str(VENV)],
-        [str(inside), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--require-hashes"]
-        + ["-r", str(LOCK)],
-        [str(inside), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--no-index"]
-        + ["--no-build-isolation", "--editable", str(ROOT / "cli")],
+        [*install, "--require-hashes", "-r", str(LOCK)],
+        [*install, "--no-index", "--no-build-isolation", "--editable", str(ROOT / "cli")],
     ]
     for step in steps:
         if subprocess.run(step, stderr=subprocess.PIPE, text=True, check=False, env=pip_environment()).returncode:

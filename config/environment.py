@@ -75,14 +75,22 @@ def database(name: str) -> dict[str, Any]:
     hint = "Start the local stack with `python3 manage.py up`, or set it to postgresql://user:password@host:port/name."
     url = "postgresql://offline@127.0.0.1:1/offline" if OFFLINE else text(name, hint=hint)
     if urlsplit(url).scheme not in {"postgresql", "postgres"}:
-        raise ImproperlyConfigured(f"{name} must be a postgresql:// URL: PostgreSQL is the only engine that is supported.")
+        raise ImproperlyConfigured(
+            f"{name} must be a postgresql:// URL: PostgreSQL is the only engine that is supported."
+        )
     try:
         parts = conninfo_to_dict(url)
     except Exception as error:
         raise ImproperlyConfigured(f"{name} cannot be read as a connection URL: {error}") from None
     known = {"dbname": "NAME", "user": "USER", "password": "PASSWORD", "host": "HOST", "port": "PORT"}
     settings: dict[str, Any] = {django: str(parts.pop(ours, "") or "") for ours, django in known.items()}
-    return {"ENGINE": "django.db.backends.postgresql", **settings, "OPTIONS": parts, "CONN_MAX_AGE": 60, "CONN_HEALTH_CHECKS": True}
+    return {
+        "ENGINE": "django.db.backends.postgresql",
+        **settings,
+        "OPTIONS": parts,
+        "CONN_MAX_AGE": 60,
+        "CONN_HEALTH_CHECKS": True,
+    }
 
 
 def public_url() -> str:

@@ -71,7 +71,7 @@ def _log_gauges() -> list[GaugeMetricFamily]:
     head = log_head()
     return [
         GaugeMetricFamily("countersign_log_size", "Entries that have their index.", value=head.size),
-        GaugeMetricFamily("countersign_log_signed_size", "Entries under the newest checkpoint.", value=head.signed_size),
+        GaugeMetricFamily("countersign_log_signed_size", "Entries under a checkpoint.", value=head.signed_size),
         GaugeMetricFamily("countersign_log_pending", "Entries that wait for their index.", value=head.pending),
     ]
 

@@ -17,7 +17,7 @@ BASE_DIR = env.ROOT
 STATE_DIR = env.STATE
 
 # ── secrets and addresses ────────────────────────────────────────────────────────────────────────────────────────────
-SECRET_KEY = env.text("SECRET_KEY", hint="Set it to at least 50 random characters, or start with `python3 manage.py up`.")
+SECRET_KEY = env.text("SECRET_KEY", hint="Set at least 50 random characters, or start with `python3 manage.py up`.")
 PUBLIC_URL = env.public_url()
 ALLOWED_HOSTS = env.words("ALLOWED_HOSTS", urlsplit(PUBLIC_URL).hostname or "")
 DEBUG = False

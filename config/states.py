@@ -53,6 +53,7 @@ STATES: dict[str, Look] = {
     "finished": Look(POSITIVE, "circle-check", _("Finished")),
     "accepted": Look(POSITIVE, "circle-check", _("Accepted")),
     "compliant": Look(POSITIVE, "circle-check", _("Compliant")),
+    "better": Look(POSITIVE, "circle-check", _("Better")),
     # caution
     "waiting": Look(CAUTION, "clock", _("Waiting")),
     "pending": Look(CAUTION, "clock", _("Pending")),
@@ -67,6 +68,7 @@ STATES: dict[str, Look] = {
     "unknown": Look(CAUTION, "circle-question-mark", _("Unknown")),
     "not_evaluated": Look(CAUTION, "circle-question-mark", _("Not evaluated")),
     "emergency": Look(CAUTION, "siren", _("Emergency")),
+    "worse": Look(CAUTION, "triangle-alert", _("Worse")),
     # critical
     "failed": Look(CRITICAL, "circle-x", _("Failed")),
     "fail": Look(CRITICAL, "circle-x", _("Failed")),
@@ -107,6 +109,8 @@ STATES: dict[str, Look] = {
     "not_required": Look(NEUTRAL, "circle-slash", _("Not required")),
     "not_applicable": Look(NEUTRAL, "circle-slash", _("Not applicable")),
     "not_serving": Look(NEUTRAL, "circle-dashed", _("Not serving")),
+    "changed": Look(NEUTRAL, "circle-dashed", _("Changed")),
+    "unchanged": Look(NEUTRAL, "circle-slash", _("Unchanged")),
     "registered": Look(NEUTRAL, "circle-dashed", _("Registered")),
 }
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from decimal import Decimal, InvalidOperation
 from functools import lru_cache
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -31,6 +32,8 @@ register = template.Library()
 
 #: Characters of a digest that are shown; the rest is in the title, in the copy button and on paper.
 DIGEST_LENGTH = 12
+#: Decimals of a measured number; all of them are in its title.
+DECIMALS = 4
 
 
 #: Icons that point along the line of reading; mirrored where it runs from right to left.
@@ -131,6 +134,36 @@ def copy_button(text: object, label: str = "") -> SafeString:
         _icon("check", 14),
         label or _("Copy"),
     )
+
+
+@register.simple_tag
+def number(value: object, *, signed: bool = False) -> SafeString:
+    """A measured number with at most four decimals, the recorded one in its title; ``signed`` keeps + and −.
+
+    What is no number is shown as it is, and nothing as a dash.
+    """
+    whole = "" if value is None else str(value)
+    if not whole:
+        return format_html('<span class="muted">{}</span>', "—")
+    short = rounded(whole, signed=signed)
+    return (
+        format_html('<bdi title="{}">{}</bdi>', whole, short) if short != whole else format_html("<bdi>{}</bdi>", whole)
+    )
+
+
+def rounded(value: str, *, signed: bool = False) -> str:
+    """``0.7514`` for ``0.7514073349962922``; two significant digits where four decimals would leave less."""
+    try:
+        exact = Decimal(value.replace("−", "-").replace("±", ""))
+    except InvalidOperation:
+        return value
+    if not exact.is_finite():
+        return value
+    places = -exact.adjusted() + 1 if exact and abs(exact) < Decimal("0.001") else DECIMALS
+    near = round(exact, places) if -int(exact.as_tuple().exponent) > places else exact
+    digits = f"{abs(near):f}" if places <= 2 * DECIMALS else f"{abs(near):.1e}"
+    sign = "−" if near < 0 else ("+" if near > 0 else "±") if signed else ""
+    return sign + digits
 
 
 @register.simple_tag

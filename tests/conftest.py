@@ -87,8 +87,19 @@ def postgres_server() -> Iterator[Server]:
     cluster = postgres.place(state, port=free_port(), password="tests-only")
     cluster.initialise()
     log = (state / "log").open("wb")
-    fast = ["-c", "fsync=off", "-c", "full_page_writes=off", "-c", "synchronous_commit=off", "-c", "max_connections=200"]
-    process = subprocess.Popen(cluster.command(*fast), stdout=log, stderr=log, user=cluster.user, group=cluster.user, cwd="/")
+    fast = [
+        "-c",
+        "fsync=off",
+        "-c",
+        "full_page_writes=off",
+        "-c",
+        "synchronous_commit=off",
+        "-c",
+        "max_connections=200",
+    ]
+    process = subprocess.Popen(
+        cluster.command(*fast), stdout=log, stderr=log, user=cluster.user, group=cluster.user, cwd="/"
+    )
     try:
         _wait_for(cluster.url(), process, state / "log")
         yield Server(cluster.url())
@@ -167,7 +178,7 @@ class CommittedDatabase:
 def committed_db(
     postgres_server: Server, template_database: str, shared_database: str, django_db_blocker: Any
 ) -> Iterator[CommittedDatabase]:
-    """A fresh database in which transactions really commit, so that deferred constraints and other processes see them."""
+    """A fresh database where transactions really commit: deferred constraints and other processes see them."""
     name = f"committed_{os.getpid()}_{next(_numbers)}"
     postgres_server.create(name, template_database)
     own = CommittedDatabase(postgres_server, name)

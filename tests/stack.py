@@ -1,4 +1,4 @@
-"""The real stack for journeys and browser tests: ``manage.py demo`` in a process of its own, on its own state folder."""
+"""The real stack for journeys: ``manage.py demo`` as a process of its own, on its own state folder."""
 
 from __future__ import annotations
 
@@ -38,10 +38,12 @@ class RunningStack:
     token: str = ""
     passwords: dict[str, str] = field(default_factory=dict)
     output: list[str] = field(default_factory=list)
+    clients: list[httpx.Client] = field(default_factory=list)
 
     def browser(self, username: str) -> httpx.Client:
         """An HTTP client that signed in through the login form."""
         client = httpx.Client(base_url=self.url, follow_redirects=True, timeout=30, headers={"Referer": self.url})
+        self.clients.append(client)
         page = client.get("/login")
         form = {"username": username, "password": self.passwords[username], "csrfmiddlewaretoken": token_in(page.text)}
         answer = client.post("/login", data=form)
@@ -80,24 +82,25 @@ class RunningStack:
     @contextmanager
     def without(self, program: str) -> Iterator[None]:
         """Stop one process of the stack for a while."""
-        control = self.control()
-        control.stopProcess(program)
+        self.control("stopProcess", program)
         try:
             yield
         finally:
-            control.startProcess(program)
+            self.control("startProcess", program)
             self.wait_ready()
 
-    def control(self) -> Any:
-        """The process manager's RPC."""
+    def control(self, method: str, *arguments: str) -> Any:
+        """One call of the process manager's RPC."""
         ports = json.loads((self.state / "ports.json").read_text())
         secrets = json.loads((self.state / "secrets" / "generated.json").read_text())
-        return ServerProxy(f"http://stack:{secrets['control']}@127.0.0.1:{ports['control']}/RPC2").supervisor
+        address = f"http://stack:{secrets['control']}@127.0.0.1:{ports['control']}/RPC2"
+        with ServerProxy(address, allow_none=True) as proxy:
+            return getattr(proxy.supervisor, method)(*arguments)
 
     def pid_of(self, program: str) -> int:
         """The process id of a supervised program; 0 while it does not run."""
         try:
-            return int(self.control().getProcessInfo(program)["pid"])
+            return int(self.control("getProcessInfo", program)["pid"])
         except Fault:
             return 0
 
@@ -109,7 +112,8 @@ class RunningStack:
 def clean_environment() -> dict[str, str]:
     """The caller's environment without anything that would point at another installation."""
     ours = {"DATABASE_URL", "CELERY_BROKER_URL", "MLFLOW_TRACKING_URI", "DJANGO_SETTINGS_MODULE", "PUBLIC_URL"}
-    return {k: v for k, v in os.environ.items() if k not in ours and not k.startswith("COUNTERSIGN_") and k != "ALLOWED_HOSTS"}
+    ours.add("ALLOWED_HOSTS")
+    return {k: v for k, v in os.environ.items() if k not in ours and not k.startswith("COUNTERSIGN_")}
 
 
 def token_in(page: str) -> str:
@@ -169,6 +173,16 @@ def wait_started(stack: RunningStack) -> None:
     stack.wait_ready()
 
 
+def refused(state: Path, port: int) -> list[str]:
+    """What a start that must not succeed says before it ends with 1."""
+    environment = clean_environment() | {"COUNTERSIGN_STATE": str(state), "COUNTERSIGN_PORT": str(port)}
+    command = [sys.executable, "manage.py", "demo"]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+    return (done.stdout + done.stderr).splitlines()
+
+
 def stop(stack: RunningStack) -> int:
     """Ctrl-C, and wait until everything ended. Returns the exit code."""
     stack.process.send_signal(signal.SIGINT)
@@ -184,8 +198,12 @@ def running_demo() -> Iterator[RunningStack]:
         wait_started(stack)
         yield stack
     finally:
+        for client in stack.clients:
+            client.close()
         if stack.process.poll() is None:
             stop(stack)
+        if stack.process.stdout:
+            stack.process.stdout.close()
         data = state / "postgres"
         if data.is_symlink():
             shutil.rmtree(data.resolve().parent, ignore_errors=True)

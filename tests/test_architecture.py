@@ -66,7 +66,11 @@ def test_the_deployment_check_is_clean() -> None:
 
 @pytest.mark.parametrize("pattern", ["*.py", "*.js", "*.css", "*.html"])
 def test_no_module_passes_400_lines(pattern: str) -> None:
-    long = {str(path.relative_to(ROOT)): lines for path in tracked(pattern) if (lines := len(path.read_text().splitlines())) > 400}
+    long = {
+        str(path.relative_to(ROOT)): lines
+        for path in tracked(pattern)
+        if (lines := len(path.read_text().splitlines())) > 400
+    }
     assert not long
 
 
@@ -83,7 +87,9 @@ def test_no_function_needs_scrolling() -> None:
 
 def test_no_module_has_a_name_that_says_nothing() -> None:
     vague = {"utils", "helpers", "common", "services", "managers"}
-    assert not [path for path in tracked("*.py") if path.stem in vague or vague & set(path.relative_to(ROOT).parts[:-1])]
+    assert not [
+        path for path in tracked("*.py") if path.stem in vague or vague & set(path.relative_to(ROOT).parts[:-1])
+    ]
 
 
 def test_no_page_names_another_host() -> None:

@@ -61,7 +61,8 @@ def grant_database(connection: psycopg.Connection[tuple[object, ...]]) -> None:
     name = sql.Identifier(connection.info.dbname)
     for statement in (
         "REVOKE ALL ON DATABASE {db} FROM PUBLIC",
-        "GRANT CONNECT, TEMPORARY ON DATABASE {db} TO countersign_owner, countersign_app, audit_sequencer, audit_reader",
+        "GRANT CONNECT, TEMPORARY ON DATABASE {db}"
+        " TO countersign_owner, countersign_app, audit_sequencer, audit_reader",
         "GRANT CREATE ON DATABASE {db} TO audit_owner, countersign_owner",
         "REVOKE ALL ON SCHEMA public FROM PUBLIC",
         "GRANT USAGE, CREATE ON SCHEMA public TO countersign_owner",

@@ -3,5 +3,5 @@
 from __future__ import annotations
 
 
-class StackFailure(Exception):
+class StackFailure(Exception):  # noqa: N818  (a sentence for a person, not a programming error)
     """Shown without a traceback; says what is wrong and how to mend it."""

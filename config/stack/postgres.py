@@ -65,8 +65,10 @@ class Cluster:
                 os.chown(self.data, account.pw_uid, account.pw_gid)
                 os.chown(secret.name, account.pw_uid, account.pw_gid)
             done = subprocess.run(
-                [str(self.binaries / "initdb"), "-D", str(self.data), "-U", "postgres", "--encoding=UTF8"]
-                + ["--locale=C.UTF-8", "--auth=scram-sha-256", f"--pwfile={secret.name}", "--no-instructions"],
+                [
+                    *(str(self.binaries / "initdb"), "-D", str(self.data), "-U", "postgres", "--encoding=UTF8"),
+                    *("--locale=C.UTF-8", "--auth=scram-sha-256", f"--pwfile={secret.name}", "--no-instructions"),
+                ],
                 capture_output=True,
                 text=True,
                 user=self.user,

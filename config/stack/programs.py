@@ -37,7 +37,14 @@ def valkey(state: Path, port: int, password: str) -> Program:
     folder.mkdir(mode=0o700, exist_ok=True)
     conf = folder / "valkey.conf"
     conf.touch(mode=0o600)
-    lines = [f"port {port}", "bind 127.0.0.1", f"requirepass {password}", f'dir "{folder}"', "appendonly yes", 'save ""']
+    lines = [
+        f"port {port}",
+        "bind 127.0.0.1",
+        f"requirepass {password}",
+        f'dir "{folder}"',
+        "appendonly yes",
+        'save ""',
+    ]
     conf.write_text("\n".join([*lines, ""]))
     return Program("valkey", [str(get_binary_path()), str(conf)], priority=2)
 
@@ -108,8 +115,7 @@ def supervisor_conf(state: Path, programs: Iterable[Program], *, control_port: i
         "[supervisord]\nnodaemon=true\nsilent=true\nloglevel=info\n"
         f"logfile={state}/logs/supervisord.log\npidfile={state}/supervisord.pid\nchildlogdir={state}/logs\n",
         f"[inet_http_server]\nport=127.0.0.1:{control_port}\nusername=stack\npassword={password}\n",
-        "[rpcinterface:supervisor]\n"
-        "supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface\n",
+        "[rpcinterface:supervisor]\nsupervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface\n",
     ]
     for program in programs:
         words = " ".join(_quoted(word.replace("{state}", str(state))) for word in program.command)
@@ -117,7 +123,11 @@ def supervisor_conf(state: Path, programs: Iterable[Program], *, control_port: i
         lines = [f"[program:{program.name}]", f"command={words}", f"directory={ROOT}", f"priority={program.priority}"]
         lines += ["autostart=false", "autorestart=true", "startsecs=1", "startretries=10", "redirect_stderr=true"]
         lines += [f"stopsignal={program.stop_signal}", f"stopwaitsecs={program.stop_seconds}", "killasgroup=true"]
-        lines += [f"stdout_logfile={state}/logs/{program.name}.log", "stdout_logfile_maxbytes=10MB", "stdout_logfile_backups=2"]
+        lines += [
+            f"stdout_logfile={state}/logs/{program.name}.log",
+            "stdout_logfile_maxbytes=10MB",
+            "stdout_logfile_backups=2",
+        ]
         if program.stop_group:
             lines.append("stopasgroup=true")
         if program.user:

@@ -124,7 +124,8 @@ def assemble(say: Say) -> tuple[Stack, Any]:
     if not os.environ.get("DATABASE_URL"):
         stack.cluster = postgres.place(state.folder, port=ports["postgres"], password=secrets["postgres"])
         if stack.cluster.user:
-            say(f"You are root: PostgreSQL refuses root, so it runs as {stack.cluster.user} in {stack.cluster.data.parent}.")
+            home = stack.cluster.data.parent
+            say(f"You are root: PostgreSQL refuses root, so it runs as {stack.cluster.user} in {home}.")
     return stack, lock
 
 

@@ -82,7 +82,9 @@ class State:
         for name in INNER_PORTS:
             port = known.get(name)
             if port and name in FIXED_PORTS and not is_free(port):
-                raise StackFailure(f"Port {port}, where the demo serves a model, is used by another program: stop it first.")
+                raise StackFailure(
+                    f"Port {port}, where the demo serves a model, is used by another program: stop it first."
+                )
             ports[name] = port if port and is_free(port) and port not in ports.values() else free_port()
         path.write_text(json.dumps(ports, indent=1))
         return ports
@@ -116,5 +118,7 @@ def web_port() -> int:
     if not given.isdigit() or not 0 < int(given) < 65536:
         raise StackFailure(f"COUNTERSIGN_PORT must be a port between 1 and 65535, not {given!r}.")
     if not is_free(int(given)):
-        raise StackFailure(f"Port {given} is used by another program. Stop it, or choose another: COUNTERSIGN_PORT=8080.")
+        raise StackFailure(
+            f"Port {given} is used by another program. Stop it, or choose another: COUNTERSIGN_PORT=8080."
+        )
     return int(given)

@@ -17,7 +17,13 @@ from config.stack.programs import BIN, Program, supervisor_conf
 
 #: What the caller's environment says about servers is for the supervisor alone: its children read the state folder,
 #: so that none of them inherits the administrator's DATABASE_URL.
-NOT_INHERITED = {"DATABASE_URL", "SECRET_KEY", "COUNTERSIGN_OFFLINE", "SEQUENCER_DATABASE_URL", "TEST_DATABASE_ADMIN_URL"}
+NOT_INHERITED = {
+    "DATABASE_URL",
+    "SECRET_KEY",
+    "COUNTERSIGN_OFFLINE",
+    "SEQUENCER_DATABASE_URL",
+    "TEST_DATABASE_ADMIN_URL",
+}
 
 
 class Supervisor:
@@ -28,7 +34,9 @@ class Supervisor:
         self.control_port = control_port
         self.password = password
         self.process: subprocess.Popen[bytes] | None = None
-        self.rpc: Any = ServerProxy(f"http://stack:{password}@127.0.0.1:{control_port}/RPC2", allow_none=True).supervisor
+        self.rpc: Any = ServerProxy(
+            f"http://stack:{password}@127.0.0.1:{control_port}/RPC2", allow_none=True
+        ).supervisor
 
     def launch(self, programs: Iterable[Program]) -> None:
         """Write the configuration (0600: it holds the control password) and start supervisord with nothing running."""

@@ -90,7 +90,7 @@ def record_safeguards() -> None:
             risk_assessment_at=now,
             by=actor("dana"),
         )
-        transfers.approve(reference, reason="Assessment under Art. 7 of the Transfer Regulation read.", by=actor("omar"))
+        transfers.approve(reference, reason="Read the assessment under TR Art. 7.", by=actor("omar"))
 
 
 def request(number: int, slug: str, reason: str) -> Promotion:

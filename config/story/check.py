@@ -30,21 +30,35 @@ def _jobs(**conditions: object) -> int:
     return ExplanationJob.objects.filter(version__model__name=MODEL, state="finished", **conditions).count()
 
 
+def _people() -> bool:
+    names = [person.username for person in PEOPLE]
+    return get_user_model().objects.filter(username__in=names, is_active=True).count() == len(names)
+
+
+def _rolled_back() -> bool:
+    return Deployment.objects.filter(kind=DeploymentKind.ROLLBACK, incident="INC-2041").exists()
+
+
+def _expired_safeguard() -> bool:
+    return TransferSafeguard.objects.filter(expires_at__lt=timezone.now()).exists()
+
+
+def _alias_moved() -> bool:
+    return Alias.objects.filter(model__name=MODEL, name="champion", version__number=3).exists()
+
+
 FACTS: list[tuple[str, Callable[[], bool]]] = [
-    ("every person of the story can sign in", lambda: get_user_model().objects.filter(
-        username__in=[person.username for person in PEOPLE], is_active=True).count() == len(PEOPLE)),
+    ("every person of the story can sign in", _people),
     ("the four environments exist", lambda: Environment.objects.filter(slug__in=ENVIRONMENTS).count() == 4),
-    ("three model versions were imported from MLflow", lambda: ModelVersion.objects.filter(model__name=MODEL).count() >= 3),
+    ("three versions came from MLflow", lambda: ModelVersion.objects.filter(model__name=MODEL).count() >= 3),
     ("version 2 serves in prod-uae", lambda: _serving("prod-uae") == [2]),
     ("version 1 serves in prod-ksa again", lambda: _serving("prod-ksa") == [1]),
-    ("the emergency rollback names its incident", lambda: Deployment.objects.filter(
-        kind=DeploymentKind.ROLLBACK, incident="INC-2041").exists()),
+    ("the emergency rollback names its incident", _rolled_back),
     ("one promotion is blocked", lambda: _promotions("dr-frankfurt", PromotionState.BLOCKED) == 1),
-    ("one promotion was approved by two people and deployed", lambda: _promotions("prod-uae", PromotionState.DEPLOYED) >= 1),
+    ("one promotion was signed and deployed", lambda: _promotions("prod-uae", PromotionState.DEPLOYED) >= 1),
     ("one promotion waits for a signature", lambda: _promotions("prod-uae", PromotionState.IN_REVIEW) == 1),
-    ("one transfer safeguard has expired", lambda: TransferSafeguard.objects.filter(expires_at__lt=timezone.now()).exists()),
-    ("an alias was moved outside the ledger", lambda: Alias.objects.filter(
-        model__name=MODEL, name="champion", version__number=3).exists()),
+    ("one transfer safeguard has expired", _expired_safeguard),
+    ("an alias was moved outside the ledger", _alias_moved),
     ("the SHAP job is finished", lambda: _jobs(method="shap") == 1),
     ("the LIME job is finished", lambda: _jobs(method="lime") == 1),
     ("the log holds the story", lambda: audit_queries.log_state().entries > 60),

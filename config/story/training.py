@@ -49,8 +49,8 @@ def dataset(name: str) -> pd.DataFrame:
     return applications(facts["rows"], seed=facts["seed"], market=facts["market"])
 
 
-def train(estimator: Any, names: list[str], trainer: str, holdout: pd.DataFrame) -> str:
-    """Train one version, log it with its inputs and metrics, register it. Returns the version's number."""
+def train(estimator: Any, names: list[str], trainer: str, holdout: pd.DataFrame) -> tuple[str, str]:
+    """Train one version, log it with its inputs and metrics, register it. Returns number and model address."""
     frame = pd.concat([dataset(name) for name in names], ignore_index=True)
     encode = ColumnTransformer(
         [("scale", StandardScaler(), NUMERIC), ("one_hot", OneHotEncoder(handle_unknown="ignore"), CATEGORICAL)]
@@ -77,7 +77,7 @@ def train(estimator: Any, names: list[str], trainer: str, holdout: pd.DataFrame)
             pip_requirements=["scikit-learn"],
             skops_trusted_types=["sklearn.tree._tree.Tree"],
         )
-    return str(info.registered_model_version)
+    return str(info.registered_model_version), str(info.model_uri)
 
 
 def main() -> None:
@@ -91,12 +91,12 @@ def main() -> None:
     client = mlflow.MlflowClient()
     if client.search_registered_models(filter_string=f"name='{MODEL}'"):
         client.delete_registered_model(MODEL)  # what an interrupted start left behind
-    numbers = [train(*version, holdout) for version in VERSIONS]
-    client.set_registered_model_alias(MODEL, "champion", numbers[1])
-    for name, number in (("model_a", numbers[1]), ("model_b", numbers[2])):
+    trained = [train(*version, holdout) for version in VERSIONS]
+    client.set_registered_model_alias(MODEL, "champion", trained[1][0])
+    for name, (_number, address) in (("model_a", trained[1]), ("model_b", trained[2])):
         target = folder / name
         target.mkdir(parents=True, exist_ok=True)
-        mlflow.artifacts.download_artifacts(f"models:/{MODEL}/{number}", dst_path=str(target))
+        mlflow.artifacts.download_artifacts(address, dst_path=str(target))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The product's own server with one more view: authenticated, one row, nothing else. The bare side of ``gate_check``."""
+"""The product's server with one more view, authenticated and reading one row: the bare side of ``gate_check``."""
 
 from __future__ import annotations
 

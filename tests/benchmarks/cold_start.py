@@ -1,4 +1,4 @@
-"""A second ``demo`` until it answers, against what no start can avoid: booting Django and the embedded PostgreSQL once."""
+"""A second ``demo`` until it answers, against booting Django once, which no start can avoid."""
 
 from __future__ import annotations
 

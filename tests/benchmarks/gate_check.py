@@ -49,7 +49,9 @@ def main() -> None:
         finally:
             server.terminate()
             server.wait(20)
-    print(f"full gate check: median {statistics.median(full):.2f} ms; bare view: median {statistics.median(bare):.2f} ms")
+    print(
+        f"full gate check: median {statistics.median(full):.2f} ms; bare view: median {statistics.median(bare):.2f} ms"
+    )
     print(f"gate_check ratio={statistics.median(full) / statistics.median(bare):.2f} goal={GOAL:g}")
 
 

@@ -24,14 +24,18 @@ def version(stack: RunningStack) -> dict[str, str]:
     return {"number": "40", "digest": digest}
 
 
-def check(stack: RunningStack, version: dict[str, str], *more: str, environment: str = "prod-uae") -> tuple[int, dict[str, object]]:
+def check(
+    stack: RunningStack, version: dict[str, str], *more: str, environment: str = "prod-uae"
+) -> tuple[int, dict[str, object]]:
     """``countersign check --output json``: exit code and answer."""
     arguments = ["check", "--model", "credit-scoring", "--version", version["number"], "--digest", version["digest"]]
     done = stack.cli(*arguments, "--environment", environment, "--output", "json", *more)
     return done.returncode, json.loads(done.stdout or "{}")
 
 
-def test_the_answer_names_what_is_missing_who_can_supply_it_and_where(stack: RunningStack, version: dict[str, str]) -> None:
+def test_the_answer_names_what_is_missing_who_can_supply_it_and_where(
+    stack: RunningStack, version: dict[str, str]
+) -> None:
     code, answer = check(stack, version, environment="dr-frankfurt")
     assert code == 1
     assert answer["decision"] == "deny"
@@ -41,6 +45,8 @@ def test_the_answer_names_what_is_missing_who_can_supply_it_and_where(stack: Run
         assert finding["rule"]
         assert finding["message"]
         assert finding["remedy"]
+        assert finding["who"]
+        assert finding["where"]
 
 
 def test_the_page_shows_the_same_decision_and_digest(stack: RunningStack, version: dict[str, str]) -> None:
@@ -76,7 +82,9 @@ def test_with_the_server_stopped_the_exit_code_is_four(stack: RunningStack, vers
     assert done.returncode != 0
 
 
-def test_with_the_broker_stopped_the_gate_answers_and_no_job_is_lost(stack: RunningStack, version: dict[str, str]) -> None:
+def test_with_the_broker_stopped_the_gate_answers_and_no_job_is_lost(
+    stack: RunningStack, version: dict[str, str]
+) -> None:
     with stack.api() as api:
         with stack.without("valkey"):
             code, answer = check(stack, version, environment="dr-frankfurt")

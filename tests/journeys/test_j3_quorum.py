@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from typing import Any
 
 import httpx
 import pytest
@@ -18,8 +19,20 @@ def promotion_waiting_in(stack: RunningStack, environment: str) -> int:
     return next(int(row["id"]) for row in rows if row["environment"] == environment and row["state"] == "in_review")
 
 
-def gate(stack: RunningStack, environment: str = "prod-uae", version: str = "3") -> tuple[int, dict[str, object]]:
-    done = stack.cli("check", "--model", "credit-scoring", "--version", version, "--environment", environment, "--action", "deploy", "--output", "json")
+def gate(stack: RunningStack, environment: str = "prod-uae", version: str = "3") -> tuple[int, dict[str, Any]]:
+    done = stack.cli(
+        "check",
+        "--model",
+        "credit-scoring",
+        "--version",
+        version,
+        "--environment",
+        environment,
+        "--action",
+        "deploy",
+        "--output",
+        "json",
+    )
     return done.returncode, json.loads(done.stdout)
 
 
@@ -103,11 +116,16 @@ def test_the_second_signature_allows_and_the_permit_deploys_once(stack: RunningS
     assert before["versions"] == ["2"]
     assert serving(stack, as_of=str(before["at"]))["versions"] == ["2"]
     timeline = stack.browser("noor").get(f"/promotions/{number}").text
-    for sentence in ("requested a promotion", "signed off", "found the promotion approved", "deployed what was promoted"):
+    for sentence in (
+        "requested a promotion",
+        "signed off",
+        "found the promotion approved",
+        "deployed what was promoted",
+    ):
         assert sentence in timeline
 
 
-def serving(stack: RunningStack, as_of: str = "") -> dict[str, object]:
+def serving(stack: RunningStack, as_of: str = "") -> dict[str, Any]:
     """Which versions serve in the UAE, and the moment for which the answer holds."""
     from datetime import UTC, datetime
 

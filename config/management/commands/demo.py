@@ -58,7 +58,9 @@ class Command(BaseCommand):
             serve(stack)
             self.say("Playing the demo story …")
             endpoints = {name: f"http://127.0.0.1:{stack.ports[program]}" for name, program in SERVED.items()}
-            logins = json.loads(stack.manage("story", "seed", "--endpoints", json.dumps(endpoints), capture=True).stdout)
+            logins = json.loads(
+                stack.manage("story", "seed", "--endpoints", json.dumps(endpoints), capture=True).stdout
+            )
             stack.supervisor.start("beat")
             self.say_logins(logins)
         if account:
@@ -72,7 +74,9 @@ class Command(BaseCommand):
         self.say("Logins (shown once):")
         for person in PEOPLE:
             password = logins["passwords"][person.username]
-            self.say(f"  {person.username:<6} {password:<18} {person.name}, {person.role.replace('_', ' ')}: {person.does}")
+            self.say(
+                f"  {person.username:<6} {password:<18} {person.name}, {person.role.replace('_', ' ')}: {person.does}"
+            )
         self.say(f"  CI token  {logins['token']}")
 
 

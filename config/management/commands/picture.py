@@ -22,7 +22,7 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         """Which page, as whom, where to."""
         parser.add_argument("--url", default="http://127.0.0.1:8000")
-        parser.add_argument("--page", default="", help="path of the page; default: the promotion that waits for a signature")
+        parser.add_argument("--page", default="", help="path of the page; default: the promotion in review")
         parser.add_argument("--user", default="omar")
         parser.add_argument("--to", type=Path, default=ROOT / "docs" / "promotion.png")
         parser.add_argument("--dark", action="store_true")

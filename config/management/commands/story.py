@@ -11,7 +11,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import transaction
 
-from audit import log
+from audit import checks, log
 from audit.context import request_id
 from audit.models.events import Event
 from audit.refusals import Refusal
@@ -33,7 +33,9 @@ class Command(BaseCommand):
         """Dispatch; a refusal is a sentence."""
         request_id.set(wipe.REQUEST_ID)
         try:
-            {"seed": self.seed, "check": self.check_story, "wipe": self.wipe, "present": self.present}[options["what"]](options)
+            {"seed": self.seed, "check": self.check_story, "wipe": self.wipe, "present": self.present}[options["what"]](
+                options
+            )
         except Refusal as refusal:
             raise CommandError(refusal.sentence) from refusal
 
@@ -60,6 +62,7 @@ class Command(BaseCommand):
         with transaction.atomic():
             log.append(Event.STORY_SEEDED, "story:demo", facts={"model": acts.MODEL}, by=people.STORY)
         self._wait_for(jobs)
+        checks.self_check()
         self.stdout.write(json.dumps({"passwords": logins.passwords, "token": logins.token}))
 
     def _move_alias_by_hand(self) -> None:

@@ -41,7 +41,9 @@ class Command(BaseCommand):
     def passes(self, name: str, arguments: list[str]) -> bool:
         """One stage in a process of its own, with a state folder that is thrown away."""
         print(f"── {name}", flush=True)
-        environment = {k: v for k, v in os.environ.items() if k not in {"DJANGO_SETTINGS_MODULE", "COUNTERSIGN_OFFLINE"}}
+        environment = {
+            k: v for k, v in os.environ.items() if k not in {"DJANGO_SETTINGS_MODULE", "COUNTERSIGN_OFFLINE"}
+        }
         state = tempfile.mkdtemp(prefix="countersign-tests-")
         environment["COUNTERSIGN_STATE"] = state
         try:
