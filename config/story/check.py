@@ -32,7 +32,8 @@ def _jobs(**conditions: object) -> int:
 
 def _people() -> bool:
     names = [person.username for person in PEOPLE]
-    return get_user_model().objects.filter(username__in=names, is_active=True).count() == len(names)
+    active: int = get_user_model().objects.filter(username__in=names, is_active=True).count()
+    return active == len(names)
 
 
 def _rolled_back() -> bool:
