@@ -45,10 +45,14 @@ class EntryRow:
 
 @dataclass(frozen=True, slots=True)
 class Filters:
-    """What to search for; empty means any. A ``subject`` that ends with ``*`` matches all that begin with it."""
+    """What to search for; empty means any. A ``subject`` that ends with ``*`` matches all that begin with it.
+
+    ``without`` leaves a group of events out: ``session`` stands for every event whose name begins with ``session.``.
+    """
 
     actor: str = ""
     event: str = ""
+    without: str = ""
     subject: str = ""
     request_id: str = ""
     since: datetime | None = None
@@ -213,6 +217,8 @@ def _conditions(filters: Filters) -> _Conditions:
         add("v.actor_id = %s", f"{_JSON} #>> '{{actor,id}}' = %s", filters.actor)
     if filters.event:
         add("v.event = %s", f"{_JSON} ->> 'event' = %s", filters.event)
+    if filters.without:
+        add("v.event NOT LIKE %s", f"{_JSON} ->> 'event' NOT LIKE %s", filters.without + ".%")
     if filters.subject.endswith("*"):
         pattern = filters.subject[:-1].replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
         add("v.subject LIKE %s", f"{_JSON} ->> 'subject' LIKE %s", pattern)

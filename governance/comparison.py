@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
@@ -11,15 +12,28 @@ from registry import queries as registry_queries
 from registry.deployments import Serving, serving
 from registry.models import Environment, ModelVersion
 
+#: Words in the names of metrics that say which way is better. A name with words of both kinds says nothing.
+_MORE_IS_BETTER = frozenset(
+    {"auc", "auroc", "roc", "gini", "ks", "accuracy", "precision", "recall", "f1", "r2", "sensitivity", "specificity"}
+)
+_LESS_IS_BETTER = frozenset(
+    {"brier", "loss", "logloss", "rmse", "mse", "mae", "mape", "error", "ece", "gap", "latency", "drift", "psi"}
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """One metric of both versions, as recorded, and the change with its sign."""
+    """One metric of both versions, as recorded, and the change with its sign.
+
+    ``verdict`` is ``better``, ``worse``, ``unchanged``, or ``changed`` when nobody knows which way is better; empty
+    without a change.
+    """
 
     name: str
     live: str
     candidate: str
     change: str
+    verdict: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,15 +86,24 @@ def _regions_of(facts: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
 
 
 def _metrics(live: Mapping[str, Any], candidate: Mapping[str, Any]) -> list[Metric]:
-    return [
-        Metric(
-            name=name,
-            live=str(live.get(name, "")),
-            candidate=str(candidate.get(name, "")),
-            change=_change(live.get(name), candidate.get(name)),
-        )
-        for name in sorted({*live, *candidate})
-    ]
+    found = []
+    for name in sorted({*live, *candidate}):
+        change = _change(live.get(name), candidate.get(name))
+        before, after = str(live.get(name, "")), str(candidate.get(name, ""))
+        found.append(Metric(name, before, after, change, _verdict(name, change)))
+    return found
+
+
+def _verdict(name: str, change: str) -> str:
+    if not change:
+        return ""
+    if change.startswith("±"):
+        return "unchanged"
+    words = set(re.split(r"[^a-z0-9]+", name.lower()))
+    more, less = bool(words & _MORE_IS_BETTER), bool(words & _LESS_IS_BETTER)
+    if more == less:
+        return "changed"
+    return "better" if change.startswith("+") == more else "worse"
 
 
 def _change(before: Any, after: Any) -> str:

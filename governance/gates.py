@@ -9,6 +9,7 @@ from typing import Any
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from governance import wording
 from governance.models.decision import Decision, Outcome
 from governance.models.promotion import Promotion, PromotionState
 from governance.models.roles import Role
@@ -31,6 +32,21 @@ class GateLine:
     waived: list[Finding] = field(default_factory=list)
     passed: int = 0
     missing: list[Mapping[str, Any]] = field(default_factory=list)
+
+    @property
+    def said(self) -> list[wording.Said]:
+        """What is wrong, with findings that say the same about one subject told once."""
+        return wording.merged(self.problems)
+
+    @property
+    def remedies(self) -> list[wording.Remedy]:
+        """How to pass, each way once."""
+        return wording.remedies(self.problems)
+
+    @property
+    def suppliers(self) -> list[str]:
+        """The roles that can supply what is missing."""
+        return wording.suppliers(self.problems)
 
     @property
     def note(self) -> str:
@@ -98,11 +114,15 @@ def counted(found: Sequence[GateLine]) -> tuple[int, int]:
 
 
 def why_not(findings: Sequence[Finding]) -> str:
-    """The first blocking finding in words, and how many more there are; empty when none blocks."""
-    blocking = [each for each in findings if each["severity"] == "block" and each["outcome"] in ("fail", "error")]
-    if not blocking:
+    """The first thing that blocks, and how many more the page tells of; empty when nothing does."""
+    by_rule: dict[tuple[str, str], list[Finding]] = {}
+    for each in findings:
+        if each["severity"] == "block" and each["outcome"] in ("fail", "error"):
+            by_rule.setdefault((str(each["pack"]), str(each["rule"])), []).append(each)
+    told = [said for problems in by_rule.values() for said in wording.merged(problems)]
+    if not told:
         return ""
-    first, rest = str(blocking[0]["message"]).rstrip("."), len(blocking) - 1
+    first, rest = told[0].messages[0].rstrip("."), len(told) - 1
     if not rest:
         return _("%(first)s.") % {"first": first}
     return ngettext("%(first)s; and %(n)d more finding.", "%(first)s; and %(n)d more findings.", rest) % {

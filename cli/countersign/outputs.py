@@ -166,7 +166,8 @@ def _rows(one: Mapping[str, Any]) -> list[str]:
         lines.append(f"          path: {' -> '.join(map(str, one['path']))}")
     for near in one.get("closest") or []:
         if isinstance(near, dict):
-            lines.append(f"          {near.get('id')} lacks {', '.join(map(str, near.get('failed') or []))}")
+            lacks = ", ".join(str(name).replace("_", " ") for name in near.get("failed") or [])
+            lines.append(f"          {near.get('id')} lacks: {lacks}")
     who = ", ".join(map(str, one.get("who") or []))
     lines.append(f"          to pass: {one.get('remedy')}" + (f" ({who}; {one.get('where') or ''})" if who else ""))
     if one.get("cites"):

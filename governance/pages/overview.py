@@ -20,15 +20,15 @@ from governance.gates import role_name, why_not
 from governance.models.user import User
 from governance.queries import Waiting
 from registry.deployments import Serving, shares_of
-from registry.models import Deployment, Environment
+from registry.models import Deployment
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One model: what serves in each environment, in the order of the columns."""
+    """One model: what serves, by environment in the order of their names, most of the traffic first."""
 
     model: str
-    cells: Sequence[Sequence[Serving]]
+    serving: Sequence[Serving]
 
 
 @require_safe
@@ -37,17 +37,15 @@ def overview(request: HttpRequest) -> HttpResponse:
     user = _reader(request)
     waiting = queries.in_review(user.actor)
     blocked = queries.blocked_promotions()
-    environments = list(Environment.objects.all())
     context: dict[str, Any] = {
         "verdict": _verdict(blocked, waiting),
         "blocked": [{"promotion": each, "why": why_not(getattr(each, "findings", None) or [])} for each in blocked],
         "mine": [_described(each) for each in waiting if each.mine],
         "others": [_described(each) for each in waiting if not each.mine],
         "denied": queries.denied_checks(5),
-        "environments": environments,
-        "rows": _matrix(environments),
+        "rows": _serving(),
         "log": log.log_state(),
-        "recent": log.search(log.Filters(since=timezone.now() - timedelta(days=7)), limit=8).rows,
+        "recent": log.search(_last_days(7), limit=8).rows,
     }
     return render(request, "governance/overview.html", context)
 
@@ -105,10 +103,17 @@ def _verdict(blocked: Sequence[object], waiting: Sequence[Waiting]) -> str:
     return " ".join(said) or _("Nothing is blocked and nothing waits for a sign-off.")
 
 
-def _matrix(environments: Sequence[Environment]) -> list[Row]:
-    rows: dict[str, dict[int, list[Serving]]] = {}
+def _last_days(days: int) -> log.Filters:
+    """What changed: people who come and go are in the log, but change nothing."""
+    return log.Filters(since=timezone.now() - timedelta(days=days), without="session")
+
+
+def _serving() -> list[Row]:
+    rows: dict[str, list[Serving]] = {}
     open_now = list(Deployment.objects.open().with_names().order_by("model__name", "-since", "-id"))
     for each in shares_of(open_now):
-        row = rows.setdefault(each.deployment.model.name, {})
-        row.setdefault(each.deployment.environment_id, []).append(each)
-    return [Row(name, [cells.get(place.pk, []) for place in environments]) for name, cells in sorted(rows.items())]
+        rows.setdefault(each.deployment.model.name, []).append(each)
+    return [
+        Row(name, sorted(found, key=lambda each: (each.deployment.environment.slug, -each.share)))
+        for name, found in sorted(rows.items())
+    ]

@@ -169,8 +169,11 @@ def _sign_form(request: HttpRequest, may: Standing, decision: Decision | None) -
     return SignForm(initial=initial, roles=may.roles)
 
 
-def _statement(shown: Promotion, decision: Decision | None, meaning: str) -> str:
-    return signoffs.statement(shown, meaning, decision.subject_digest if decision else "")
+def _statement(shown: Promotion, decision: Decision | None, meaning: str) -> tuple[str, str]:
+    """The statement before and after the digest, which the page shows short; what is stored has it whole."""
+    digest = decision.subject_digest if decision else ""
+    before, _digest, after = signoffs.statement(shown, meaning, digest or "\0").partition(digest or "\0")
+    return before, after
 
 
 def _signature(row: SignOff, names: dict[str, str], decision: Decision | None) -> Signature:

@@ -69,11 +69,12 @@ def uncovered(flow: Mapping[str, Any], people: str) -> Finding:
     """Personal data about which no active residency rule has anything to say: the gate must not read silence as yes."""
     who: tuple[str, ...] = ("data_scientist", "dpo")
     where = "/datasets"
+    what = f"{flow['subject']} ({_shown('kind', flow)})"
     if people == UNKNOWN:
-        message = f"Nobody said whose data {flow['subject']} ({flow['kind']}) holds, so no residency rule can be chosen"
+        message = f"Nobody said whose data {what} holds, so no residency rule can be chosen"
         remedy = "Record the jurisdictions of the people in the data set"
     else:
-        message = f"No active residency rule covers the people of {people} in {flow['subject']} ({flow['kind']})"
+        message = f"No active residency rule covers the people of {people} in {what}"
         remedy = f"Activate a pack whose residency rule covers {people}, or correct the jurisdictions of the data set"
         who, where = ("compliance_officer",), "/policies"
     return engine_finding(
@@ -140,6 +141,8 @@ def summary_of(decision_word: str, findings: Sequence[Finding]) -> str:
 
 def _shown(name: str, item: Mapping[str, Any]) -> str:
     value = item.get(name, "")
+    if name == "kind":
+        return str(value).replace("_", " ")
     if name == "region" and value == NOWHERE:
         claimed = item.get("claimed_region", "")
         return f"{claimed} (not confirmed)" if claimed else "an unknown region"

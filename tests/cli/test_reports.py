@@ -26,7 +26,7 @@ def test_the_table_says_what_failed_how_to_pass_and_who_can_help(gate: Gate) -> 
     for part in (
         "FAIL  SA-RES-001  dataset:loans: dataset:loans is in aws:eu-central-1",
         "path: version:credit-scoring/14 -> dataset:loans",
-        "TS-1 lacks not_expired",
+        "TS-1 lacks: not expired",
         "to pass: Move dataset:loans (dpo; /transfers)",
         "PDPL Art. 29(2)",
         "dec_1",

@@ -61,6 +61,16 @@ def test_the_overview_shows_one_red_and_one_amber_item_that_open_their_promotion
         assert f'href="{reverse("governance:promotion", args=[promotion.pk])}"' in page
 
 
+def test_the_overview_leaves_sign_ins_to_the_log(bank: Bank, client_for: Browser) -> None:
+    promotion = scene.request(bank)
+    Client().post(reverse("governance:login"), {"username": "layla", "password": personas.PASSWORD})
+    assert log.search().rows[0].event.startswith("session.")
+    recent = _page(client_for("omar"), "overview").partition('id="recent"')[2]
+    assert "requested a promotion" in recent
+    assert "signed in" not in recent
+    assert promotion.pk
+
+
 def test_the_overview_of_an_empty_installation_says_so(db: None, client_for: Browser) -> None:
     page = _page(client_for("amir"), "overview")
     assert "Nothing is blocked and nothing waits for a sign-off." in page
@@ -75,6 +85,18 @@ def test_a_blocked_promotion_says_why_which_clause_by_which_path_and_how_to_pass
     assert "Blocked:" in page
     for words in ("Federal Decree-Law 45/2021 Art. 22", "How it is reached:", "To pass:", "Dana Weiss", "AE-RES-001"):
         assert words in page, words
+
+
+def test_what_blocks_in_two_ways_is_told_once_in_words(bank: Bank, client_for: Browser) -> None:
+    promotion = scene.request(bank, place=bank.frankfurt)
+    page = _page(client_for("dana"), "promotion", promotion.pk)
+    assert "environment:dr-frankfurt (serving, inference log) is in" in page
+    for machine_word in ("inference_log", "not_expired", "covers_subject", "covers_region"):
+        assert machine_word not in page, machine_word
+    told = page.count('class="finding')
+    blocking = [each for each in promotion.decided_by.findings if each["outcome"] == "fail"]  # type: ignore[union-attr]
+    assert told < len(blocking)
+    assert page.count("To pass:") == len({each["rule"] for each in blocking})
 
 
 def test_the_requester_sees_no_button_but_the_reason(bank: Bank, client_for: Browser) -> None:
@@ -136,7 +158,7 @@ def test_the_candidate_is_compared_with_what_serves(bank: Bank, client_for: Brow
     deployments.record_deploy(bank.uae, bank.old, by=scene.SET_UP)
     promotion = scene.request(bank)
     page = _page(client_for("layla"), "promotion", promotion.pk)
-    for words in ("0.866", "0.871", "+0.005", "v13, 100 % of the traffic"):
+    for words in ("0.866", "0.871", "+0.005", "Better", "v13, 100 % of the traffic"):
         assert words in page, words
 
 

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 from lucide import IconDoesNotExist
 
-from config.ui import event_look, subject_url
+from config.ui import event_look, number, rounded, subject_url
 from tests.interface.conftest import Render
 
 HOSTILE = '"><script>alert(1)</script>'
@@ -178,3 +178,29 @@ def test_every_event_of_the_log_has_an_icon_that_exists(render: Render) -> None:
     for event in Event:
         assert event_look(event)[0]
         render("{% event_icon event %}", event=event)
+
+
+@pytest.mark.parametrize(
+    ("value", "signed", "shown"),
+    [
+        ("0.7514073349962922", False, "0.7514"),
+        ("0.871", False, "0.871"),
+        ("+0.0045783532856275", True, "+0.0046"),
+        ("−0.00132032601152325", True, "−0.0013"),
+        ("±0.000", True, "±0.000"),
+        ("0.000012345", False, "0.000012"),
+        ("3.14e-12", False, "3.1e-12"),
+        ("18234.5", False, "18234.5"),
+        ("many", False, "many"),
+        ("NaN", False, "NaN"),
+    ],
+)
+def test_a_number_is_short_and_keeps_its_meaning(value: str, signed: bool, shown: str) -> None:
+    assert rounded(value, signed=signed) == shown
+
+
+def test_a_number_that_was_shortened_has_the_whole_in_its_title() -> None:
+    assert number("0.7514073349962922") == '<bdi title="0.7514073349962922">0.7514</bdi>'
+    assert number("0.871") == "<bdi>0.871</bdi>"
+    assert "—" in number("")
+    assert "<script>" not in number("<script>")
