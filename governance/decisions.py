@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
+from django.utils.translation import ngettext, override
 
 from audit import log
 from audit.actors import Actor
@@ -227,10 +228,11 @@ def new_public_id() -> str:
 
 
 def said(outcome: str, summary: str, verdict: Verdict) -> str:
-    """A decision in the words of its timeline."""
-    if outcome == Outcome.PENDING:
-        return missing_sentence(verdict.signoff) or summary
-    return why_not(verdict.findings) or summary
+    """A decision in the words of its timeline: those of the log, whatever language the person who asked reads."""
+    with override(settings.LANGUAGE_CODE):
+        if outcome == Outcome.PENDING:
+            return missing_sentence(verdict.signoff) or summary
+        return why_not(verdict.findings) or summary
 
 
 def missing_sentence(signoff: Mapping[str, Any]) -> str:
