@@ -9,6 +9,8 @@ from typing import Any
 
 #: Stands for the event of an entry whose bytes are not of our shape.
 UNREADABLE = "unreadable"
+#: Bytes in UTF-8. PostgreSQL refuses an index row of more than 2704, and a refused row would stop the sequencer.
+MAX_TEXT = 2000
 _NO_TIME = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -31,6 +33,8 @@ def project(data: bytes, object_key: str) -> Projection:
     """Read an entry; what is not of our shape becomes ``unreadable`` and keeps its place."""
     try:
         entry = json.loads(data)
+        # half a surrogate pair or an infinite number is valid in JSON, but neither a column nor an answer can hold it
+        json.dumps(entry, ensure_ascii=False, allow_nan=False).encode()
         made = Projection(
             event=_text(entry["event"]),
             actor_id=_text(entry["actor"]["id"]),
@@ -48,6 +52,6 @@ def project(data: bytes, object_key: str) -> Projection:
 
 
 def _text(value: object) -> str:
-    if not isinstance(value, str) or "\0" in value or len(value) > 1000:
-        raise ValueError("not a text that a column can hold")
+    if not isinstance(value, str) or "\0" in value or len(value.encode()) > MAX_TEXT:
+        raise ValueError("not a text that an indexed column can hold")
     return value

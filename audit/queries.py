@@ -262,11 +262,12 @@ def _row(
         event_id=event_id,
         at=told.occurred_at,
         actor_id=told.actor_id,
-        actor_name=_name(told.actor_id, name),
+        actor_name=_name(told.actor_id, name if "actor.name" in told.commitments else None),
         event=told.event,
         sentence=sentence_of(told.event),
         subject=told.subject,
-        reason=bytes(reason).decode() if reason is not None else "",
+        # a private value that the entry does not promise was added later; verification reports it
+        reason=bytes(reason).decode(errors="replace") if reason is not None and "reason" in told.commitments else "",
         facts=told.facts,
         recorded_at=recorded_at,
         object_key=object_key,
@@ -278,5 +279,5 @@ def _row(
 def _name(actor: str, body: bytes | None) -> str:
     """The name as it was then; the process for a system; the pseudonym when the name was erased."""
     if body is not None:
-        return bytes(body).decode()
+        return bytes(body).decode(errors="replace")
     return actor.partition(":")[2] if actor.startswith("system:") else actor

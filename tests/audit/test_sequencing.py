@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -26,6 +27,14 @@ from tests.conftest import CommittedDatabase, free_port
 
 INSERT = "INSERT INTO audit.entry (log_id, event_id, object_key, entry) VALUES (1, gen_random_uuid(), 'x/1', '{}')"
 COUNTS = "SELECT count(*), count(DISTINCT entry_id), max(leaf_index) + 1 FROM audit.leaf"
+
+
+def _entry(*, subject: str = "model:x", facts: str = "{}") -> str:
+    """An entry of our shape, written by hand."""
+    return (
+        '{"event":"model.changed","actor":{"id":"user:x","roles":[]},"object":"x/1","request":"",'
+        f'"at":"2026-01-01T00:00:00.000000Z","commit":{{}},"subject":"{subject}","facts":{facts}}}'
+    )
 
 
 @pytest.mark.usefixtures("committed_db")
@@ -59,6 +68,32 @@ def test_a_low_id_that_commits_late_is_taken_by_the_next_batch(
     ids = [row[0] for row in execute(committed_db.admin_url, "SELECT entry_id FROM audit.leaf ORDER BY leaf_index")]
     assert ids[-1] == min(ids[2:])
     assert execute(committed_db.admin_url, COUNTS) == [(8, 8, 8)]
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        "{}",
+        _entry(subject="model:" + "".join(chr(0x1F300 + each * 37 % 1000) for each in range(900))),
+        _entry(subject=r"\ud800"),
+        _entry(facts='{"x": 1e999}'),
+        _entry(facts=r'{"x": "\ud800"}'),
+    ],
+    ids=["empty", "too long for an index", "half a character", "infinite", "half a character in the facts"],
+)
+def test_an_entry_that_cannot_be_read_keeps_its_place_and_does_not_stop_the_log(
+    committed_db: CommittedDatabase, sequence: Callable[[], None], entry: str
+) -> None:
+    with psycopg.connect(committed_db.url()) as forger:
+        forger.execute(
+            "INSERT INTO audit.entry (log_id, event_id, object_key, entry) VALUES (1, gen_random_uuid(), 'x/1', %s)",
+            [entry.encode()],
+        )
+    append(2)
+    sequence()
+    rows = queries.search().rows
+    assert [row.event for row in rows[:3]] == ["model.changed", "model.changed", "unreadable"]
+    json.dumps([row.facts for row in rows], allow_nan=False).encode()
 
 
 def test_rollbacks_leave_gaps_in_ids_and_none_in_the_log(
