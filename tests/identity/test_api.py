@@ -104,6 +104,12 @@ def test_a_malformed_token_is_401_and_never_500(header, code):
         problem_of(Client().post(MAKE, "{}", "application/json", HTTP_AUTHORIZATION=header, **headers), 401, code)
 
 
+@pytest.mark.parametrize("body", [r'{"username": "\ud800"}', r'{"\udfff": 1}', r'[["\ud800"]]'])
+def test_half_a_character_in_a_body_is_400_and_never_500(api_for, body):
+    document = problem_of(api_for("ci").post(MAKE, body, "application/json"), 400, "input.not_json")
+    assert "surrogate" in document["detail"]
+
+
 def test_a_token_with_the_scope_is_let_in_and_one_without_is_told_what_it_needs(api_for):
     assert api_for("ci").get(MAKE).json() == {"name": "ci"}
     narrow = Client(headers={"Authorization": f"Bearer {personas.token_of('ci', scopes=('gate.check',))}"})
