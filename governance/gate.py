@@ -137,6 +137,13 @@ def _must_fit_plan(promotion: Promotion, rollout: Mapping[str, Any]) -> None:
             % {"number": promotion.pk, "planned": planned, "named": named},
             code="rollout.differs",
         )
+    share, asked = promotion.plan.get("weight"), rollout.get("weight")
+    if asked is not None and asked != (100 if share is None else share):
+        raise Conflict(
+            _("Promotion %(number)s was not requested with a share of %(named)s %%: request it anew.")
+            % {"number": promotion.pk, "named": asked},
+            code="rollout.differs",
+        )
 
 
 def _must_have_served(version: ModelVersion, environment: Environment) -> None:

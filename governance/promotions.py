@@ -18,6 +18,7 @@ from audit.refusals import BadInput, Conflict, NotKnown, NotPermitted
 from governance.models.decision import Decision, Outcome
 from governance.models.promotion import OPEN_STATES, Promotion, PromotionState
 from registry.models import Environment, ModelVersion, Strategy
+from registry.models.deployments import SHARING_STRATEGIES
 
 #: Expires what is overdue.
 CLOCK = Actor.system("promotion-clock")
@@ -124,6 +125,9 @@ def _valid_plan(plan: Mapping[str, Any] | None) -> dict[str, Any]:
             code="promotion.weight",
             fields={"weight": _("0 to 100.")},
         )
+    if weight is None and strategy in SHARING_STRATEGIES and strategy != Strategy.SHADOW:
+        sentence = _("Say how many percent of the traffic it takes.")  # what is signed must say how far it reaches
+        raise BadInput(sentence, code="promotion.weight", fields={"weight": sentence})
     return plan
 
 

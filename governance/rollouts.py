@@ -43,7 +43,7 @@ def record_deploy(
 
     Everything is decided once more before: a permit for a subject that changed since is refused. Raises ``NotKnown``
     for an unknown decision; and, each recorded as ``permit.refused``: what ``permits.present`` raises, ``Conflict``
-    when the promotion is over, the subject or the strategy another, ``Refused`` when the rules deny by now.
+    when the promotion is over, the subject, the strategy or the share another, ``Refused`` when the rules deny by now.
     """
     decision = _decision(decision_id)
     facts = {"decision": decision.public_id, "environment": environment}
@@ -51,7 +51,8 @@ def record_deploy(
         promotion = promotions.locked(decision.promotion_id) if decision.promotion_id else None
         permit = permits.present(decision, secret, environment=environment)
         plan = promotion.plan if promotion is not None else dict(decision.subject_parts.get("rollout", {}))
-        _must_still_hold(decision, promotion, plan, strategy)
+        _must_be_planned(plan, strategy, weight)
+        _must_still_hold(decision, promotion, plan)
         permits.consume(permit, by=by)
         deployment = _record(decision, permit, plan, weight, by=by)
         if promotion is not None and promotion.is_open:
@@ -87,19 +88,30 @@ def _decision(public_id: str) -> Decision:
     return found
 
 
-def _must_still_hold(decision: Decision, promotion: Promotion | None, plan: dict[str, Any], strategy: str) -> None:
-    if promotion is not None and promotion.state != PromotionState.APPROVED:
-        raise Conflict(
-            _("Promotion %(number)s is %(state)s by now; its permit is void.")
-            % {"number": promotion.pk, "state": promotion.get_state_display()},
-            code="permit.promotion_closed",
-        )
+def _must_be_planned(plan: dict[str, Any], strategy: str, weight: int | None) -> None:
+    """What was decided and signed is this strategy with this share; a permit for 5 % must not record 100 %."""
     planned = str(plan.get("strategy") or Strategy.ALL_AT_ONCE)
     if strategy and strategy != planned:
         raise Conflict(
             _("The permit is for the strategy %(planned)s, not for %(named)s.")
             % {"planned": planned, "named": strategy},
             code="permit.strategy",
+        )
+    share = plan.get("weight")
+    if weight is not None and weight != (100 if share is None else share):
+        raise Conflict(
+            _("The permit is not for a share of %(named)s %%. Ask the gate for the share that is deployed.")
+            % {"named": weight},
+            code="permit.weight",
+        )
+
+
+def _must_still_hold(decision: Decision, promotion: Promotion | None, plan: dict[str, Any]) -> None:
+    if promotion is not None and promotion.state != PromotionState.APPROVED:
+        raise Conflict(
+            _("Promotion %(number)s is %(state)s by now; its permit is void.")
+            % {"number": promotion.pk, "state": promotion.get_state_display()},
+            code="permit.promotion_closed",
         )
     verdict = _again(decision, promotion, plan)
     if verdict.subject_digest != decision.subject_digest:

@@ -130,6 +130,25 @@ def test_a_permit_deploys_once_and_the_second_use_is_in_the_log(bank: Bank) -> N
     assert (newest.event, newest.facts["rule"]) == ("permit.refused", "permit.used")
 
 
+@pytest.mark.parametrize(("rollout", "named"), [({"strategy": "canary", "weight": 5}, 100), ({}, 5)])
+def test_a_permit_records_the_share_that_was_decided_and_no_other(
+    bank: Bank, rollout: dict[str, object], named: int
+) -> None:
+    deployments.record_deploy(bank.staging, bank.old, by=scene.SET_UP)
+    answer = gate.check(bank.new, bank.staging, rollout=rollout, by=scene.actor("ci"))
+    assert answer.decision is not None
+    with pytest.raises(Conflict) as refusal:
+        rollouts.record_deploy(
+            answer.decision.public_id,
+            secret=answer.secret,
+            environment="staging",
+            weight=named,
+            by=scene.actor("ci"),
+        )
+    assert refusal.value.code == "permit.weight"
+    assert _deploy(answer, environment="staging").weight == rollout.get("weight", 100)
+
+
 def test_a_second_permit_of_a_deployed_promotion_is_void(bank: Bank) -> None:
     scene.approved(bank)
     first, second = _check(bank), _check(bank)
@@ -228,7 +247,10 @@ def test_a_target_or_strategy_that_disagrees_with_the_record_is_a_conflict(bank:
         _check(bank, target={"provider_region": ["gcp:me-central2"]})
     with pytest.raises(Conflict) as strategy:
         _check(bank, rollout={"strategy": "all_at_once"})
+    with pytest.raises(Conflict) as share:
+        _check(bank, rollout={"strategy": "canary", "weight": 50})
     assert (target.value.code, strategy.value.code) == ("target.differs", "rollout.differs")
+    assert share.value.code == "rollout.differs"
     assert _check(bank, target={"provider_region": ["azure:uaenorth"]}).verdict.outcome == "pending"
 
 

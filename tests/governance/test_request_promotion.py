@@ -56,6 +56,7 @@ def test_the_same_version_cannot_be_requested_twice_at_a_time(bank: Bank) -> Non
     [
         ({"strategy": "yolo"}, "why"),
         ({"strategy": "canary", "weight": 101}, "why"),
+        ({"strategy": "canary"}, "why"),
         ({"weight": True}, "why"),
         ({}, " "),
     ],
