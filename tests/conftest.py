@@ -59,6 +59,14 @@ class Server:
             connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep together what shares a server: all journeys on the demo, and each file with its own fixtures."""
+    for item in items:
+        folder, name = item.path.parent.name, item.path.stem
+        shared = folder == "journeys" and name != "test_life_of_a_demo"
+        item.add_marker(pytest.mark.xdist_group("the demo" if shared else f"{folder}/{name}"))
+
+
 def free_port() -> int:
     """A TCP port on the loopback interface that nobody listens on now."""
     with socket.socket() as probe:

@@ -12,7 +12,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -153,7 +153,12 @@ def launch(state: Path, port: int, command: str = "demo") -> RunningStack:
 
 def _read(stack: RunningStack) -> None:
     assert stack.process.stdout
-    for line in stack.process.stdout:
+    with stack.process.stdout as lines:
+        _parse(stack, lines)
+
+
+def _parse(stack: RunningStack, lines: Iterable[str]) -> None:
+    for line in lines:
         stack.output.append(line.rstrip("\n"))
         if found := re.match(r"  (\w+) +(\S+) +\w+ \w+, ", line):
             stack.passwords[found.group(1)] = found.group(2)
@@ -202,8 +207,6 @@ def running_demo() -> Iterator[RunningStack]:
             client.close()
         if stack.process.poll() is None:
             stop(stack)
-        if stack.process.stdout:
-            stack.process.stdout.close()
         data = state / "postgres"
         if data.is_symlink():
             shutil.rmtree(data.resolve().parent, ignore_errors=True)

@@ -82,6 +82,20 @@ class Command(BaseCommand):
             if job.state != "finished":
                 raise CommandError(f"Explanation {job.pk} is {job.state}: {job.error or 'the worker is late'}")
 
+    def _wait_for_mlflow(self) -> None:
+        """A model that stays in MLflow would be imported again, so nothing is removed before MLflow answers."""
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                httpx.get(f"{settings.MLFLOW_TRACKING_URI}/health", timeout=5).raise_for_status()
+                return
+            except httpx.HTTPError as error:
+                if time.monotonic() > deadline:
+                    raise CommandError(
+                        f"MLflow at {settings.MLFLOW_TRACKING_URI} does not answer ({error}): nothing was removed."
+                    ) from error
+                time.sleep(0.5)
+
     def check_story(self, options: dict[str, Any]) -> None:
         """One line for each fact; exit 1 when one does not hold."""
         broken = 0
@@ -93,7 +107,8 @@ class Command(BaseCommand):
 
     def wipe(self, options: dict[str, Any]) -> None:
         """Remove the story here and its model in MLflow."""
+        self._wait_for_mlflow()
         removed = wipe.wipe()
         url = f"{settings.MLFLOW_TRACKING_URI}/api/2.0/mlflow/registered-models/delete"
-        httpx.request("DELETE", url, json={"name": acts.MODEL}, timeout=30)
+        httpx.request("DELETE", url, json={"name": acts.MODEL}, timeout=30).raise_for_status()
         self.stdout.write(f"Removed {removed} records of the demo story; the log keeps its entries.")
