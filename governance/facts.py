@@ -68,7 +68,7 @@ def collect(case: Case, *, now: datetime, also: Sequence[str] = ()) -> Collected
         places=_places(case.environment),
     )
     safeguards = _safeguards({flow.subject for flow in flows})
-    signoffs = list(case.promotion.signoffs.all()) if case.promotion else []
+    signoffs = counting_signoffs(case.promotion) if case.promotion else []
     people = people_of(case, signoffs, also)
     facts = policies.freeze(
         now=now,
@@ -156,6 +156,13 @@ def _safeguards(subjects: set[str]) -> list[policies.SafeguardFact]:
         )
         for row in rows
     ]
+
+
+def counting_signoffs(promotion: Promotion) -> list[SignOff]:
+    """Those of the promotion's round. An earlier round is void even when its subject comes back: what was seen to
+    change in between has to be looked at again.
+    """
+    return [row for row in promotion.signoffs.all() if row.round == promotion.round]
 
 
 def event_of(row: SignOff) -> policies.SignOffEvent:

@@ -36,7 +36,7 @@ def standing(promotion: Promotion, decision: Decision | None, user: User) -> Sta
         facts, packs = policies.thaw(decision.facts), active_packs()
     except (policies.MissingFact, policies.PackError) as error:
         return Standing((), (_("It cannot be decided, so nobody can sign: %(why)s") % {"why": error},))
-    signed = list(promotion.signoffs.all())
+    signed = collecting.counting_signoffs(promotion)
     people = collecting.people_of(case_of(promotion), signed, [by])
     events = [collecting.event_of(row) for row in signed]
     roles = roles_for(packs, facts, people, by=by)

@@ -145,7 +145,7 @@ def _page(request: HttpRequest, number: int, *, refusal: Refusal | None = None) 
         "history": rows,
         "proof": _proof(rows, decision),
         "requester": names.get(shown.requested_by, shown.requested_by),
-        "signatures": [_signature(row, names, decision) for row in signed],
+        "signatures": [_signature(row, names, shown, decision) for row in signed],
         "slots": _slots(decision, missing),
         "standing": may,
         "sign_form": _sign_form(request, may, decision) if may.roles else None,
@@ -176,9 +176,10 @@ def _statement(shown: Promotion, decision: Decision | None, meaning: str) -> tup
     return before, after
 
 
-def _signature(row: SignOff, names: dict[str, str], decision: Decision | None) -> Signature:
+def _signature(row: SignOff, names: dict[str, str], shown: Promotion, decision: Decision | None) -> Signature:
     current = decision.subject_digest if decision else ""
-    return Signature(row, names.get(row.signer, row.signer), gates.role_name(row.role), row.subject_digest != current)
+    stale = row.round != shown.round or row.subject_digest != current
+    return Signature(row, names.get(row.signer, row.signer), gates.role_name(row.role), stale)
 
 
 def _slots(decision: Decision | None, missing: list[dict[str, Any]]) -> dict[str, int]:

@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from audit import queries as log
 from audit.refusals import BadInput, Conflict, NotPermitted, Refused
-from governance import accounts, promotions, signoffs
+from governance import accounts, gate, promotions, rollouts, signoffs
 from governance.models.promotion import Promotion
 from governance.models.signoff import SignOff
 from registry import datasets, environments
@@ -134,6 +134,30 @@ def test_a_subject_that_changed_while_it_was_read_opens_a_new_round_instead_of_b
     missing = {each["role"] for each in scene.latest(promotion).signoff["missing"]}
     assert missing == {"ml_lead", "compliance_officer"}, "the signature of round 1 counts for nothing"
     assert promotion.signoffs.get().round == 1, "and stays readable"
+
+
+def test_a_signature_stays_void_when_the_subject_comes_back(bank: Bank) -> None:
+    promotion = scene.approved(bank)
+    signed = promotion.subject_digest
+    permitted = gate.check(bank.new, bank.uae, by=scene.actor("ci"))
+    sinks = list(bank.uae.log_sinks)
+    for each in (["aws:me-central-1"], sinks):
+        environments.change_environment(bank.uae, log_sinks=each, by=scene.SET_UP)
+        bank.uae.refresh_from_db()
+        promotions.refresh(promotion.pk, by=scene.actor("sami"))
+    promotion.refresh_from_db()
+    assert promotion.subject_digest == signed
+    assert (promotion.state, promotion.round) == ("in_review", 3)
+    assert permitted.decision is not None
+    with pytest.raises(Conflict) as refusal:
+        rollouts.record_deploy(
+            permitted.decision.public_id, secret=permitted.secret, environment="prod-uae", by=scene.actor("ci")
+        )
+    assert refusal.value.code == "permit.promotion_closed"
+    scene.sign(promotion, "layla", "ml_lead")
+    scene.sign(promotion, "omar", "compliance_officer")
+    promotion.refresh_from_db()
+    assert promotion.state == "approved"
 
 
 def test_the_same_people_may_sign_again_in_the_new_round(bank: Bank) -> None:
