@@ -5,7 +5,7 @@ from __future__ import annotations
 from django import forms
 from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect, render, resolve_url
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext_lazy as _
@@ -40,7 +40,7 @@ def login(request: HttpRequest) -> HttpResponse:
     """The form; a refused attempt shows one sentence, whichever of name and password was wrong (429 when throttled)."""
     target = _next(request)
     if request.user.is_authenticated and request.method != "POST":
-        return redirect(target)
+        return HttpResponseRedirect(target)  # not redirect(): it takes a word for a view name
     form = LoginForm(request.POST or None)
     status = 200
     if request.method == "POST" and form.is_valid():
@@ -50,7 +50,7 @@ def login(request: HttpRequest) -> HttpResponse:
             form.add_error(None, refused.sentence)
             status = 429 if refused.code == "session.throttled" else 200
         else:
-            return redirect(target)
+            return HttpResponseRedirect(target)
     response = render(request, "governance/login.html", {"form": form, "next": target}, status=status)
     if status == 429:
         response["Retry-After"] = str(int(sessions.WINDOW.total_seconds()))

@@ -121,6 +121,7 @@ def test_signing_in_leads_back_to_the_page_that_was_asked_for():
     asked = Client().get(reverse("governance:account"))
     assert asked["Location"] == "/login?next=/account"
     assert attempt(Client(), "layla", personas.PASSWORD, next="/account")["Location"] == "/account"
+    assert attempt(Client(), "layla", personas.PASSWORD, next="review")["Location"] == "review", "no name of a view"
 
 
 def test_the_form_names_what_is_missing():
