@@ -15,6 +15,7 @@ from audit.lifecycle import Lifecycle
 from audit.models.events import Event
 from audit.refusals import BadInput, Conflict, NotKnown, NotPermitted
 from governance.models.transfer import SafeguardStatus, SafeguardType, TransferSafeguard
+from registry import regions as known_regions
 
 SAFEGUARDS = Lifecycle(field="status", transitions={("proposed", "active"): Event.SAFEGUARD_APPROVED})
 
@@ -32,9 +33,11 @@ def record(
 ) -> TransferSafeguard:
     """Propose a safeguard; it covers nothing until a second person approves it.
 
-    Raises ``BadInput`` for an unknown type, an empty list, an end in the past; ``Conflict`` for a used reference.
+    Raises ``BadInput`` for an unknown type or region, an empty list, an end in the past, ``Conflict`` for a used
+    reference.
     """
     _validate(reference, type, document, subjects, regions, expires_at)
+    known_regions.lookup_all(regions, field="regions")
     with transaction.atomic():
         if TransferSafeguard.objects.filter(reference=reference).exists():
             raise Conflict(

@@ -232,6 +232,8 @@ def test_safeguards_are_recorded_and_approved_by_two_people(bank: Bank, api_for:
     assert _post(api_for("omar"), "/api/v1/transfers/TS-9/approve", {}).json()["status"] == "active"
     past = {**body, "reference": "TS-10", "expires_at": "2020-01-01T00:00:00Z"}
     assert _post(api_for("dana"), "/api/v1/transfers", past).status_code == 400
+    nowhere = {**body, "reference": "TS-12", "regions": ["nowhere:1"]}
+    assert _post(api_for("dana"), "/api/v1/transfers", nowhere).status_code == 400
     assert _post(api_for("yusuf"), "/api/v1/transfers", {**body, "reference": "TS-11"}).status_code == 403
     assert [each["reference"] for each in api_for("noor").get("/api/v1/transfers").json()["results"]] == ["TS-9"]
 
