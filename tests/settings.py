@@ -10,7 +10,7 @@ os.environ.setdefault("PUBLIC_URL", "http://127.0.0.1:8000")
 os.environ.setdefault("ALLOWED_HOSTS", "127.0.0.1,localhost,testserver")
 os.environ.setdefault("COUNTERSIGN_STATE", tempfile.mkdtemp(prefix="countersign-tests-"))
 
-from config.settings import *  # noqa: E402, F403
+from config.settings import *  # noqa: F403
 
 CELERY_BROKER_URL = os.environ.get("CELERY_BROKER_URL", "redis://127.0.0.1:1/0")
 WHITENOISE_USE_FINDERS = True

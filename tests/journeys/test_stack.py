@@ -13,6 +13,7 @@ import tempfile
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 
 from config.stack.state import free_port
@@ -45,8 +46,10 @@ def test_a_busy_port_is_a_sentence(stack: RunningStack) -> None:
 @pytest.mark.parametrize("program", ["sequencer", "signer", "web"])
 def test_a_killed_process_comes_back_and_the_log_goes_on(stack: RunningStack, program: str) -> None:
     before, signed = stack.pid_of(program), signed_entries(stack)
+    children = psutil.Process(before).children(recursive=True)
     os.kill(before, signal.SIGKILL)
     eventually(lambda: stack.pid_of(program) not in (0, before), seconds=30)
+    eventually(lambda: not any(child.is_running() for child in children), seconds=15)
     stack.wait_ready()
     stack.browser("noor")  # signing in is an entry
     eventually(lambda: signed_entries(stack) > signed, seconds=30)
