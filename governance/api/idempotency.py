@@ -1,12 +1,15 @@
 """``Idempotency-Key``: a repeated POST is answered with the first answer and changes nothing.
 
 Follows draft-ietf-httpapi-idempotency-key-header-07. The change and its kept answer are one transaction: after a crash
-either both exist or neither does. While the first request runs, PostgreSQL's advisory lock says so to the second one.
+either both exist or neither does. What is kept can be read with the caller's key only. While the first request runs,
+PostgreSQL's advisory lock says so to the second one.
 """
 
 from __future__ import annotations
 
 import hashlib
+import hmac
+import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -19,6 +22,7 @@ from rest_framework.settings import api_settings
 
 from audit.refusals import BadInput, Conflict, Refusal
 from governance import tokens
+from governance.api import sealing
 from governance.api.authentication import token_user
 from governance.models.idempotency import IdempotencyRecord
 from governance.models.user import User
@@ -47,34 +51,76 @@ class IdempotencyMiddleware:
 
     def _once(self, request: HttpRequest, user: User, key: str) -> HttpResponseBase:
         """Raises Conflict when the key is in use, now or for another request."""
-        line, digest = f"{request.method} {request.get_full_path()}"[:2100], _digest(request)
+        line = f"{request.method} {request.get_full_path()}"[:2100]
+        content = _content(request)
         with transaction.atomic():
             if not _alone(user, key):
                 raise Conflict(
                     _("A request with this Idempotency-Key is still running; repeat it in a moment."),
                     code="idempotency.in_progress",
                 )
-            kept = IdempotencyRecord.objects.filter(user=user, key=key).first()
-            if kept is not None and kept in IdempotencyRecord.objects.outdated():
-                kept.delete()
-                kept = None
-            if kept is not None:
-                return _replay(kept, line, digest)
+            found = _kept(user, key)
+            if found is not None:
+                return _replay(*found, key, line, content)
             response = self.get_response(request)
             if response.status_code >= 500 or not isinstance(response, HttpResponse):
                 # a failure may be repeated with the same key, so nothing of it may stay
                 transaction.set_rollback(response.status_code >= 500)
                 return response
-            IdempotencyRecord.objects.create(
-                user=user,
-                key=key,
-                request_line=line,
-                request_digest=digest,
-                status=response.status_code,
-                headers={name: response[name] for name in KEPT_HEADERS if name in response},
-                body=response.content,
-            )
+            _keep(response, user, key, line, content)
             return response
+
+
+def _kept(user: User, key: str) -> tuple[IdempotencyRecord, str] | None:
+    """The answer to an earlier request with this key, and the secret it was sealed with.
+
+    Raises Conflict when there seems to be one of a secret that this installation no longer has: whether the request
+    was done cannot be told, so it is not done again.
+    """
+    owner = str(user.uuid)
+    IdempotencyRecord.objects.outdated().filter(user=user).delete()
+    for secret in sealing.secrets_in_use():
+        digest = sealing.key_digest(key, owner=owner, secret=secret)
+        record = IdempotencyRecord.objects.filter(user=user, key_digest=digest).first()
+        if record is not None:
+            return record, secret
+    known = [sealing.secret_name(secret) for secret in sealing.secrets_in_use()]
+    hint = sealing.key_hint(key, owner=owner)
+    if IdempotencyRecord.objects.filter(user=user, key_hint=hint).exclude(secret_name__in=known).exists():
+        raise _unreadable()
+    return None
+
+
+def _keep(response: HttpResponse, user: User, key: str, line: str, content: bytes) -> None:
+    secret, owner = sealing.secrets_in_use()[0], str(user.uuid)
+    record = IdempotencyRecord(
+        user=user,
+        key_digest=sealing.key_digest(key, owner=owner, secret=secret),
+        key_hint=sealing.key_hint(key, owner=owner),
+        secret_name=sealing.secret_name(secret),
+        request_line=line,
+        request_digest=sealing.request_digest(content, secret=secret),
+        status=response.status_code,
+        headers={name: response[name] for name in KEPT_HEADERS if name in response},
+    )
+    record.sealed_body = sealing.seal(response.content, key=key, about=_about(record), secret=secret)
+    record.save(force_insert=True)
+
+
+def _about(record: IdempotencyRecord) -> bytes:
+    """What a kept body belongs to: user, method and path, status and headers. Bound to it by the encryption."""
+    parts = [str(record.user.uuid), record.request_line, record.request_digest, record.status, record.headers]
+    return json.dumps(parts, sort_keys=True).encode()
+
+
+def _unreadable() -> Conflict:
+    return Conflict(
+        _(
+            "The answer kept for this Idempotency-Key cannot be read any more, so the request is not done again. "
+            "See whether it was done, and repeat it with a new key if not."
+        ),
+        code="idempotency.unreadable",
+    )
 
 
 def forget_outdated() -> int:
@@ -103,9 +149,9 @@ def _readable(key: str) -> str:
     return key
 
 
-def _digest(request: HttpRequest) -> str:
-    """SHA-256 over content type and body (raises RequestDataTooBig, 413, as reading the body does)."""
-    return hashlib.sha256(f"{request.content_type}\n".encode() + request.body).hexdigest()
+def _content(request: HttpRequest) -> bytes:
+    """Content type and body (raises RequestDataTooBig, 413, as reading the body does)."""
+    return f"{request.content_type}\n".encode() + request.body
 
 
 def _alone(user: User, key: str) -> bool:
@@ -117,15 +163,21 @@ def _alone(user: User, key: str) -> bool:
     return bool(row and row[0])
 
 
-def _replay(kept: IdempotencyRecord, line: str, digest: str) -> HttpResponse:
-    if (kept.request_line, kept.request_digest) != (line, digest):
+def _replay(kept: IdempotencyRecord, secret: str, key: str, line: str, content: bytes) -> HttpResponse:
+    """The kept answer, byte for byte. Raises Conflict when it is another request's, or cannot be read any more."""
+    digest = sealing.request_digest(content, secret=secret)
+    if kept.request_line != line or not hmac.compare_digest(kept.request_digest, digest):
         raise Conflict(
             _("This Idempotency-Key was used for another request (%s); use a new key for each request.")
             % kept.request_line,
             code="idempotency.reused",
         )
+    try:
+        body = sealing.unseal(bytes(kept.sealed_body), key=key, about=_about(kept), secret=secret)
+    except sealing.Unreadable as error:
+        raise _unreadable() from error
     headers: Mapping[str, str] = kept.headers
-    return HttpResponse(bytes(kept.body), status=kept.status, headers={**headers, "Idempotent-Replay": "true"})
+    return HttpResponse(body, status=kept.status, headers={**headers, "Idempotent-Replay": "true"})
 
 
 def _problem(error: Exception, request: HttpRequest) -> HttpResponse:

@@ -102,12 +102,14 @@ class Migration(migrations.Migration):
             name='IdempotencyRecord',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('key', models.CharField(max_length=255)),
+                ('key_digest', models.CharField(max_length=64)),
+                ('key_hint', models.CharField(max_length=6)),
+                ('secret_name', models.CharField(max_length=16)),
                 ('request_line', models.CharField(max_length=2100)),
                 ('request_digest', models.CharField(max_length=64)),
                 ('status', models.PositiveSmallIntegerField()),
                 ('headers', models.JSONField(default=dict)),
-                ('body', models.BinaryField()),
+                ('sealed_body', models.BinaryField()),
                 ('created_at', models.DateTimeField(db_index=True, default=django.utils.timezone.now)),
                 ('user', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='+', to=settings.AUTH_USER_MODEL)),
             ],
@@ -244,7 +246,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='idempotencyrecord',
-            constraint=models.UniqueConstraint(fields=('user', 'key'), name='idempotency_user_key'),
+            constraint=models.UniqueConstraint(fields=('user', 'key_digest'), name='idempotency_user_key'),
         ),
         migrations.AddConstraint(
             model_name='permit',

@@ -21,23 +21,27 @@ class IdempotencyRecord(models.Model):
     """The answer to one request with an ``Idempotency-Key`` (draft-ietf-httpapi-idempotency-key-header).
 
     Not governed: it repeats what was answered and changes nothing by itself. Written in the same transaction as the
-    change that it answers for: there is never a change without its answer, nor an answer without its change.
+    change that it answers for: there is never a change without its answer, nor an answer without its change. An answer
+    can hold a permit's secret, so neither the body nor the caller's key can be read here (``governance.api.sealing``).
     """
 
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+")
-    key = models.CharField(max_length=255)
+    key_digest = models.CharField(max_length=64)
+    key_hint = models.CharField(max_length=6)
+    #: Which of the installation's secrets the digests and the body were made with.
+    secret_name = models.CharField(max_length=16)
     request_line = models.CharField(max_length=2100)
     request_digest = models.CharField(max_length=64)
     status = models.PositiveSmallIntegerField()
     headers = models.JSONField(default=dict)
-    body = models.BinaryField()
+    sealed_body = models.BinaryField()
     created_at = models.DateTimeField(default=timezone.now, db_index=True)
 
     objects = IdempotencyQuerySet.as_manager()
 
     class Meta:
         db_table = "governance_idempotency"
-        constraints = (models.UniqueConstraint(name="idempotency_user_key", fields=("user", "key")),)
+        constraints = (models.UniqueConstraint(name="idempotency_user_key", fields=("user", "key_digest")),)
 
     def __str__(self) -> str:
-        return f"{self.request_line} {self.key}"
+        return f"{self.request_line} {self.key_digest[:12]}"

@@ -6,6 +6,7 @@ import json
 from datetime import timedelta
 
 import pytest
+from django.db import connection, transaction
 from django.test import Client
 
 from governance.api.idempotency import forget_outdated
@@ -102,3 +103,38 @@ def test_outdated_answers_are_deleted(api_for):
     record.created_at -= timedelta(days=8)
     record.save()
     assert forget_outdated() == 1
+
+
+def test_nothing_of_a_kept_answer_or_its_key_can_be_read_in_the_table(api_for):
+    first = post(api_for("ci"), "once", "run-1")
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT to_jsonb(t)::text, t.sealed_body FROM governance_idempotency t")
+        text, sealed = cursor.fetchone()
+    secret = first.json()["uuid"]
+    assert secret.encode() not in bytes(sealed)
+    assert secret not in text
+    assert "run-1" not in text
+
+
+def test_a_kept_answer_that_was_tampered_with_is_refused_and_nothing_is_done_again(api_for):
+    client = api_for("ci")
+    post(client, "once", "run-1")
+    for change in ({"status": 200}, {"sealed_body": b"x" * 40}, {"sealed_body": b""}):
+        with transaction.atomic():
+            IdempotencyRecord.objects.update(**change)
+            again = post(client, "once", "run-1")
+            transaction.set_rollback(True)
+        assert (again.status_code, again.json()["code"]) == (409, "idempotency.unreadable")
+    assert User.objects.filter(username="once").count() == 1
+
+
+def test_after_a_new_secret_a_request_of_before_is_refused_and_others_are_answered(api_for, settings):
+    client = api_for("ci")
+    first = post(client, "once", "run-1")
+    before, settings.SECRET_KEY = settings.SECRET_KEY, "another secret of at least fifty characters, for a test"
+    again = post(client, "once", "run-1")
+    assert (again.status_code, again.json()["code"]) == (409, "idempotency.unreadable")
+    assert post(client, "other", "run-2").status_code == 201
+    settings.SECRET_KEY_FALLBACKS = [before]
+    assert post(client, "once", "run-1").content == first.content
+    assert User.objects.filter(username="once").count() == 1
