@@ -63,7 +63,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep together what shares a server: all journeys on the demo, and each file with its own fixtures."""
     for item in items:
         folder, name = item.path.parent.name, item.path.stem
-        shared = folder == "journeys" and name != "test_life_of_a_demo"
+        shared = folder == "journeys" and name not in {"test_life_of_a_demo", "test_other_servers"}
         item.add_marker(pytest.mark.xdist_group("the demo" if shared else f"{folder}/{name}"))
 
 

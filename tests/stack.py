@@ -136,12 +136,12 @@ def eventually(holds: Any, *, seconds: float = 30, every: float = 0.2) -> Any:
     raise AssertionError(f"it did not happen within {seconds} s")
 
 
-def launch(state: Path, port: int, command: str = "demo") -> RunningStack:
+def launch(state: Path, port: int, command: str = "demo", **variables: str) -> RunningStack:
     """Start the stack and read its output in the background."""
     process = subprocess.Popen(
         [sys.executable, "manage.py", command],
         cwd=ROOT,
-        env=clean_environment() | {"COUNTERSIGN_STATE": str(state), "COUNTERSIGN_PORT": str(port)},
+        env=clean_environment() | {"COUNTERSIGN_STATE": str(state), "COUNTERSIGN_PORT": str(port), **variables},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -178,9 +178,9 @@ def wait_started(stack: RunningStack) -> None:
     stack.wait_ready()
 
 
-def refused(state: Path, port: int) -> list[str]:
+def refused(state: Path, port: int, **variables: str) -> list[str]:
     """What a start that must not succeed says before it ends with 1."""
-    environment = clean_environment() | {"COUNTERSIGN_STATE": str(state), "COUNTERSIGN_PORT": str(port)}
+    environment = clean_environment() | {"COUNTERSIGN_STATE": str(state), "COUNTERSIGN_PORT": str(port), **variables}
     command = [sys.executable, "manage.py", "demo"]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 1, done.stdout + done.stderr

@@ -46,6 +46,8 @@ def provision(admin_url: str, passwords: Mapping[str, str]) -> None:
             for role in LOGIN_ROLES + GROUP_ROLES:
                 _ensure_role(connection, role, passwords.get(role))
             connection.execute("GRANT audit_owner TO countersign_owner WITH SET TRUE, INHERIT FALSE")
+            # Since PostgreSQL 16 whoever creates a role administers it, but may act for it only when told so.
+            connection.execute("GRANT countersign_owner TO CURRENT_USER WITH INHERIT TRUE, SET TRUE")
             grant_database(connection)
     except psycopg.OperationalError as error:
         raise StackFailure(f"The database server at DATABASE_URL does not answer: {str(error).strip()}") from None
