@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from countersign.exits import Exit, Stop
 
 _CODES = {"allow": Exit.ALLOW, "deny": Exit.DENIED, "pending": Exit.PENDING, "error": Exit.UNDECIDED}
+#: How far this machine's clock and the server's may be apart.
+CLOCK_SKEW = timedelta(minutes=5)
 
 
 @dataclass(frozen=True)
@@ -36,8 +40,15 @@ class Answer:
         return found if isinstance(found, str) else ""
 
 
-def understand(raw: dict[str, Any], asked: dict[str, Any]) -> Answer:
-    """The answer to ``asked``. Raises ``Stop``: UNDECIDED for what is not understood, MISMATCH for another subject."""
+def now_utc() -> datetime:
+    """This machine's clock."""
+    return datetime.now(UTC)
+
+
+def understand(raw: dict[str, Any], asked: dict[str, Any], *, clock: Callable[[], datetime] = now_utc) -> Answer:
+    """The answer to ``asked``. Raises ``Stop``: UNDECIDED for what is not understood or is over by ``clock``, MISMATCH
+    for another subject.
+    """
     word = raw.get("decision")
     if not isinstance(word, str) or word not in _CODES:
         raise Stop(Exit.UNDECIDED, f"The decision {word!r} is not known: this client may be older than the server.")
@@ -49,7 +60,21 @@ def understand(raw: dict[str, Any], asked: dict[str, Any]) -> Answer:
         against = [one for one in answer.findings if _blocks(one)]
         if against or answer.missing or not isinstance(raw.get("findings"), list):
             raise Stop(Exit.UNDECIDED, "The answer says allow, but what it lists does not agree.")
+        _still_valid(answer, clock())
     return answer
+
+
+def _still_valid(answer: Answer, now: datetime) -> None:
+    """Raises ``Stop`` for an allow that ended, or that does not say in UTC when it ends: it may be an old one."""
+    text = answer.text("valid_until")
+    try:
+        until = datetime.fromisoformat(text)
+    except ValueError:
+        until = None
+    if until is None or until.tzinfo is None:
+        raise Stop(Exit.UNDECIDED, f"The answer says allow, but not until when: its valid_until is {text!r}.")
+    if until <= now - CLOCK_SKEW:
+        raise Stop(Exit.UNDECIDED, f"The answer says allow, but only until {text}; ask again with a fresh key.")
 
 
 def permit_of(raw: dict[str, Any]) -> str:

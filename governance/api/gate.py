@@ -15,6 +15,7 @@ from audit.refusals import NotKnown
 from governance import gate, queries
 from governance.api import answers
 from governance.api.caller import caller
+from governance.api.idempotency import replay_while
 from governance.api.serializers import GateCheck
 from registry import environments, versions
 
@@ -43,7 +44,11 @@ class GateChecks(APIView):
             ci=asked.get("ci"),
             by=caller(request).actor,
         )
-        return Response(answers.gate_answer(answer))
+        response = Response(answers.gate_answer(answer))
+        if answer.verdict.outcome == "allow":  # a yes that is over must not be heard again; an old no does no harm
+            ends = [answer.verdict.valid_until, *([answer.permit.expires_at] if answer.permit else [])]
+            replay_while(response, until=min(ends), permit=answer.permit)
+        return response
 
 
 class DecisionDetail(APIView):

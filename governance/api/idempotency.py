@@ -11,6 +11,7 @@ import hashlib
 import hmac
 import json
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Any
 
 from django.db import DatabaseError, connection, transaction
@@ -25,6 +26,7 @@ from governance import tokens
 from governance.api import sealing
 from governance.api.authentication import token_user
 from governance.models.idempotency import IdempotencyRecord
+from governance.models.permit import Permit
 from governance.models.user import User
 
 HEADER = "Idempotency-Key"
@@ -81,7 +83,7 @@ def _kept(user: User, key: str) -> tuple[IdempotencyRecord, str] | None:
     IdempotencyRecord.objects.outdated().filter(user=user).delete()
     for secret in sealing.secrets_in_use():
         digest = sealing.key_digest(key, owner=owner, secret=secret)
-        record = IdempotencyRecord.objects.filter(user=user, key_digest=digest).first()
+        record = IdempotencyRecord.objects.select_related("permit").filter(user=user, key_digest=digest).first()
         if record is not None:
             return record, secret
     known = [sealing.secret_name(secret) for secret in sealing.secrets_in_use()]
@@ -93,7 +95,10 @@ def _kept(user: User, key: str) -> tuple[IdempotencyRecord, str] | None:
 
 def _keep(response: HttpResponse, user: User, key: str, line: str, content: bytes) -> None:
     secret, owner = sealing.secrets_in_use()[0], str(user.uuid)
+    stale_at, permit = getattr(response, "_replay_while", (None, None))
     record = IdempotencyRecord(
+        stale_at=stale_at,
+        permit=permit,
         user=user,
         key_digest=sealing.key_digest(key, owner=owner, secret=secret),
         key_hint=sealing.key_hint(key, owner=owner),
@@ -121,6 +126,11 @@ def _unreadable() -> Conflict:
         ),
         code="idempotency.unreadable",
     )
+
+
+def replay_while(response: HttpResponse, *, until: datetime, permit: Permit | None) -> None:
+    """Called by a view whose answer ends earlier than kept answers do: at ``until``, or when ``permit`` is used."""
+    response._replay_while = (until, permit)  # type: ignore[attr-defined]
 
 
 def forget_outdated() -> int:
@@ -164,13 +174,21 @@ def _alone(user: User, key: str) -> bool:
 
 
 def _replay(kept: IdempotencyRecord, secret: str, key: str, line: str, content: bytes) -> HttpResponse:
-    """The kept answer, byte for byte. Raises Conflict when it is another request's, or cannot be read any more."""
+    """The kept answer, byte for byte.
+
+    Raises Conflict when it is another request's, no longer holds, or cannot be read any more.
+    """
     digest = sealing.request_digest(content, secret=secret)
     if kept.request_line != line or not hmac.compare_digest(kept.request_digest, digest):
         raise Conflict(
             _("This Idempotency-Key was used for another request (%s); use a new key for each request.")
             % kept.request_line,
             code="idempotency.reused",
+        )
+    if kept.is_stale(timezone.now()):
+        raise Conflict(
+            _("The answer kept for this Idempotency-Key no longer holds. Ask again with a fresh key."),
+            code="idempotency.outdated",
         )
     try:
         body = sealing.unseal(bytes(kept.sealed_body), key=key, about=_about(kept), secret=secret)

@@ -29,7 +29,8 @@ class Unreadable(Exception):  # noqa: N818  (it says what the bytes are)
 
 def secrets_in_use() -> Sequence[str]:
     """The installation's secret first, then those that it replaced and still accepts."""
-    return [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS]
+    accepted = [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS]
+    return [secret if isinstance(secret, str) else secret.decode() for secret in accepted]
 
 
 def key_digest(key: str, *, owner: str, secret: str) -> str:

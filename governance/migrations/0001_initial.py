@@ -110,6 +110,7 @@ class Migration(migrations.Migration):
                 ('status', models.PositiveSmallIntegerField()),
                 ('headers', models.JSONField(default=dict)),
                 ('sealed_body', models.BinaryField()),
+                ('stale_at', models.DateTimeField(null=True)),
                 ('created_at', models.DateTimeField(db_index=True, default=django.utils.timezone.now)),
                 ('user', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='+', to=settings.AUTH_USER_MODEL)),
             ],
@@ -243,6 +244,11 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name='apitoken',
             constraint=models.CheckConstraint(condition=models.Q(('expires_at__gt', models.F('created_at'))), name='token_expires_after_issue'),
+        ),
+        migrations.AddField(
+            model_name='idempotencyrecord',
+            name='permit',
+            field=models.ForeignKey(null=True, on_delete=django.db.models.deletion.CASCADE, related_name='kept_answers', to='governance.permit'),
         ),
         migrations.AddConstraint(
             model_name='idempotencyrecord',

@@ -35,6 +35,9 @@ class IdempotencyRecord(models.Model):
     status = models.PositiveSmallIntegerField()
     headers = models.JSONField(default=dict)
     sealed_body = models.BinaryField()
+    #: From then on, or once the permit was used, the answer is no longer true and is refused instead of repeated.
+    stale_at = models.DateTimeField(null=True)
+    permit = models.ForeignKey("governance.Permit", on_delete=models.CASCADE, null=True, related_name="kept_answers")
     created_at = models.DateTimeField(default=timezone.now, db_index=True)
 
     objects = IdempotencyQuerySet.as_manager()
@@ -42,6 +45,11 @@ class IdempotencyRecord(models.Model):
     class Meta:
         db_table = "governance_idempotency"
         constraints = (models.UniqueConstraint(name="idempotency_user_key", fields=("user", "key_digest")),)
+
+    def is_stale(self, now: datetime) -> bool:
+        """Whether the answer says something that held when it was given and does not hold now."""
+        over = self.stale_at is not None and self.stale_at <= now
+        return over or (self.permit is not None and self.permit.consumed_at is not None)
 
     def __str__(self) -> str:
         return f"{self.request_line} {self.key_digest[:12]}"

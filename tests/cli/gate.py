@@ -110,7 +110,7 @@ def allowed(**changes: Any) -> dict[str, Any]:
         "model": {"name": "credit-scoring", "version": "14", "digest": DIGEST},
         "environment": "prod-uae",
         "subject_digest": "sha256:" + "b" * 64,
-        "valid_until": "2026-12-01T00:00:00Z",
+        "valid_until": "2999-12-01T00:00:00Z",
         "summary": "4 findings passed",
         "findings": [finding(outcome="pass", message="fine", remedy="")],
         "signoff": {"state": "approved", "missing": [], "url": "https://c.example/promotions/1"},

@@ -47,6 +47,12 @@ def test_an_allow_exits_0(gate: Gate) -> None:
         {"findings": [finding(outcome="error")]},
         {"findings": [finding(outcome="perhaps")]},
         {"signoff": {"state": "awaiting_signoff", "missing": [{"role": "dpo", "n": 1}]}},
+        {"valid_until": None},
+        {"valid_until": ""},
+        {"valid_until": "soon"},
+        {"valid_until": "2999-12-01T00:00:00"},
+        {"valid_until": 32503680000},
+        {"valid_until": "2020-01-01T00:00:00Z"},
     ],
 )
 def test_an_answer_that_is_not_understood_exits_4(gate: Gate, change: dict[str, Any]) -> None:

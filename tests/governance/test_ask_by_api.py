@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 from django.test import Client
+from django.utils import timezone
 
 from audit import queries as log
+from governance.models import IdempotencyRecord
 from governance.models.decision import Decision
 from governance.models.promotion import Promotion
 from registry.models import Deployment
@@ -77,6 +80,34 @@ def test_the_same_key_and_body_answer_the_same_bytes_and_record_once(bank: Bank,
     assert first.content == second.content
     assert Decision.objects.count() == 1
     assert other.status_code == 409
+
+
+def test_a_kept_allow_is_repeated_until_its_permit_was_used(bank: Bank, api_for: Api) -> None:
+    scene.approved(bank)
+    ci, key = api_for("ci"), {"Idempotency-Key": "run-1/1/gate"}
+    first = _post(ci, CHECKS, _question(bank), **key)
+    assert _post(ci, CHECKS, _question(bank), **key).content == first.content
+    body = first.json()
+    record = {"decision_id": body["decision_id"], "permit": body["permit"]["secret"], "environment": "prod-uae"}
+    assert _post(ci, "/api/v1/deployments", record).status_code == 201
+    used = _post(ci, CHECKS, _question(bank), **key)
+    assert (used.status_code, used.json()["code"]) == (409, "idempotency.outdated")
+    assert "fresh key" in used.json()["detail"]
+
+
+@pytest.mark.parametrize("mode", ["enforce", "dry_run"])
+def test_a_kept_allow_is_no_answer_after_its_end(bank: Bank, api_for: Api, mode: str) -> None:
+    scene.approved(bank)
+    ci, key = api_for("ci"), {"Idempotency-Key": "run-1/1/gate"}
+    first = _post(ci, CHECKS, _question(bank, mode=mode), **key).json()
+    assert first["decision"] == "allow"
+    end = first["permit"]["expires_at"] if first["permit"] else first["valid_until"]
+    kept = IdempotencyRecord.objects.get()
+    assert kept.stale_at is not None
+    assert abs(kept.stale_at - datetime.fromisoformat(end)) < timedelta(seconds=1)
+    IdempotencyRecord.objects.update(stale_at=timezone.now())
+    over = _post(ci, CHECKS, _question(bank, mode=mode), **key)
+    assert (over.status_code, over.json()["code"]) == (409, "idempotency.outdated")
 
 
 def test_a_dry_run_answers_the_verdict_without_a_decision(bank: Bank, api_for: Api) -> None:
