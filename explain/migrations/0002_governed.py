@@ -1,4 +1,6 @@
-"""What the database itself refuses: a job without its entry, a question changed later, a result written afterwards."""
+"""What the database itself refuses: a job without its entry, a question changed later, a result written
+or removed afterwards.
+"""
 
 from django.db import migrations
 
@@ -36,8 +38,29 @@ BEGIN
 END $$;
 CREATE TRIGGER while_running BEFORE INSERT OR UPDATE ON explain_explanationrow
     FOR EACH ROW EXECUTE FUNCTION explain_results_while_running();
+
+-- Results go together with their job, or when the same transaction ends their job as failed and says so in the log.
+CREATE FUNCTION explain_results_stay() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF EXISTS (
+        SELECT 1 FROM explain_explanationjob j WHERE j.id = OLD.job_id AND NOT (
+            j.state = 'failed' AND EXISTS (
+                SELECT 1 FROM audit.entry e WHERE e.txid = pg_current_xact_id()
+                    AND e.object_key = 'explain_explanationjob/' || j.id AND e.created_at >= transaction_timestamp()
+            )
+        )
+    ) THEN
+        RAISE EXCEPTION 'the results of an explanation stay as long as it stands'
+            USING ERRCODE = 'integrity_constraint_violation';
+    END IF;
+    RETURN NULL;
+END $$;
+CREATE CONSTRAINT TRIGGER stay AFTER DELETE ON explain_explanationrow
+    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION explain_results_stay();
 """
 ASKED_BACK = """
+DROP TRIGGER stay ON explain_explanationrow;
+DROP FUNCTION explain_results_stay();
 DROP TRIGGER while_running ON explain_explanationrow;
 DROP FUNCTION explain_results_while_running();
 DROP TRIGGER asked_once ON explain_explanationjob;

@@ -47,6 +47,11 @@ def _keep(table: str, mutable: tuple[str, ...]) -> migrations.RunSQL:
     )
 
 
+# The table that says which migrations ran belongs to who migrates; the default grants gave it to the runtime role too.
+_MIGRATIONS = "REVOKE INSERT, UPDATE, DELETE, TRUNCATE ON django_migrations FROM countersign_app;"
+_MIGRATIONS_BACK = "GRANT INSERT, UPDATE, DELETE ON django_migrations TO countersign_app;"
+
+
 class Migration(migrations.Migration):
     dependencies = [("governance", "0001_initial"), ("audit", "0001_initial")]
 
@@ -54,4 +59,5 @@ class Migration(migrations.Migration):
         *(governed(table) for table in _GOVERNED),
         migrations.RunSQL(sql=_REFUSE, reverse_sql="DROP FUNCTION governance_keep_columns();"),
         *(_keep(table, mutable) for table, mutable in _MUTABLE.items()),
+        migrations.RunSQL(sql=_MIGRATIONS, reverse_sql=_MIGRATIONS_BACK),
     ]

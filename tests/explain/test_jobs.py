@@ -8,13 +8,17 @@ import time
 from typing import Any
 
 import numpy as np
+import psycopg
 import pytest
 from django.db import IntegrityError, connection, transaction
 
+from audit import log
+from audit.models.events import Event
 from audit.queries import history
 from audit.refusals import BadInput, Conflict, Refused
 from explain import engines, jobs, queries, receipts, work
 from explain.models import ExplanationJob, ExplanationRow, Standing, State
+from tests.conftest import CommittedDatabase
 from tests.explain.conftest import TRAINER, Perform, ask, register_endpoint, sample
 from tests.explain.servers import Row, answer, healthy, serving, slow
 
@@ -221,7 +225,9 @@ def test_what_waits_is_delivered_again_and_what_runs_is_not(
     assert delivered == [waiting.pk, abandoned.pk]
 
 
-def test_the_database_refuses_to_change_a_question_or_a_result(perform: Perform) -> None:
+def test_the_database_refuses_to_change_a_question_or_a_result(
+    perform: Perform, committed_db: CommittedDatabase
+) -> None:
     with serving() as (url, _server):
         job = perform(ask(register_endpoint(url)))
     with pytest.raises(IntegrityError), transaction.atomic():
@@ -230,8 +236,25 @@ def test_the_database_refuses_to_change_a_question_or_a_result(perform: Perform)
         ExplanationRow.objects.filter(job=job).update(fx=0.5)
     with pytest.raises(IntegrityError), transaction.atomic():
         ExplanationRow.objects.filter(job=job).update(job=job, row_id="other")
-    job.results.filter(row_id="r0").delete()
+    with pytest.raises(IntegrityError, match="stay as long"), transaction.atomic():
+        job.results.filter(row_id="r0").delete()
+    with pytest.raises(IntegrityError, match="stay as long"), transaction.atomic():
+        job.results.all().delete()
+    assert receipts.problems(job) == []
+    with psycopg.connect(committed_db.admin_url) as intruder:  # who owns the server can, and the receipt tells
+        intruder.execute("SET session_replication_role = replica")
+        intruder.execute("DELETE FROM explain_explanationrow WHERE job_id = %s AND row_id = 'r0'", [job.pk])
     assert receipts.problems(job) == ["The stored results are not those of the receipt."]
+
+
+def test_results_go_only_together_with_their_job(perform: Perform) -> None:
+    with serving() as (url, _server):
+        job = perform(ask(register_endpoint(url)))
+    with transaction.atomic():
+        log.append(Event.RECORD_REMOVED, job, by=TRAINER)
+        job.results.all()._raw_delete(connection.alias)
+        ExplanationJob.objects.filter(pk=job.pk)._raw_delete(connection.alias)
+    assert not ExplanationRow.objects.exists()
 
 
 @pytest.mark.parametrize(

@@ -38,6 +38,12 @@ def test_a_waiting_migration_makes_the_server_unready():
     assert health._migrations().word == "passed"
 
 
+def test_the_server_cannot_say_that_a_migration_ran():
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT has_table_privilege('django_migrations', 'INSERT, UPDATE, DELETE, TRUNCATE')")
+        assert cursor.fetchone() == (False,)
+
+
 def test_metrics_count_requests_by_route_and_name_no_person():
     client = Client()
     client.get("/healthz")
