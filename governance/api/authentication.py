@@ -62,20 +62,28 @@ class SessionAuthentication(authentication.SessionAuthentication):
 class ActionPermission(permissions.BasePermission):
     """Reads ``required_action = {"GET": "registry.read", "POST": "registry.change"}`` from the view.
 
-    HEAD and OPTIONS need what GET needs. A view or method that declares nothing is closed to everybody.
+    HEAD and OPTIONS need what GET needs. A view or method that declares nothing is closed to everybody;
+    a method that the view does not have is 405.
     """
 
     def has_permission(self, request: Request, view: APIView) -> bool:
-        """Raises NotAuthenticated (401) or NotPermitted (403) with a sentence; never returns False."""
+        """Raises NotAuthenticated (401), NotPermitted (403) or MethodNotAllowed (405); never returns False."""
         if not isinstance(request.user, User):
             raise exceptions.NotAuthenticated(_("Sign in, or send a token as «Authorization: Bearer csn_…»."))
         action = self.declared(request.method or "", view)
+        if action is None and not self.implemented(request, view):
+            raise exceptions.MethodNotAllowed(request.method or "")
         if action not in Action.__members__.values():
             raise NotPermitted(
                 _("This endpoint does not declare which right it needs, so it is closed."), code="access.undeclared"
             )
         request.user.require(str(action))
         return True
+
+    @staticmethod
+    def implemented(request: Request, view: APIView) -> bool:
+        """Whether ``view`` has anything that answers this method. What it has and does not declare stays closed."""
+        return hasattr(view, (request.method or "").lower())
 
     @staticmethod
     def declared(method: str, view: APIView) -> Any:

@@ -58,6 +58,16 @@ class Undeclared(APIView):
         return Response({"secret": True})
 
 
+class Half(APIView):
+    required_action = {"GET": "registry.read"}
+
+    def get(self, request: Request) -> Response:
+        return Response({})
+
+    def post(self, request: Request) -> Response:
+        return Response({"secret": True})
+
+
 class Misspelt(APIView):
     required_action = {"GET": "registry.reed"}
 
@@ -96,6 +106,7 @@ urlpatterns = [
     path("api/v1/probe/make", Make.as_view()),
     path("api/v1/probe/behind", Behind.as_view()),
     path("api/v1/probe/undeclared", Undeclared.as_view()),
+    path("api/v1/probe/half", Half.as_view()),
     path("api/v1/probe/misspelt", Misspelt.as_view()),
     path("api/v1/probe/fail/<str:how>", Fail.as_view()),
     path("api/v1/probe/everyone", Everyone.as_view()),

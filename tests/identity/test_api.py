@@ -131,10 +131,27 @@ def test_a_view_that_declares_no_known_right_is_closed_to_everybody(api_for, cli
     problem_of(Client().get(path), 401, "not_authenticated")
 
 
-def test_an_undeclared_method_is_405_or_closed(api_for):
-    response = api_for("ci").delete(MAKE)
-    assert response.status_code in {403, 405}
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("delete", MAKE, "GET, POST, HEAD, OPTIONS"),
+        ("get", "/api/v1/probe/behind", "POST, OPTIONS"),
+        ("head", "/api/v1/probe/behind", "POST, OPTIONS"),
+        ("put", "/api/v1/probe/behind", "POST, OPTIONS"),
+        ("get", "/api/v1/gate/checks", "POST, OPTIONS"),
+    ],
+)
+def test_a_method_that_an_endpoint_does_not_have_is_405_and_names_those_it_has(api_for, method, path, allowed):
+    response = getattr(api_for("ci"), method)(path)
+    assert (response.status_code, response["Allow"]) == (405, allowed)
     assert response["Content-Type"] == "application/problem+json"
+    if method != "head":
+        problem_of(response, 405, "method_not_allowed")
+    assert getattr(Client(), method)(path).status_code == 401
+
+
+def test_a_method_that_an_endpoint_has_and_does_not_declare_stays_closed(api_for):
+    problem_of(api_for("ci").post("/api/v1/probe/half", "{}", "application/json"), 403, "access.undeclared")
 
 
 @pytest.mark.parametrize(
