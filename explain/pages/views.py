@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
@@ -19,6 +18,7 @@ from explain.models import ExplanationJob, State
 from explain.pages.figures import importance_figure, row_figure
 from explain.pages.forms import RequestForm
 from registry.models import ModelVersion
+from registry.pages.paging import page_of
 from registry.queries import version_by_subject
 
 
@@ -38,7 +38,7 @@ def explanations(request: HttpRequest) -> HttpResponse:
     if subject := request.GET.get("version", ""):
         version = version_by_subject(subject)
         found = found.filter(version=version)
-    page = Paginator(found, 25).get_page(request.GET.get("page"))
+    page = page_of(found, request, 25)
     context = {"page": page, "version": version, "may_request": request.user.has_perm("explain.request")}
     return render(request, "explain/explanation_list.html", context)
 

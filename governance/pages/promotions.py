@@ -6,19 +6,19 @@ from typing import Any
 
 from django import forms
 from django.contrib import messages
-from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_http_methods, require_safe
 
-from audit.refusals import Refusal
+from audit.refusals import BadInput, Refusal
 from governance import promotions, queries
 from governance.models.promotion import PromotionState
 from governance.models.user import User
 from registry import queries as registry_queries
 from registry.models import Environment, ModelVersion, Strategy
+from registry.pages.paging import page_of
 
 PER_PAGE = 50
 
@@ -54,12 +54,16 @@ class RequestForm(forms.Form):
 
 @require_safe
 def promotion_list(request: HttpRequest) -> HttpResponse:
-    """Newest first, by state when asked."""
+    """Newest first, by state when asked. Raises BadInput for a state or page that does not exist."""
     _user(request).require("promotion.read")
     state = request.GET.get("state", "")
-    if state not in PromotionState.values:
-        state = ""
-    page = Paginator(queries.promotions(state=state), PER_PAGE).get_page(request.GET.get("page"))
+    if state and state not in PromotionState.values:
+        raise BadInput(
+            _("There is no state “%(state)s”; the states are %(known)s.")
+            % {"state": state[:40], "known": ", ".join(PromotionState.values)},
+            code="promotion.state",
+        )
+    page = page_of(queries.promotions(state=state), request, PER_PAGE)
     context = {
         "page": page,
         "state": state,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils.translation import gettext as _
@@ -15,6 +14,7 @@ from registry import datasets, queries, versions
 from registry.models import Dataset, Deployment, ModelVersion
 from registry.pages.access import readable
 from registry.pages.lineage import picture_of
+from registry.pages.paging import page_of
 
 PER_PAGE = 50
 
@@ -30,7 +30,7 @@ class Learned:
 @readable
 def model_list(request: HttpRequest) -> HttpResponse:
     """Every model with what serves of it."""
-    page = Paginator(queries.models(), PER_PAGE).get_page(request.GET.get("page"))
+    page = page_of(queries.models(), request, PER_PAGE)
     return render(request, "registry/model_list.html", {"page": page})
 
 
@@ -77,7 +77,7 @@ def _where(version: ModelVersion, deployments: tuple[Deployment, ...]) -> str:
 @readable
 def dataset_list(request: HttpRequest) -> HttpResponse:
     """Every data set with class, people and regions; what is unknown is loud."""
-    page = Paginator(Dataset.objects.all(), PER_PAGE).get_page(request.GET.get("page"))
+    page = page_of(Dataset.objects.all(), request, PER_PAGE)
     return render(request, "registry/dataset_list.html", {"page": page})
 
 

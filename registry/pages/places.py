@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from django.core.paginator import Paginator
 from django.db.models import Prefetch
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
@@ -16,6 +15,7 @@ from registry import deployments, environments, queries, regions
 from registry.models import Deployment, Environment
 from registry.moments import moment
 from registry.pages.access import readable
+from registry.pages.paging import page_of
 
 PER_PAGE = 50
 
@@ -26,7 +26,7 @@ def environment_list(request: HttpRequest) -> HttpResponse:
     rows = Environment.objects.prefetch_related(
         Prefetch("deployments", queryset=Deployment.objects.with_names().open(), to_attr="open_deployments")
     )
-    page = Paginator(rows, PER_PAGE).get_page(request.GET.get("page"))
+    page = page_of(rows, request, PER_PAGE)
     return render(request, "registry/environment_list.html", {"page": page})
 
 
@@ -62,7 +62,7 @@ def _place(region_id: str) -> dict[str, object]:
 def deployment_list(request: HttpRequest) -> HttpResponse:
     """Every deployment and rollback, or what served at one moment."""
     at, refusal = _as_of(request)
-    page = Paginator(queries.deployments_as_of(at), PER_PAGE).get_page(request.GET.get("page"))
+    page = page_of(queries.deployments_as_of(at), request, PER_PAGE)
     context = {"page": page, "as_of": at, "given": request.GET.get("as_of", ""), "refusal": refusal}
     return render(request, "registry/deployment_list.html", context, status=refusal.status if refusal else 200)
 
