@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +18,7 @@ from governance.facts import Case
 from governance.models.decision import Action, Decision
 from governance.models.permit import Permit
 from governance.models.promotion import OPEN_STATES, Promotion, PromotionState
-from registry.models import Deployment, Environment, ModelVersion, Strategy
+from registry.models import Deployment, Endpoint, Environment, ModelVersion
 
 #: What a permit is issued for; the other actions change nothing that a permit would guard.
 PERMITTED_ACTIONS = (Action.PROMOTE, Action.DEPLOY)
@@ -39,7 +39,7 @@ def check(
     environment: Environment,
     *,
     action: str = Action.PROMOTE,
-    target: Mapping[str, Sequence[str]] | None = None,
+    target: Mapping[str, Any] | None = None,
     rollout: Mapping[str, Any] | None = None,
     dry_run: bool = False,
     ci: Mapping[str, str] | None = None,
@@ -49,9 +49,9 @@ def check(
 
     Opens no promotion: where there is none, missing sign-offs leave the answer pending. Raises ``Conflict`` when the
     request names another target or strategy than the environment or the promotion has, or a rollback to a version that
-    never served there.
+    never served there; ``BadInput`` when neither a promotion nor the request says the share of a strategy that shares.
     """
-    _must_fit_environment(environment, target or {})
+    _must_fit_environment(version, environment, target or {})
     if action == Action.ROLLBACK:
         _must_have_served(version, environment)
     if dry_run:
@@ -106,14 +106,15 @@ def _evaluate(
         _must_fit_plan(promotion, rollout)
         case = decisions.case_of(promotion, action=action)
     else:
-        plan = {"strategy": rollout.get("strategy") or Strategy.ALL_AT_ONCE.value}
-        if rollout.get("weight") is not None:
-            plan["weight"] = rollout["weight"]
-        case = Case(version, environment, action, plan, requested_by=by.id)
+        given = {name: rollout[name] for name in ("strategy", "weight") if rollout.get(name) is not None}
+        case = Case(version, environment, action, promotions.valid_plan(given), requested_by=by.id)
     return decisions.evaluate(case, needs_signoffs=action != Action.ROLLBACK)
 
 
-def _must_fit_environment(environment: Environment, target: Mapping[str, Sequence[str]]) -> None:
+def _must_fit_environment(version: ModelVersion, environment: Environment, target: Mapping[str, Any]) -> None:
+    endpoint = target.get("endpoint")
+    if endpoint is not None:
+        _must_be_registered(str(endpoint), version, environment)
     for key, known in (("provider_region", environment.regions), ("log_sinks", environment.log_sinks)):
         named = target.get(key)
         if named and set(named) != set(known):
@@ -127,6 +128,22 @@ def _must_fit_environment(environment: Environment, target: Mapping[str, Sequenc
                 },
                 code="target.differs",
             )
+
+
+def _must_be_registered(endpoint: str, version: ModelVersion, environment: Environment) -> None:
+    """An endpoint is named by its name or its address. It may still serve an older version of the model."""
+    rows = Endpoint.objects.filter(environment=environment, version__model_id=version.model_id)
+    known = {text.rstrip("/") for row in rows for text in (row.name, row.url)}
+    if endpoint.rstrip("/") not in known:
+        raise Conflict(
+            _("The registry knows no endpoint %(named)s of this model in %(environment)s. It knows: %(known)s.")
+            % {
+                "named": endpoint,
+                "environment": environment.slug,
+                "known": ", ".join(sorted(row.url for row in rows)) or _("none"),
+            },
+            code="target.differs",
+        )
 
 
 def _must_fit_plan(promotion: Promotion, rollout: Mapping[str, Any]) -> None:

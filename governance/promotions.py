@@ -71,7 +71,7 @@ def request(
     this very version is already under way there.
     """
     now = timezone.now()
-    plan = _valid_plan(plan)
+    plan = valid_plan(plan)
     deadline = expires_at or now + OPEN_FOR
     if not reason.strip():
         raise BadInput(
@@ -108,7 +108,12 @@ def request(
     return promotion
 
 
-def _valid_plan(plan: Mapping[str, Any] | None) -> dict[str, Any]:
+def valid_plan(plan: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The plan with its strategy, all at once when none is named.
+
+    Raises ``BadInput`` for an unknown strategy, a share outside 0 to 100, and a strategy that shares without its share:
+    what is decided, signed and permitted must say how far it reaches.
+    """
     plan = dict(plan or {})
     strategy = plan.setdefault("strategy", Strategy.ALL_AT_ONCE.value)
     if strategy not in Strategy.values:
@@ -126,7 +131,7 @@ def _valid_plan(plan: Mapping[str, Any] | None) -> dict[str, Any]:
             fields={"weight": _("0 to 100.")},
         )
     if weight is None and strategy in SHARING_STRATEGIES and strategy != Strategy.SHADOW:
-        sentence = _("Say how many percent of the traffic it takes.")  # what is signed must say how far it reaches
+        sentence = _("Say how many percent of the traffic it takes.")
         raise BadInput(sentence, code="promotion.weight", fields={"weight": sentence})
     return plan
 

@@ -46,7 +46,7 @@ class PromotionList(APIView):
         promotion = promotions.request(
             versions.resolve(model["name"], model.get("version"), model.get("digest")),
             environments.find_environment(asked["environment"]),
-            plan={key: value for key, value in asked.get("rollout", {}).items() if key != "step"},
+            plan=asked.get("rollout"),
             reason=asked["reason"],
             by=caller(request).actor,
         )

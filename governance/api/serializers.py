@@ -32,13 +32,12 @@ class ModelReference(Strict):
 
 class Target(Strict):
     provider_region = serializers.ListField(child=serializers.CharField(max_length=64), required=False, max_length=100)
-    endpoint = serializers.CharField(max_length=400, required=False, allow_blank=True)
+    endpoint = serializers.CharField(max_length=400, required=False)
     log_sinks = serializers.ListField(child=serializers.CharField(max_length=64), required=False, max_length=100)
 
 
 class Rollout(Strict):
     strategy = serializers.ChoiceField(choices=Strategy.choices, required=False)
-    step = serializers.IntegerField(min_value=0, max_value=10_000, required=False)
     weight = serializers.IntegerField(min_value=0, max_value=100, required=False)
 
 

@@ -15,6 +15,7 @@ from audit import queries as log
 from governance.models import IdempotencyRecord
 from governance.models.decision import Decision
 from governance.models.promotion import Promotion
+from registry import environments
 from registry.models import Deployment
 from tests import personas
 from tests.governance import scene
@@ -130,6 +131,12 @@ def test_a_dry_run_answers_the_verdict_without_a_decision(bank: Bank, api_for: A
         ({"action": "delete"}, 400),
         ({"mode": "maybe"}, 400),
         ({"target": {"provider_region": ["aws:us-east-1"]}}, 409),
+        ({"target": {"endpoint": "https://elsewhere.example/invocations"}}, 409),
+        ({"target": {"endpoint": ""}}, 400),
+        ({"rollout": {"strategy": "canary"}}, 400),
+        ({"rollout": {"strategy": "ab", "weight": None}}, 400),
+        ({"rollout": {"strategy": "canary", "weight": 5, "step": 1}}, 400),
+        ({"rollout": {"step": 0}}, 400),
         ({"ci": {"sha": ["not", "text"]}}, 400),
         ({"enviroment": "prod-uae"}, 400),
         ({"model": "credit-scoring"}, 400),
@@ -146,6 +153,24 @@ def test_what_the_gate_cannot_understand_is_refused_with_a_sentence_and_never_al
     assert body["detail"]
     assert "decision" not in body
     assert not Decision.objects.exists()
+
+
+def test_an_endpoint_is_compared_with_those_that_the_registry_knows_there(bank: Bank, api_for: Api) -> None:
+    for name, place in (("scoring-uae", bank.uae), ("scoring-staging", bank.staging)):
+        environments.register_endpoint(
+            name,
+            environment=place,
+            version=bank.old,
+            url=f"http://127.0.0.1:9001/{name}",
+            output={"kind": "probability", "of_class": "1"},
+            by=scene.SET_UP,
+        )
+    ci = api_for("ci")
+    for named in ("scoring-uae", "http://127.0.0.1:9001/scoring-uae", "http://127.0.0.1:9001/scoring-uae/"):
+        assert _post(ci, CHECKS, _question(bank, target={"endpoint": named})).status_code == 200
+    other = _post(ci, CHECKS, _question(bank, target={"endpoint": "http://127.0.0.1:9001/scoring-staging"}))
+    assert (other.status_code, other.json()["code"]) == (409, "target.differs")
+    assert "http://127.0.0.1:9001/scoring-uae" in other.json()["detail"]
 
 
 @pytest.mark.parametrize("raw", ["", "{", "[]", "null", '"allow"', '{"model": NaN}'])
