@@ -135,14 +135,14 @@ def resolve(name: str, number: int | str | None = None, digest: str | None = Non
     ``NotKnown`` for an unknown model, number or digest, ``Conflict`` when the digest disagrees with name and number,
     ``BadInput`` for a number or digest that is malformed.
     """
-    model = find_model(name)
     if digest is not None:
         naming.digest(digest)
     if number is None:
-        return _by_digest(model, digest)
-    version = model.versions.select_related("model").filter(number=_number(number)).first()
+        return _by_digest(find_model(name), digest)
+    wanted = ModelVersion.objects.select_related("model").filter(model__name=name, number=_number(number))
+    version = next(iter(wanted.order_by()[:1]), None)  # one query: every gate check comes through here
     if version is None:
-        last = model.versions.aggregate(last=Max("number"))["last"]
+        last = find_model(name).versions.aggregate(last=Max("number"))["last"]
         raise NotKnown(
             _("%(name)s has no version %(number)s; the newest is %(last)s.")
             % {"name": name, "number": number, "last": last or _("none")},

@@ -8,16 +8,15 @@ from typing import Any
 os.environ["DJANGO_SETTINGS_MODULE"] = "config.settings"
 
 from django.conf import settings
-from django.core.wsgi import get_wsgi_application
 
 settings.ROOT_URLCONF = __name__
-application = get_wsgi_application()
 
 from django.urls import include, path
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from config.wsgi import application as application
 from registry.models import Environment
 
 
