@@ -1,5 +1,7 @@
 """The product's server with one more view, authenticated and reading one row: the bare side of ``gate_check``."""
 
+# ruff: noqa: I001  (the address table is this module, which must be said before the application loads)
+
 from __future__ import annotations
 
 import os
@@ -11,12 +13,13 @@ from django.conf import settings
 
 settings.ROOT_URLCONF = __name__
 
+from config.wsgi import application as application
+
 from django.urls import include, path
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from config.wsgi import application as application
 from registry.models import Environment
 
 
