@@ -15,6 +15,7 @@ from audit.lifecycle import Lifecycle
 from audit.models.events import Event
 from audit.refusals import BadInput, Conflict, NotKnown, NotPermitted
 from governance.models.transfer import SafeguardStatus, SafeguardType, TransferSafeguard
+from registry import queries
 from registry import regions as known_regions
 
 SAFEGUARDS = Lifecycle(field="status", transitions={("proposed", "active"): Event.SAFEGUARD_APPROVED})
@@ -33,11 +34,12 @@ def record(
 ) -> TransferSafeguard:
     """Propose a safeguard; it covers nothing until a second person approves it.
 
-    Raises ``BadInput`` for an unknown type or region, an empty list, an end in the past, ``Conflict`` for a used
-    reference.
+    Raises ``BadInput`` for an unknown type, region or subject, an empty list, an end in the past, ``Conflict`` for a
+    used reference.
     """
     _validate(reference, type, document, subjects, regions, expires_at)
     known_regions.lookup_all(regions, field="regions")
+    _must_be_known(subjects)
     with transaction.atomic():
         if TransferSafeguard.objects.filter(reference=reference).exists():
             raise Conflict(
@@ -91,6 +93,17 @@ def _validate(
         fields["expires_at"] = _("The end lies in the past.")
     if fields:
         raise BadInput(_("The safeguard cannot be recorded as sent."), code="safeguard.invalid", fields=fields)
+
+
+def _must_be_known(subjects: Sequence[str]) -> None:
+    """What flows is a data set, or the inference log of an environment; a misspelt one would silently cover nothing."""
+    flowing = [subject for subject in subjects if subject.startswith(("dataset:", "environment:"))]
+    unknown = sorted(set(subjects) - queries.subjects_known(flowing))
+    if unknown:
+        sentence = _("The registry knows no %(subjects)s; name dataset:… or environment:… as they are registered.") % {
+            "subjects": ", ".join(each[:80] for each in unknown[:10])
+        }
+        raise BadInput(sentence, code="safeguard.subject", fields={"subjects": sentence})
 
 
 def approve(reference: str, *, reason: str = "", by: Actor) -> TransferSafeguard:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
+from django.utils import timezone
 from django.utils.translation import gettext as _
 from rest_framework import serializers
 
@@ -91,14 +93,23 @@ class RollbackRecord(Strict):
     incident = serializers.CharField(max_length=200)
 
 
+class Moment(serializers.DateTimeField):
+    """A moment with its offset; one without would silently be UTC."""
+
+    def enforce_timezone(self, value: datetime) -> datetime:
+        if timezone.is_naive(value):
+            raise serializers.ValidationError(_("Give the moment with its offset, for example 2027-01-01T00:00:00Z."))
+        return super().enforce_timezone(value)
+
+
 class SafeguardRequest(Strict):
     reference = serializers.SlugField(max_length=40)
     type = serializers.ChoiceField(choices=SafeguardType.choices)
     document = serializers.CharField(max_length=300)
     subjects = serializers.ListField(child=serializers.CharField(max_length=200), allow_empty=False, max_length=500)
     regions = serializers.ListField(child=serializers.CharField(max_length=64), allow_empty=False, max_length=200)
-    expires_at = serializers.DateTimeField()
-    risk_assessment_at = serializers.DateTimeField(required=False, allow_null=True)
+    expires_at = Moment()
+    risk_assessment_at = Moment(required=False, allow_null=True)
 
 
 class SafeguardApproval(Strict):

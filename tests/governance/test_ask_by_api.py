@@ -294,6 +294,35 @@ def test_safeguards_are_recorded_and_approved_by_two_people(bank: Bank, api_for:
     assert [each["reference"] for each in api_for("noor").get("/api/v1/transfers").json()["results"]] == ["TS-9"]
 
 
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"subjects": ["dataset:loans-2026q3", "dataset:loans-2026q4"]}, "dataset:loans-2026q4"),
+        ({"subjects": ["environment:prod-mars"]}, "environment:prod-mars"),
+        ({"subjects": ["version:credit-scoring/14"]}, "version:credit-scoring/14"),
+        ({"subjects": ["loans-2026q3"]}, "loans-2026q3"),
+        ({"expires_at": "2099-01-01T00:00:00"}, "offset"),
+        ({"expires_at": "2099-01-01"}, ""),
+        ({"risk_assessment_at": "2026-01-01T00:00:00"}, "offset"),
+    ],
+)
+def test_a_safeguard_for_something_unknown_or_with_an_unclear_end_is_refused(
+    bank: Bank, api_for: Api, change: dict[str, object], named: str
+) -> None:
+    body = {
+        "reference": "TS-9",
+        "type": "SCC",
+        "document": "SCC with Frankfurt",
+        "subjects": ["dataset:loans-2026q3", "environment:dr-frankfurt"],
+        "regions": ["azure:germanywestcentral"],
+        "expires_at": "2099-01-01T00:00:00+04:00",
+    }
+    refused = _post(api_for("dana"), "/api/v1/transfers", {**body, **change})
+    assert refused.status_code == 400
+    assert named in json.dumps(refused.json()["errors"])
+    assert _post(api_for("dana"), "/api/v1/transfers", body).status_code == 201
+
+
 def test_an_idempotent_refusal_keeps_the_entry_of_the_attempt(bank: Bank, api_for: Api) -> None:
     scene.approved(bank)
     ci = api_for("ci")
