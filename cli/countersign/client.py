@@ -34,8 +34,7 @@ class Server:
     timeout: float
 
     def __post_init__(self) -> None:
-        parts = urlsplit(self.url)
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+        if not _is_address(self.url):
             raise Stop(Exit.USAGE, f"{self.url!r} is not an address such as https://countersign.example.")
         if not self.token or not self.token.isascii() or any(sign.isspace() for sign in self.token):
             raise Stop(Exit.USAGE, "A token is needed: set COUNTERSIGN_TOKEN.")
@@ -66,6 +65,23 @@ class Server:
         except (urllib.error.URLError, http.client.HTTPException, OSError, ValueError) as error:
             reason = getattr(error, "reason", None) or error
             raise Stop(Exit.UNDECIDED, f"{self.url} did not answer: {reason or type(error).__name__}.") from error
+
+
+def _is_address(url: str) -> bool:
+    """Whether ``url`` is http(s) with a host and, if any, a port that exists, and nothing that a path cannot follow."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port  # raises for what is no port
+    except ValueError:
+        return False
+    plain = url.isascii() and url.isprintable() and " " not in url
+    return (
+        plain
+        and parts.scheme in ("http", "https")
+        and bool(parts.hostname)
+        and port != 0
+        and not (parts.query or parts.fragment)
+    )
 
 
 def _read(answer: Any, ends: float) -> bytes:
