@@ -17,6 +17,7 @@ from audit.refusals import BadInput, Conflict, NotKnown, NotPermitted
 from governance.models.transfer import SafeguardStatus, SafeguardType, TransferSafeguard
 from registry import queries
 from registry import regions as known_regions
+from registry.models import Environment
 
 SAFEGUARDS = Lifecycle(field="status", transitions={("proposed", "active"): Event.SAFEGUARD_APPROVED})
 
@@ -97,8 +98,10 @@ def _validate(
 
 def _must_be_known(subjects: Sequence[str]) -> None:
     """What flows is a data set, or the inference log of an environment; a misspelt one would silently cover nothing."""
-    flowing = [subject for subject in subjects if subject.startswith(("dataset:", "environment:"))]
-    unknown = sorted(set(subjects) - queries.subjects_known(flowing))
+    sets = queries.subjects_known(subject for subject in subjects if subject.startswith("dataset:"))
+    slugs = [subject.removeprefix("environment:") for subject in subjects if subject.startswith("environment:")]
+    places = {row.subject for row in Environment.objects.filter(slug__in=slugs)}
+    unknown = sorted(set(subjects) - sets - places)
     if unknown:
         sentence = _("The registry knows no %(subjects)s; name dataset:… or environment:… as they are registered.") % {
             "subjects": ", ".join(each[:80] for each in unknown[:10])

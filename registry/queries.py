@@ -241,7 +241,7 @@ def versions_from_dataset(dataset: Dataset) -> tuple[ModelVersion, ...]:
 
 def subjects_known(subjects: Iterable[str]) -> frozenset[str]:
     """Those of ``subjects`` that stand for a row: lineage may name what was removed since."""
-    wanted: dict[str, set[str]] = {"dataset": set(), "run": set(), "version": set(), "environment": set()}
+    wanted: dict[str, set[str]] = {"dataset": set(), "run": set(), "version": set()}
     for subject in subjects:
         kind, _colon, name = subject.partition(":")
         if kind in wanted:
@@ -250,8 +250,6 @@ def subjects_known(subjects: Iterable[str]) -> frozenset[str]:
         f"dataset:{name}" for name in Dataset.objects.filter(name__in=wanted["dataset"]).values_list("name", flat=True)
     }
     known |= {f"run:{name}" for name in Run.objects.filter(run_id__in=wanted["run"]).values_list("run_id", flat=True)}
-    places = Environment.objects.filter(slug__in=wanted["environment"]).values_list("slug", flat=True)
-    known |= {f"environment:{slug}" for slug in places}
     models_named = {label.rpartition("/")[0] for label in wanted["version"]}
     rows = ModelVersion.objects.filter(model__name__in=models_named).values_list("model__name", "number")
     known |= {f"version:{name}/{number}" for name, number in rows if f"{name}/{number}" in wanted["version"]}
