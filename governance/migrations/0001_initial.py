@@ -112,7 +112,7 @@ class Migration(migrations.Migration):
                 ('sealed_body', models.BinaryField()),
                 ('stale_at', models.DateTimeField(null=True)),
                 ('created_at', models.DateTimeField(db_index=True, default=django.utils.timezone.now)),
-                ('user', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='+', to=settings.AUTH_USER_MODEL)),
+                ('user', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='kept_answers', to=settings.AUTH_USER_MODEL)),
             ],
             options={
                 'db_table': 'governance_idempotency',

@@ -25,7 +25,7 @@ class IdempotencyRecord(models.Model):
     can hold a permit's secret, so neither the body nor the caller's key can be read here (``governance.api.sealing``).
     """
 
-    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+")
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="kept_answers")
     key_digest = models.CharField(max_length=64)
     key_hint = models.CharField(max_length=6)
     #: Which of the installation's secrets the digests and the body were made with.

@@ -9,6 +9,7 @@ import pytest
 from django.db import connection, transaction
 from django.test import Client
 
+from config.story import wipe
 from governance.api.idempotency import forget_outdated
 from governance.models import IdempotencyRecord, User
 
@@ -138,3 +139,11 @@ def test_after_a_new_secret_a_request_of_before_is_refused_and_others_are_answer
     settings.SECRET_KEY_FALLBACKS = [before]
     assert post(client, "once", "run-1").content == first.content
     assert User.objects.filter(username="once").count() == 1
+
+
+def test_a_wiped_account_takes_its_kept_answers_along(api_for):
+    post(api_for("ci"), "once", "run-1")
+    with transaction.atomic():
+        wipe._remove(User.objects.get(username="ci"))
+        assert not IdempotencyRecord.objects.exists()
+        transaction.set_rollback(True)
