@@ -158,7 +158,8 @@ def test_the_list_costs_the_same_queries_for_one_job_and_for_ten(
 
 
 def test_figures_are_what_plotly_understands() -> None:
-    graph_objects = pytest.importorskip("plotly.graph_objects")
+    from plotly import graph_objects
+
     from explain.methods import figures
 
     names = [f"f{i}" for i in range(20)]

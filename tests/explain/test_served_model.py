@@ -74,7 +74,6 @@ def test_json_and_parquet_get_the_same_answers(pipeline: Any, pipeline_url: str)
 def test_it_agrees_with_exact_interventional_treeshap_within_the_reported_error(
     tmp_path: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    pytest.importorskip("shap")
     forest, data = served.numeric_forest()
     background = data.iloc[:60].to_dict("records")
     rows = data.iloc[100:112].to_dict("records")
