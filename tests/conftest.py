@@ -60,7 +60,12 @@ class Server:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep together what shares a server: all journeys on the demo, and each file with its own fixtures."""
+    """Keep together what shares a server: all journeys on the demo, and each file with its own fixtures.
+
+    What takes longest starts first, so that nothing long is left alone at the end.
+    """
+    longest = ["journeys", "browser", "tests"]  # the last is this folder itself: linters and type checks
+    items.sort(key=lambda item: (*longest, item.path.parent.name).index(item.path.parent.name))
     for item in items:
         folder, name = item.path.parent.name, item.path.stem
         shared = folder == "journeys" and name not in {"test_life_of_a_demo", "test_other_servers"}

@@ -13,9 +13,8 @@ from django.core.management.base import BaseCommand, CommandParser
 
 from config.stack.programs import PYTHON, ROOT
 
-#: The slowest first, so that nothing long starts last. Three processes for two cores: journeys mostly wait for servers.
-#: ``tests/conftest.py`` puts what shares a server into one group, and a group stays on one process.
-SUITE = ["tests/journeys", "tests/browser", "tests"]
+#: Three processes for two cores: journeys mostly wait for servers. ``tests/conftest.py`` puts the slowest first and what
+#: shares a server into one group; a group stays on one process.
 SPREAD = ["-n", "3", "--dist", "loadgroup", "--no-loadscope-reorder"]
 
 
@@ -35,7 +34,7 @@ class Command(BaseCommand):
         environment = {k: v for k, v in os.environ.items() if k not in ours}
         state = tempfile.mkdtemp(prefix="countersign-tests-")
         environment["COUNTERSIGN_STATE"] = state
-        chosen = options["pytest"] or [*SUITE, *SPREAD]
+        chosen = options["pytest"] or ["tests", *SPREAD]
         try:
             command = [PYTHON, "-m", "pytest", "--durations=15", *chosen]
             sys.exit(subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode)
