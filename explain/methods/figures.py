@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import Any
 
 from explain.methods.pairperm import Z95
@@ -61,6 +62,17 @@ def waterfall(
     There is no bar for base and total: Plotly draws those from zero and they would dwarf the steps. They are the two
     vertical lines.
     """
+    labels, steps, errors = _steps(names, values, phi, se, rest_label)
+    layout = _layout(labels, unit)
+    layout["shapes"] = [_line(base), _line(total)]
+    layout["annotations"] = [_note(base, _safe(base_label), 1.0), _note(total, _safe(total_label), 1.07)]
+    return {"data": [_fall(labels, steps, base), _whiskers(steps, errors, base)], "layout": layout}
+
+
+def _steps(
+    names: Sequence[str], values: Sequence[Any], phi: Sequence[float], se: Sequence[float], rest_label: str
+) -> tuple[list[str], list[float], list[float]]:
+    """Labels, contributions and half-widths of the steps, largest first; what is not shown is one step."""
     order = sorted(range(len(names)), key=lambda j: -abs(phi[j]))
     shown, rest = (order, []) if len(order) <= SHOWN else (order[: SHOWN - 1], order[SHOWN - 1 :])
     labels = [f"{_safe(names[j])} = {_safe(_short(values[j]))}" for j in shown]
@@ -70,18 +82,17 @@ def waterfall(
         steps.append(sum(phi[j] for j in rest))
         # contributions of one row are estimated from the same walks: adding the errors is the safe side
         errors.append(sum(Z95 * se[j] for j in rest))
-    ends, running = [], base
-    for step in steps:
-        running += step
-        ends.append(running)
-    places = list(range(len(steps)))
-    fall = {
+    return labels, steps, errors
+
+
+def _fall(labels: Sequence[str], steps: Sequence[float], base: float) -> dict[str, Any]:
+    return {
         "type": "waterfall",
         "orientation": "h",
         "base": base,
         "measure": ["relative"] * len(steps),
         "x": steps,
-        "y": places,
+        "y": list(range(len(steps))),
         "increasing": {"marker": {"color": RAISES}},
         "decreasing": {"marker": {"color": LOWERS}},
         "connector": {"line": {"color": REST, "width": 1}},
@@ -90,19 +101,19 @@ def waterfall(
         "customdata": labels,
         "hovertemplate": "%{customdata}: %{text}<extra></extra>",
     }
-    whiskers = {
+
+
+def _whiskers(steps: Sequence[float], errors: Sequence[float], base: float) -> dict[str, Any]:
+    """The 95 % interval of each step, around its end."""
+    return {
         "type": "scatter",
         "mode": "markers",
-        "x": ends,
-        "y": places,
+        "x": list(accumulate(steps, initial=base))[1:],
+        "y": list(range(len(steps))),
         "marker": {"size": 1, "color": TEXT},
         "error_x": {"type": "data", "array": errors, "color": TEXT, "thickness": 1.2, "width": 4},
         "hoverinfo": "skip",
     }
-    layout = _layout(labels, unit)
-    layout["shapes"] = [_line(base), _line(total)]
-    layout["annotations"] = [_note(base, _safe(base_label), 1.0), _note(total, _safe(total_label), 1.07)]
-    return {"data": [fall, whiskers], "layout": layout}
 
 
 def _layout(labels: Sequence[str], unit: str, *, top: int = 56) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field
 
+from audit.actors import Actor
 from registry import datasets, deployments, environments, versions
 from registry.lineage import edges
 from registry.models import Dataset, Endpoint, Environment, Model, ModelVersion, Run
@@ -44,6 +45,21 @@ def registry(served_at: str = "http://127.0.0.1:5001") -> World:
         risk_reason="Creditworthiness of natural persons (EU AI Act, annex III 5(b)).",
         by=trainer,
     )
+    dataset, run, made = _trained(model, trainer, operator)
+    places = _places(operator)
+    endpoint = environments.register_endpoint(
+        "credit-scoring-uae",
+        environment=places["prod-uae"],
+        version=made[0],
+        url=served_at,
+        output={"kind": "probability", "of_class": "1"},
+        by=operator,
+    )
+    return World(model, made, dataset, run, places, endpoint)
+
+
+def _trained(model: Model, trainer: Actor, operator: Actor) -> tuple[Dataset, Run, list[ModelVersion]]:
+    """One data set; a first version straight from it, and a second one by way of a run."""
     dataset = datasets.register_dataset(
         "loans-2026q3",
         classification="personal",
@@ -76,7 +92,11 @@ def registry(served_at: str = "http://127.0.0.1:5001") -> World:
     edges.record_edge(dataset, run, by=trainer)
     edges.record_edge(run, made[1], by=trainer)
     edges.record_edge(dataset, made[0], by=trainer)
-    places = {
+    return dataset, run, made
+
+
+def _places(operator: Actor) -> dict[str, Environment]:
+    return {
         slug: environments.register_environment(
             slug,
             name=name,
@@ -91,15 +111,6 @@ def registry(served_at: str = "http://127.0.0.1:5001") -> World:
             ("staging", "Staging", "staging", "azure:uaenorth", "AE-federal"),
         ]
     }
-    endpoint = environments.register_endpoint(
-        "credit-scoring-uae",
-        environment=places["prod-uae"],
-        version=made[0],
-        url=served_at,
-        output={"kind": "probability", "of_class": "1"},
-        by=operator,
-    )
-    return World(model, made, dataset, run, places, endpoint)
 
 
 def whole() -> World:
