@@ -10,6 +10,7 @@ from typing import Any
 from audit.log import log_id
 from audit.merkle.checkpoint import Note, parse
 from audit.merkle.proofs import sides
+from audit.merkle.receipt import Receipt
 from audit.projection import project
 from audit.queries import EntryRow, entry_at, fetch
 from audit.stored_tree import StoredTree
@@ -67,10 +68,9 @@ class EntryDetail:
     @property
     def proof_text(self) -> str:
         """The receipt in the format c2sp.org/tlog-proof@v1; empty until a checkpoint covers the entry."""
-        if self.inclusion is None:
+        if self.inclusion is None or self.row.index is None:
             return ""
-        lines = ["c2sp.org/tlog-proof@v1", f"index {self.row.index}", *self.inclusion.base64, ""]
-        return "\n".join(lines) + "\n" + self.inclusion.checkpoint.note
+        return Receipt(self.row.index, self.inclusion.path, self.inclusion.checkpoint.note).text()
 
 
 _BYTES = """
