@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -11,12 +12,17 @@ from typing import Any
 UNREADABLE = "unreadable"
 #: Bytes in UTF-8. PostgreSQL refuses an index row of more than 2704, and a refused row would stop the sequencer.
 MAX_TEXT = 2000
+#: Facts that name a version, model or environment, in the order in which they are believed.
+_TELLING = ("version", "by_version", "target", "source")
 _NO_TIME = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
 class Projection:
-    """The searchable and readable fields of one entry; times in UTC."""
+    """The searchable and readable fields of one entry; times in UTC.
+
+    ``model`` and ``environment`` are the names of those that the entry is about, empty for none.
+    """
 
     event: str
     actor_id: str
@@ -24,6 +30,8 @@ class Projection:
     object_key: str
     request_id: str
     occurred_at: datetime
+    model: str = ""
+    environment: str = ""
     roles: tuple[str, ...] = ()
     facts: dict[str, Any] = field(default_factory=dict)
     commitments: dict[str, str] = field(default_factory=dict)
@@ -42,6 +50,8 @@ def project(data: bytes, object_key: str) -> Projection:
             object_key=_text(entry["object"]),
             request_id=_text(entry["request"]),
             occurred_at=datetime.fromisoformat(entry["at"]).astimezone(UTC),
+            model=_place(entry, "model", _model_of),
+            environment=_place(entry, "environment", _environment_of),
             roles=tuple(_text(role) for role in entry["actor"]["roles"]),
             facts=dict(entry["facts"]),
             commitments={_text(name): _text(value) for name, value in entry["commit"].items()},
@@ -49,6 +59,28 @@ def project(data: bytes, object_key: str) -> Projection:
     except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
         return Projection(UNREADABLE, "", object_key, object_key, "", _NO_TIME)
     return made
+
+
+def _place(entry: Any, kind: str, named: Callable[[str], str]) -> str:
+    """Which model or environment the entry is about: its subject's, else the first that its facts name.
+
+    Facts name it as ``{"version": "version:credit-scoring/14"}``. An edge between two models is the target's.
+    """
+    facts = entry["facts"]
+    told = (entry["subject"], *(facts.get(key) for key in (kind, *_TELLING)))
+    return next((name for each in told if isinstance(each, str) and (name := named(each))), "")
+
+
+def _model_of(subject: str) -> str:
+    kind, _colon, rest = subject.partition(":")
+    if kind in ("version", "alias"):
+        return _text(rest.rpartition("/")[0])
+    return _text(rest) if kind == "model" else ""
+
+
+def _environment_of(subject: str) -> str:
+    kind, _colon, rest = subject.partition(":")
+    return _text(rest) if kind == "environment" else ""
 
 
 def _text(value: object) -> str:

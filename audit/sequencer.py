@@ -44,7 +44,7 @@ _UNSEQUENCED = """
 
 _COPY_EVENT = """
     COPY audit.event (log_id, leaf_index, event_id, event, actor_id, subject, object_key, request_id, occurred_at,
-                      recorded_at) FROM STDIN
+                      model, environment, recorded_at) FROM STDIN
 """
 
 
@@ -142,7 +142,7 @@ class Sequencer:
                 for index, (_, event_id, object_key, data, _, recorded_at) in enumerate(entries, first):
                     row = project(data, object_key)
                     told = (row.event, row.actor_id, row.subject, object_key, row.request_id, row.occurred_at)
-                    copy.write_row((self._log_id, index, event_id, *told, recorded_at))
+                    copy.write_row((self._log_id, index, event_id, *told, row.model, row.environment, recorded_at))
 
     def _ready(self) -> GrowingTree:
         """The tree in memory; before the first index is given it is compared with what the signer signed."""

@@ -70,9 +70,11 @@ CREATE TABLE audit.cosignature (
     key_id bytea NOT NULL CHECK (octet_length(key_id) = 4),
     signed_at timestamptz NOT NULL,
     line text NOT NULL,
-    PRIMARY KEY (log_id, size, key_name, key_id),
+    PRIMARY KEY (log_id, size, key_name, key_id, signed_at),
     FOREIGN KEY (log_id, size) REFERENCES audit.checkpoint
 );
+-- A log that does not grow is cosigned again every hour: the newest time is what shows that nobody froze it.
+CREATE INDEX cosignature_by_witness ON audit.cosignature (log_id, key_name, key_id, size, signed_at);
 
 CREATE TABLE audit.anchor (
     log_id integer NOT NULL,
@@ -82,6 +84,36 @@ CREATE TABLE audit.anchor (
     created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     PRIMARY KEY (log_id, size, kind),
     FOREIGN KEY (log_id, size) REFERENCES audit.checkpoint
+);
+
+-- How it went with each place outside that checkpoints go to: a row whenever the state or its sentence changes.
+CREATE TABLE audit.publication (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    log_id integer NOT NULL,
+    kind text NOT NULL CHECK (kind IN ('witness', 'rfc3161', 'folder', 'git', 'webhook')),
+    target text NOT NULL,
+    state text NOT NULL CHECK (state IN ('working', 'unreachable', 'refused', 'invalid', 'conflict')),
+    sentence text NOT NULL DEFAULT '',
+    size bigint NOT NULL CHECK (size >= 0),
+    at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+CREATE INDEX publication_newest ON audit.publication (log_id, kind, target, id DESC);
+
+-- Incidents, each step with its entry in the log; and which channel has told whom, so that nobody is told twice.
+CREATE TABLE audit.alert (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    event_id uuid NOT NULL UNIQUE,
+    subject text NOT NULL CHECK (length(subject) BETWEEN 1 AND 300),
+    state text NOT NULL CHECK (state IN ('raised', 'resolved')),
+    sentence text NOT NULL,
+    at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+CREATE INDEX alert_newest ON audit.alert (subject, id DESC);
+CREATE TABLE audit.notice (
+    alert_id bigint NOT NULL REFERENCES audit.alert,
+    channel text NOT NULL CHECK (channel IN ('mail', 'webhook')),
+    at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (alert_id, channel)
 );
 
 -- Names and free text, the only erasable table: an entry holds SHA-256(salt || body).
@@ -96,27 +128,34 @@ CREATE TABLE audit.payload (
 );
 CREATE INDEX payload_subject ON audit.payload (log_id, subject);
 
--- Read model, filled by the sequencer from the entry's bytes; can be rebuilt from them at will.
+-- Read model, filled by the sequencer from the entry's bytes; can be rebuilt from them at will. Every filter of the Log
+-- page has an index that ends with leaf_index: a page is a few steps in one of them, however long the log is. Collation
+-- "C": the search walks (value, leaf_index) as a range and finds names by their beginning in the same index.
 CREATE TABLE audit.event (
     log_id integer NOT NULL,
     leaf_index bigint NOT NULL,
     event_id uuid NOT NULL,
-    event text NOT NULL,
-    actor_id text NOT NULL,
-    subject text NOT NULL,
-    object_key text NOT NULL,
-    request_id text NOT NULL,
+    event text COLLATE "C" NOT NULL,
+    actor_id text COLLATE "C" NOT NULL,
+    subject text COLLATE "C" NOT NULL,
+    object_key text COLLATE "C" NOT NULL,
+    model text COLLATE "C" NOT NULL,
+    environment text COLLATE "C" NOT NULL,
+    request_id text COLLATE "C" NOT NULL,
     occurred_at timestamptz NOT NULL,
     recorded_at timestamptz NOT NULL,
     PRIMARY KEY (log_id, leaf_index),
     UNIQUE (log_id, event_id),
     FOREIGN KEY (log_id, leaf_index) REFERENCES audit.leaf
 );
-CREATE INDEX event_by_subject ON audit.event (log_id, subject text_pattern_ops, leaf_index);
+CREATE INDEX event_by_subject ON audit.event (log_id, subject, leaf_index);
+CREATE INDEX event_by_object ON audit.event (log_id, object_key, leaf_index);
 CREATE INDEX event_by_actor ON audit.event (log_id, actor_id, leaf_index);
 CREATE INDEX event_by_event ON audit.event (log_id, event, leaf_index);
-CREATE INDEX event_by_time ON audit.event (log_id, recorded_at);
-CREATE INDEX event_by_request ON audit.event (log_id, request_id) WHERE request_id <> '';
+CREATE INDEX event_by_model ON audit.event (log_id, model, leaf_index) WHERE model <> '';
+CREATE INDEX event_by_environment ON audit.event (log_id, environment, leaf_index) WHERE environment <> '';
+CREATE INDEX event_by_request ON audit.event (log_id, request_id, leaf_index) WHERE request_id <> '';
+CREATE INDEX event_by_time ON audit.event (log_id, recorded_at, leaf_index);
 
 -- What the last verifications found, and why the sequencer stopped if it did.
 CREATE TABLE audit.self_check (
