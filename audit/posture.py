@@ -18,10 +18,14 @@ from audit.stored_tree import Fetch
 
 OWNER = "audit_owner"
 APPEND_ONLY = ("log", "key", "entry", "leaf", "tile", "checkpoint", "cosignature", "anchor", "payload", "self_check")
-_READERS = ("countersign_app", "audit_sequencer", "audit_reader")
+APPEND_ONLY += ("publication", "alert", "notice")
+APPEND_ONLY += ("erased", "erased_key")
+_READERS = ("countersign_app", "audit_sequencer", "audit_eraser", "audit_reader")
 _INSERTS: dict[tuple[str, str], str] = {
     ("countersign_app", "entry"): "log_id event_id object_key entry",
-    ("countersign_app", "payload"): "log_id event_id field subject salt body",
+    ("countersign_app", "payload"): "log_id event_id field subject salt key_id body",
+    ("audit_eraser", "entry"): "log_id event_id object_key entry",
+    ("audit_eraser", "payload"): "log_id event_id field subject salt key_id body",
     ("countersign_app", "self_check"): "log_id source outcome size root finding steps started_at",
     ("audit_sequencer", "self_check"): "log_id source outcome size root finding steps started_at",
     ("audit_sequencer", "leaf"): "log_id leaf_index entry_id leaf_hash",
@@ -29,9 +33,13 @@ _INSERTS: dict[tuple[str, str], str] = {
     ("audit_sequencer", "checkpoint"): "log_id size root note watermark",
     ("audit_sequencer", "cosignature"): "*",
     ("audit_sequencer", "anchor"): "log_id size kind token",
+    ("audit_sequencer", "publication"): "log_id kind target state sentence size",
+    ("countersign_app", "alert"): "event_id subject state sentence",
+    ("countersign_app", "notice"): "alert_id channel",
     ("audit_sequencer", "event"): "*",
 }
 _EXTRA_TRIGGERS = {"leaf": "leaves_in_order", "checkpoint": "checkpoint_grows"}
+_EXTRA_TRIGGERS |= {"erased": "erasure_has_entry", "erased_key": "erasure_has_entry"}
 _FUNCTION = re.compile(r"CREATE (?:OR REPLACE )?FUNCTION audit\.(\w+)\(.*?AS \$\$(.*?)\$\$;", re.S)
 
 _RUNTIME = """

@@ -98,6 +98,26 @@ SIGNER_ADDRESS = env.text("SIGNER_ADDRESS", "127.0.0.1:8301")
 SIGNER_SECRET_FILE = Path(env.text("SIGNER_SECRET_FILE", str(STATE_DIR / "secrets" / "signer")))
 SIGNER_STATE_DIR = Path(env.text("SIGNER_STATE_DIR", str(STATE_DIR / "signer")))
 
+# ── outside the log: witnesses, timestamps, copies of checkpoints, alerts ────────────────────────────────────────────
+WITNESS_POLICY = env.text("WITNESS_POLICY", "")
+#: Seconds after which the newest cosigned checkpoint no longer shows that the log is alive; witnesses sign hourly.
+WITNESS_MAX_AGE = env.number("WITNESS_MAX_AGE", 10_800)
+TIMESTAMP_URL = env.text("TIMESTAMP_URL", "")
+TIMESTAMP_ROOTS = env.text("TIMESTAMP_ROOTS", "")
+CHECKPOINT_FOLDER = env.text("CHECKPOINT_FOLDER", "")
+CHECKPOINT_GIT = env.text("CHECKPOINT_GIT", "")
+CHECKPOINT_WEBHOOK = env.text("CHECKPOINT_WEBHOOK", "")
+ALERT_WEBHOOK = env.text("ALERT_WEBHOOK", "")
+WEBHOOK_SECRET = env.text("WEBHOOK_SECRET", "")
+ALERT_EMAIL = env.words("ALERT_EMAIL")
+EMAIL_HOST = env.text("EMAIL_HOST", "localhost")
+EMAIL_PORT = env.number("EMAIL_PORT", 25)
+EMAIL_HOST_USER = env.text("EMAIL_HOST_USER", "")
+EMAIL_HOST_PASSWORD = env.text("EMAIL_HOST_PASSWORD", "")
+EMAIL_USE_TLS = env.flag("EMAIL_USE_TLS", False)
+EMAIL_TIMEOUT = 10
+DEFAULT_FROM_EMAIL = env.text("EMAIL_FROM", "countersign@localhost")
+
 # ── models ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 MLFLOW_TRACKING_URI = env.text("MLFLOW_TRACKING_URI", "")
 MLFLOW_TRACKING_TOKEN = env.text("MLFLOW_TRACKING_TOKEN", "")

@@ -14,12 +14,18 @@ class Event(StrEnum):
     # audit
     LOG_OPENED = "log.opened"
     KEY_ANNOUNCED = "key.announced"
+    ALERT_RAISED = "alert.raised"
+    ALERT_RESOLVED = "alert.resolved"
+    SUBJECT_ERASED = "subject.erased"
     STORY_SEEDED = "story.seeded"
     STORY_WIPED = "story.wiped"
     # people and access
     USER_CREATED = "user.created"
     USER_CHANGED = "user.changed"
     USER_DEACTIVATED = "user.deactivated"
+    USER_ERASED = "user.erased"
+    USER_ERASURE_REFUSED = "user.erasure_refused"
+    CONTRIBUTOR_ERASED = "contributor.erased"
     PASSWORD_CHANGED = "user.password_changed"
     ROLE_GRANTED = "role.granted"
     ROLE_REVOKED = "role.revoked"
@@ -81,11 +87,17 @@ class Event(StrEnum):
 SENTENCES: dict[Event, Promise] = {
     Event.LOG_OPENED: _("opened the log"),
     Event.KEY_ANNOUNCED: _("announced a signing key of the log"),
+    Event.ALERT_RAISED: _("raised an alert about the log"),
+    Event.ALERT_RESOLVED: _("found the cause of an alert gone"),
+    Event.SUBJECT_ERASED: _("erased private values from the log"),
     Event.STORY_SEEDED: _("seeded the demo story"),
     Event.STORY_WIPED: _("wiped the demo story"),
     Event.USER_CREATED: _("created an account"),
     Event.USER_CHANGED: _("changed an account"),
     Event.USER_DEACTIVATED: _("deactivated an account"),
+    Event.USER_ERASED: _("erased an account"),
+    Event.USER_ERASURE_REFUSED: _("was refused the erasure of an account"),
+    Event.CONTRIBUTOR_ERASED: _("replaced a contributor's name by a pseudonym"),
     Event.PASSWORD_CHANGED: _("changed a password"),
     Event.ROLE_GRANTED: _("granted a role"),
     Event.ROLE_REVOKED: _("revoked a role"),

@@ -116,17 +116,37 @@ CREATE TABLE audit.notice (
     PRIMARY KEY (alert_id, channel)
 );
 
--- Names and free text, the only erasable table: an entry holds SHA-256(salt || body).
+-- Names and free text, the only erasable table: an entry holds SHA-256(salt || value). The body is the value sealed with
+-- AES-256-GCM under the key key_id of its subject, which lies in another database.
 CREATE TABLE audit.payload (
     log_id integer NOT NULL,
     event_id uuid NOT NULL,
     field text NOT NULL CHECK (length(field) BETWEEN 1 AND 100),
     subject text NOT NULL,
     salt bytea NOT NULL CHECK (octet_length(salt) = 32),
-    body bytea NOT NULL,
+    key_id uuid NOT NULL,
+    body bytea NOT NULL CHECK (octet_length(body) >= 28),
     PRIMARY KEY (log_id, event_id, field)
 );
-CREATE INDEX payload_subject ON audit.payload (log_id, subject);
+CREATE INDEX payload_subject ON audit.payload (subject, log_id);
+
+-- Why a committed value is gone: the entry «subject.erased» that took it away.
+CREATE TABLE audit.erased (
+    log_id integer NOT NULL,
+    event_id uuid NOT NULL,
+    field text NOT NULL,
+    erasure_id uuid NOT NULL,
+    PRIMARY KEY (log_id, event_id, field)
+);
+CREATE INDEX erased_by ON audit.erased (erasure_id);
+
+-- Keys under which nothing may be sealed any more: each is destroyed in its own database after this is committed.
+CREATE TABLE audit.erased_key (
+    key_id uuid PRIMARY KEY,
+    subject text NOT NULL,
+    erasure_id uuid NOT NULL
+);
+CREATE INDEX erased_key_subject ON audit.erased_key (subject);
 
 -- Read model, filled by the sequencer from the entry's bytes; can be rebuilt from them at will. Every filter of the Log
 -- page has an index that ends with leaf_index: a page is a few steps in one of them, however long the log is. Collation

@@ -26,7 +26,86 @@ END $$;
 SELECT audit.make_append_only(format('audit.%I', name)::regclass)
 FROM unnest(ARRAY['log', 'key', 'entry', 'leaf', 'tile', 'checkpoint', 'cosignature', 'anchor', 'payload', 'self_check'])
     AS name;
+SELECT audit.make_append_only(format('audit.%I', name)::regclass)
+FROM unnest(ARRAY['publication', 'alert', 'notice']) AS name;
 SELECT audit.create_partition(1);
+
+-- Who seals a value holds its subject until COMMIT, shared with other writers; who erases waits for them and shuts them
+-- out. A function, because each of its statements sees what was committed while the lock was waited for.
+CREATE FUNCTION audit.hold_keys(people text[], keys uuid[]) RETURNS boolean LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM pg_catalog.pg_advisory_xact_lock_shared(pg_catalog.hashtextextended(person, 0))
+    FROM pg_catalog.unnest(people) AS person;
+    RETURN NOT EXISTS (SELECT FROM audit.erased_key WHERE key_id = ANY (keys));
+END $$;
+
+-- A private value goes only after its tombstone has come, and a tombstone comes only with its erasure's entry.
+CREATE FUNCTION audit.refuse_unless_erased() RETURNS trigger LANGUAGE plpgsql SET search_path = '' AS $$
+BEGIN
+    IF TG_OP = 'DELETE' AND EXISTS (SELECT FROM audit.erased
+                                    WHERE (log_id, event_id, field) = (OLD.log_id, OLD.event_id, OLD.field)) THEN
+        RETURN OLD;
+    END IF;
+    RAISE EXCEPTION 'the audit log is append-only: % on %.% refused', TG_OP, TG_TABLE_SCHEMA, TG_TABLE_NAME
+        USING ERRCODE = 'restrict_violation', HINT = 'Private values are erased by audit.erase_subject().';
+END $$;
+DROP TRIGGER append_only_rows ON audit.payload;
+CREATE TRIGGER append_only_rows BEFORE UPDATE OR DELETE ON audit.payload
+    FOR EACH ROW EXECUTE FUNCTION audit.refuse_unless_erased();
+SELECT audit.make_append_only('audit.erased'), audit.make_append_only('audit.erased_key');
+
+CREATE FUNCTION audit.require_erasure() RETURNS trigger LANGUAGE plpgsql SET search_path = '' AS $$
+BEGIN
+    IF EXISTS (SELECT FROM added WHERE NOT EXISTS (
+            SELECT FROM audit.entry e WHERE e.event_id = added.erasure_id AND e.txid = pg_catalog.pg_current_xact_id()
+            AND pg_catalog.convert_from(e.entry, 'UTF8')::jsonb ->> 'event' = 'subject.erased')) THEN
+        RAISE EXCEPTION 'nothing is erased without an entry «subject.erased» of the same transaction'
+            USING ERRCODE = 'integrity_constraint_violation';
+    END IF;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER erasure_has_entry AFTER INSERT ON audit.erased REFERENCING NEW TABLE AS added
+    FOR EACH STATEMENT EXECUTE FUNCTION audit.require_erasure();
+CREATE TRIGGER erasure_has_entry AFTER INSERT ON audit.erased_key REFERENCING NEW TABLE AS added
+    FOR EACH STATEMENT EXECUTE FUNCTION audit.require_erasure();
+
+-- Erases a subject's private values in every log, and those named in addition (event_id and field in pairs). The entry
+-- number/erasure of this transaction must say how many, and which: the digest of their sorted list. Returns how many.
+CREATE FUNCTION audit.erase_subject(
+    number integer, person text, erasure uuid, keys uuid[], more_events uuid[], more_fields text[]
+) RETURNS bigint LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $$
+DECLARE
+    told jsonb;
+    n bigint;
+    listed text;
+BEGIN
+    PERFORM pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended(person, 0));
+    SELECT pg_catalog.convert_from(entry, 'UTF8')::jsonb INTO told FROM audit.entry
+    WHERE log_id = number AND event_id = erasure AND txid = pg_catalog.pg_current_xact_id();
+    IF told ->> 'event' IS DISTINCT FROM 'subject.erased' OR told ->> 'subject' IS DISTINCT FROM person THEN
+        RAISE EXCEPTION 'nothing of % is erased without its entry «subject.erased» of the same transaction', person
+            USING ERRCODE = 'integrity_constraint_violation';
+    END IF;
+    INSERT INTO audit.erased (log_id, event_id, field, erasure_id)
+    SELECT p.log_id, p.event_id, p.field, erasure FROM audit.payload p
+    WHERE p.subject = person OR (p.event_id, p.field) IN (
+        SELECT e, f FROM ROWS FROM (pg_catalog.unnest(more_events), pg_catalog.unnest(more_fields)) AS named (e, f))
+    ON CONFLICT DO NOTHING;
+    SELECT count(*), pg_catalog.string_agg(pg_catalog.concat_ws(' ', log_id, event_id, field), E'\n'
+                                           ORDER BY log_id, event_id, field COLLATE "C")
+    INTO n, listed FROM audit.erased WHERE erasure_id = erasure;
+    IF n IS DISTINCT FROM (told #>> '{facts,values}')::bigint
+       OR pg_catalog.encode(pg_catalog.sha256(pg_catalog.convert_to(coalesce(listed, ''), 'UTF8')), 'hex')
+          IS DISTINCT FROM told #>> '{facts,digest}' THEN
+        RAISE EXCEPTION 'the entry does not name the % values of % that would be erased', n, person
+            USING ERRCODE = 'integrity_constraint_violation';
+    END IF;
+    INSERT INTO audit.erased_key (key_id, subject, erasure_id)
+    SELECT key_id, person, erasure FROM pg_catalog.unnest(keys) AS key_id ON CONFLICT DO NOTHING;
+    DELETE FROM audit.payload p USING audit.erased e
+    WHERE e.erasure_id = erasure AND (p.log_id, p.event_id, p.field) = (e.log_id, e.event_id, e.field);
+    RETURN n;
+END $$;
 
 -- Indexes without a gap, and the hash of the very entry.
 CREATE FUNCTION audit.check_leaves() RETURNS trigger LANGUAGE plpgsql SET search_path = '' AS $$
