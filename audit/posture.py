@@ -20,6 +20,7 @@ OWNER = "audit_owner"
 APPEND_ONLY = ("log", "key", "entry", "leaf", "tile", "checkpoint", "cosignature", "anchor", "payload", "self_check")
 APPEND_ONLY += ("publication", "alert", "notice")
 APPEND_ONLY += ("erased", "erased_key")
+APPEND_ONLY += ("key_end", "log_end")
 _READERS = ("countersign_app", "audit_sequencer", "audit_eraser", "audit_reader")
 _INSERTS: dict[tuple[str, str], str] = {
     ("countersign_app", "entry"): "log_id event_id object_key entry",
@@ -37,6 +38,8 @@ _INSERTS: dict[tuple[str, str], str] = {
     ("countersign_app", "alert"): "event_id subject state sentence",
     ("countersign_app", "notice"): "alert_id channel",
     ("audit_sequencer", "event"): "*",
+    ("audit_sequencer", "key"): "log_id vkey from_size event_id",
+    ("audit_sequencer", "key_end"): "log_id vkey to_size event_id",
 }
 _EXTRA_TRIGGERS = {"leaf": "leaves_in_order", "checkpoint": "checkpoint_grows"}
 _EXTRA_TRIGGERS |= {"erased": "erasure_has_entry", "erased_key": "erasure_has_entry"}

@@ -91,6 +91,7 @@ class Migration(migrations.Migration):
         migrations.RunSQL(_BECOME_OWNER),
         migrations.RunSQL((_SQL / "0001_tables.sql").read_text()),
         migrations.RunSQL((_SQL / "0001_triggers.sql").read_text()),
+        migrations.RunSQL((_SQL / "0001_succession.sql").read_text()),
         migrations.RunSQL((_SQL / "0001_grants.sql").read_text()),
         migrations.RunSQL(_STEP_BACK),
     ]

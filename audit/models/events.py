@@ -13,7 +13,13 @@ class Event(StrEnum):
 
     # audit
     LOG_OPENED = "log.opened"
+    LOG_CLOSING = "log.closing"
+    LOG_CLOSED = "log.closed"
+    LOG_REPLAYED = "log.replayed"
+    LOG_DETACHED = "log.detached"
     KEY_ANNOUNCED = "key.announced"
+    KEY_ROTATED = "key.rotated"
+    KEY_RETIRED = "key.retired"
     ALERT_RAISED = "alert.raised"
     ALERT_RESOLVED = "alert.resolved"
     SUBJECT_ERASED = "subject.erased"
@@ -86,7 +92,13 @@ class Event(StrEnum):
 #: What a person reads after the actor's name: «Layla Haddad *signed off*».
 SENTENCES: dict[Event, Promise] = {
     Event.LOG_OPENED: _("opened the log"),
+    Event.LOG_CLOSING: _("ordered that the log be closed"),
+    Event.LOG_CLOSED: _("closed the log"),
+    Event.LOG_REPLAYED: _("put entries back that a restore had lost"),
+    Event.LOG_DETACHED: _("moved a closed log out of the live tables"),
     Event.KEY_ANNOUNCED: _("announced a signing key of the log"),
+    Event.KEY_ROTATED: _("gave the log new signing keys"),
+    Event.KEY_RETIRED: _("retired signing keys of the log"),
     Event.ALERT_RAISED: _("raised an alert about the log"),
     Event.ALERT_RESOLVED: _("found the cause of an alert gone"),
     Event.SUBJECT_ERASED: _("erased private values from the log"),

@@ -32,14 +32,14 @@ CREATE TABLE audit.entry (
 ) PARTITION BY LIST (log_id);
 CREATE INDEX entry_txid ON audit.entry (txid);
 
+-- No foreign key to audit.entry: check_leaves compares each hash with its entry, and a detached log keeps its leaves.
 CREATE TABLE audit.leaf (
     log_id integer NOT NULL REFERENCES audit.log,
     leaf_index bigint NOT NULL CHECK (leaf_index >= 0),
     entry_id bigint NOT NULL,
     leaf_hash bytea NOT NULL CHECK (octet_length(leaf_hash) = 32),
     PRIMARY KEY (log_id, leaf_index),
-    UNIQUE (log_id, entry_id),
-    FOREIGN KEY (log_id, entry_id) REFERENCES audit.entry (log_id, id)
+    UNIQUE (log_id, entry_id)
 );
 
 -- Full tiles only (C2SP tlog-tiles): never updated. A partial tile is the newest leaves, or the roots below it.

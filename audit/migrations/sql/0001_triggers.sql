@@ -96,14 +96,16 @@ BEGIN
     INTO n, listed FROM audit.erased WHERE erasure_id = erasure;
     IF n IS DISTINCT FROM (told #>> '{facts,values}')::bigint
        OR pg_catalog.encode(pg_catalog.sha256(pg_catalog.convert_to(coalesce(listed, ''), 'UTF8')), 'hex')
-          IS DISTINCT FROM told #>> '{facts,digest}' THEN
-        RAISE EXCEPTION 'the entry does not name the % values of % that would be erased', n, person
+          IS DISTINCT FROM told #>> '{facts,digest}'
+       OR pg_catalog.to_jsonb(keys) IS DISTINCT FROM told #> '{facts,keys}' THEN
+        RAISE EXCEPTION 'the entry does not name the % values and the keys of % that would be erased', n, person
             USING ERRCODE = 'integrity_constraint_violation';
     END IF;
     INSERT INTO audit.erased_key (key_id, subject, erasure_id)
     SELECT key_id, person, erasure FROM pg_catalog.unnest(keys) AS key_id ON CONFLICT DO NOTHING;
     DELETE FROM audit.payload p USING audit.erased e
-    WHERE e.erasure_id = erasure AND (p.log_id, p.event_id, p.field) = (e.log_id, e.event_id, e.field);
+    WHERE (p.log_id, p.event_id, p.field) = (e.log_id, e.event_id, e.field)
+    AND (e.erasure_id = erasure OR p.subject = person);
     RETURN n;
 END $$;
 
@@ -186,7 +188,10 @@ CREATE FUNCTION audit.open_log(
     number integer, name text, opened_id uuid, opened bytea, announced_id uuid, announced bytea, vkeys text[]
 ) RETURNS void LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $$
 BEGIN
-    INSERT INTO audit.log (log_id, origin) VALUES (number, name);
+    IF EXISTS (SELECT FROM audit.key WHERE log_id = number) THEN
+        RAISE EXCEPTION 'log % is open already', number USING ERRCODE = 'integrity_constraint_violation';
+    END IF;
+    INSERT INTO audit.log (log_id, origin) VALUES (number, name) ON CONFLICT (log_id) DO NOTHING;
     INSERT INTO audit.entry (log_id, event_id, object_key, entry) VALUES
         (number, opened_id, 'log/' || number, opened), (number, announced_id, 'log/' || number, announced);
     INSERT INTO audit.key (log_id, vkey, from_size, event_id)
