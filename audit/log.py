@@ -6,37 +6,55 @@ gives it its place in the tree afterwards, so writers never wait for one another
 
 from __future__ import annotations
 
-import hashlib
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID
 
 from django.conf import settings
 from django.db import connection
 from django.utils.translation import gettext as _
 
-from audit import context
+from audit import context, payloads, subject_keys
 from audit.actors import Actor
 from audit.merkle import canonical
 from audit.models.events import Event
 from audit.models.governed import Governed
-from audit.refusals import BadInput
+from audit.payloads import Value
+from audit.refusals import BadInput, Conflict
 
 #: Version of the shape of an entry.
 SHAPE = 1
 MAX_SUBJECT = 300
 
 _INSERT_ENTRY = "INSERT INTO audit.entry (log_id, event_id, object_key, entry) VALUES (%s, %s, %s, %s)"
-_INSERT_WITH_PAYLOAD = f"""
-    WITH recorded AS ({_INSERT_ENTRY})
-    INSERT INTO audit.payload (log_id, event_id, field, subject, salt, body)
-    SELECT %s, %s, p.field, p.subject, p.salt, p.body
-    FROM unnest(%s::text[], %s::text[], %s::bytea[], %s::bytea[]) AS p (field, subject, salt, body)
-"""  # noqa: S608  both parts are constants
+# All or nothing: where a key was erased meanwhile, no row is inserted, and the values are sealed again.
+_INSERT_WITH_PAYLOAD = """
+    WITH held AS MATERIALIZED (SELECT audit.hold_keys(%s::text[], %s::uuid[]) AS good),
+    recorded AS (
+        INSERT INTO audit.entry (log_id, event_id, object_key, entry) SELECT %s, %s, %s, %s FROM held WHERE good
+        RETURNING log_id, event_id)
+    INSERT INTO audit.payload (log_id, event_id, field, subject, salt, key_id, body)
+    SELECT recorded.log_id, recorded.event_id, p.field, p.subject, p.salt, p.key_id, p.body
+    FROM recorded, unnest(%s::text[], %s::text[], %s::bytea[], %s::uuid[], %s::bytea[])
+        AS p (field, subject, salt, key_id, body)
+"""
+#: How often values are sealed again because their subject is being erased at this very moment.
+_TRIES = 3
+
+
+class Cursor(Protocol):
+    """What an entry is written through: Django's cursor, or that of the connection that may erase."""
+
+    @property
+    def rowcount(self) -> int: ...
+
+    def execute(self, sql: Any, params: Any = ..., /) -> Any: ...
+
+    def fetchall(self) -> list[Any]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,20 +63,6 @@ class Receipt:
 
     event_id: UUID
     object_key: str
-
-
-@dataclass(frozen=True, slots=True)
-class _Payload:
-    """One erasable value: the entry holds only ``SHA-256(salt || body)``."""
-
-    field: str
-    subject: str
-    salt: bytes
-    body: bytes
-
-    @property
-    def commitment(self) -> str:
-        return hashlib.sha256(self.salt + self.body).hexdigest()
 
 
 def log_id() -> int:
@@ -79,18 +83,19 @@ def append(
 
     ``facts`` are public and stay for ever: JSON without floating-point numbers and without personal data. ``private``
     values, the ``reason`` and the actor's name go into the erasable table; the entry keeps salted commitments to them
-    (GDPR article 17, EDPB Guidelines 02/2025). Raises ``BadInput`` when a value cannot be recorded, ``RuntimeError``
-    outside ``transaction.atomic()``.
+    (GDPR article 17, EDPB Guidelines 02/2025). Raises ``BadInput`` when a value cannot be recorded, ``KeysUnavailable``
+    when private values cannot be sealed, ``RuntimeError`` outside ``transaction.atomic()``.
     """
     require_transaction()
     if not isinstance(by, Actor):
         raise TypeError("by: an entry needs the Actor who did it")
     name, object_key = _named(subject)
     event_id = new_event_id()
-    payloads = _payloads(name, private or {}, reason, by)
-    commitments = {payload.field: payload.commitment for payload in payloads}
+    values = _values(name, private or {}, reason, by)
+    commitments = {value.field: value.commitment for value in values}
     data = entry_bytes(event_id, event, name, object_key, facts=facts or {}, commitments=commitments, by=by)
-    _insert(event_id, object_key, data, payloads)
+    with connection.cursor() as cursor:
+        insert(cursor, log_id(), event_id, object_key, data, values)
     return Receipt(event_id=event_id, object_key=object_key)
 
 
@@ -151,7 +156,7 @@ def _named(subject: Governed | str) -> tuple[str, str]:
     return name, object_key
 
 
-def _payloads(subject: str, private: Mapping[str, str], reason: str, by: Actor) -> list[_Payload]:
+def _values(subject: str, private: Mapping[str, str], reason: str, by: Actor) -> list[Value]:
     # Free text about an account belongs to that account's person; all else to whoever wrote it.
     person = subject if subject.startswith("user:") else by.id
     fields = [(field, person, text) for field, text in private.items() if text]
@@ -159,10 +164,7 @@ def _payloads(subject: str, private: Mapping[str, str], reason: str, by: Actor) 
         fields.append(("reason", by.id, reason))
     if by.kind != "system":
         fields.append(("actor.name", by.id, by.name))
-    return [
-        _Payload(field, owner, os.urandom(32), _text(canonical.normalised(text), field))
-        for field, owner, text in fields
-    ]
+    return [Value.of(field, owner, _text(canonical.normalised(text), field)) for field, owner, text in fields]
 
 
 def _text(text: str, field: str) -> bytes:
@@ -195,19 +197,33 @@ def _unrecordable(error: canonical.NotCanonical, field: str) -> BadInput:
     )
 
 
-def _insert(event_id: UUID, object_key: str, data: bytes, payloads: list[_Payload]) -> None:
-    entry: list[Any] = [log_id(), event_id, object_key, data]
-    with connection.cursor() as cursor:
-        if not payloads:
-            cursor.execute(_INSERT_ENTRY, entry)
-            return
+def insert(cursor: Cursor, number: int, event_id: UUID, object_key: str, data: bytes, values: Sequence[Value]) -> None:
+    """Write the entry and its sealed values; both or neither. Raises ``Conflict``, ``KeysUnavailable``."""
+    if not values:
+        cursor.execute(_INSERT_ENTRY, [number, event_id, object_key, data])
+        return
+    people = sorted({value.subject for value in values})
+    for _try in range(_TRIES):
+        sealed = payloads.seal(event_id, values)
+        keys = [each.key_id for each in sealed]
         columns: list[Any] = [
-            [payload.field for payload in payloads],
-            [payload.subject for payload in payloads],
-            [payload.salt for payload in payloads],
-            [payload.body for payload in payloads],
+            [value.field for value in values],
+            [value.subject for value in values],
+            [value.salt for value in values],
+            keys,
+            [each.body for each in sealed],
         ]
-        cursor.execute(_INSERT_WITH_PAYLOAD, [*entry, log_id(), event_id, *columns])
+        cursor.execute(_INSERT_WITH_PAYLOAD, [people, keys, number, event_id, object_key, data, *columns])
+        if cursor.rowcount:
+            return
+        _destroy_erased(cursor, keys)
+    raise Conflict(_("What this would record about a person is being erased. Repeat it later."), code="log.erasing")
+
+
+def _destroy_erased(cursor: Cursor, keys: Sequence[UUID]) -> None:
+    """Finish what the erasure has committed in this database: its keys end in theirs, so that new ones can be made."""
+    cursor.execute("SELECT key_id FROM audit.erased_key WHERE key_id = ANY (%s)", [list(keys)])
+    subject_keys.destroy([key_id for (key_id,) in cursor.fetchall()])
 
 
 def _timestamp() -> str:

@@ -70,6 +70,9 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 # ── storage and work ─────────────────────────────────────────────────────────────────────────────────────────────────
 DATABASES: dict[str, dict[str, Any]] = {"default": env.database("DATABASE_URL")}
 SEQUENCER_DATABASE_URL = env.text("SEQUENCER_DATABASE_URL", "")
+#: The keys of private values, best on another server; and the only role that may erase from the log.
+SUBJECT_KEYS_DATABASE_URL = env.text("SUBJECT_KEYS_DATABASE_URL", "")
+ERASER_DATABASE_URL = env.text("ERASER_DATABASE_URL", "")
 CELERY_BROKER_URL = env.text("CELERY_BROKER_URL", "", hint="Set it to redis://host:port/0.")
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_SERIALIZER = "json"

@@ -16,6 +16,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from django.conf import settings
 from django.core.management import call_command
 from django.db import connections
 from django.test import Client
@@ -80,8 +81,9 @@ def free_port() -> int:
         return port
 
 
-def use_database(url: str) -> None:
-    """Point Django's default connection at ``url``."""
+def use_database(url: str, eraser: str = "") -> None:
+    """Point Django's default connection at ``url``, and erasures at the URL ``eraser``."""
+    settings.ERASER_DATABASE_URL = eraser
     connections["default"].close()
     parts = conninfo_to_dict(url)
     changes = {"NAME": parts["dbname"], "USER": parts["user"], "PASSWORD": parts["password"]}
@@ -140,7 +142,18 @@ TEMPLATE = f"template_{os.getpid()}"
 
 
 @pytest.fixture(scope="session")
-def template_database(postgres_server: Server, django_db_blocker: Any) -> Iterator[str]:
+def subject_keys(postgres_server: Server) -> Iterator[str]:
+    """The database of the subjects' keys, one for the whole run; its URL as the server uses it."""
+    name = f"keys_{os.getpid()}"
+    database.create_keys_database(postgres_server.admin(), name)
+    database.provision_keys(postgres_server.admin(name), postgres_server.passwords)
+    settings.SUBJECT_KEYS_DATABASE_URL = postgres_server.url(database.KEYS, name)
+    yield settings.SUBJECT_KEYS_DATABASE_URL
+    postgres_server.drop(name)
+
+
+@pytest.fixture(scope="session")
+def template_database(postgres_server: Server, subject_keys: str, django_db_blocker: Any) -> Iterator[str]:
     """A migrated database that others are copied from. Migrations run as the owner, nothing else does."""
     postgres_server.create(TEMPLATE)
     with django_db_blocker.unblock():
@@ -164,7 +177,8 @@ def shared_database(postgres_server: Server, template_database: str) -> Iterator
 @pytest.fixture(scope="session")
 def django_db_setup(postgres_server: Server, shared_database: str) -> None:
     """pytest-django's own set-up would connect as the owner; ours connects as the runtime role."""
-    use_database(postgres_server.url(database.APP, shared_database))
+    eraser = postgres_server.url(database.ERASER, shared_database)
+    use_database(postgres_server.url(database.APP, shared_database), eraser)
 
 
 _numbers = itertools.count(1)
@@ -196,7 +210,7 @@ def committed_db(
     postgres_server.create(name, template_database)
     own = CommittedDatabase(postgres_server, name)
     with django_db_blocker.unblock():
-        use_database(own.url())
+        use_database(own.url(), own.url(database.ERASER))
         yield own
         use_database(postgres_server.url(database.APP, shared_database))
     postgres_server.drop(name)

@@ -13,14 +13,17 @@ from urllib.parse import quote, urlsplit, urlunsplit
 import psycopg
 from psycopg import sql
 
+from audit.subject_keys import SCHEMA
 from config.stack.failure import StackFailure
 
 OWNER = "countersign_owner"
 APP = "countersign_app"
 SEQUENCER = "audit_sequencer"
 READER = "audit_reader"
-LOGIN_ROLES = (OWNER, APP, SEQUENCER, READER)
-GROUP_ROLES = ("audit_owner", "audit_eraser")
+ERASER = "audit_eraser"
+KEYS = "countersign_keys"
+LOGIN_ROLES = (OWNER, APP, SEQUENCER, READER, ERASER, KEYS)
+GROUP_ROLES = ("audit_owner",)
 
 
 def fresh_passwords() -> dict[str, str]:
@@ -64,11 +67,11 @@ def grant_database(connection: psycopg.Connection[tuple[object, ...]]) -> None:
     for statement in (
         "REVOKE ALL ON DATABASE {db} FROM PUBLIC",
         "GRANT CONNECT, TEMPORARY ON DATABASE {db}"
-        " TO countersign_owner, countersign_app, audit_sequencer, audit_reader",
+        " TO countersign_owner, countersign_app, audit_sequencer, audit_eraser, audit_reader",
         "GRANT CREATE ON DATABASE {db} TO audit_owner, countersign_owner",
         "REVOKE ALL ON SCHEMA public FROM PUBLIC",
         "GRANT USAGE, CREATE ON SCHEMA public TO countersign_owner",
-        "GRANT USAGE ON SCHEMA public TO countersign_app, audit_sequencer, audit_reader, audit_owner",
+        "GRANT USAGE ON SCHEMA public TO countersign_app, audit_sequencer, audit_eraser, audit_reader, audit_owner",
         "ALTER DEFAULT PRIVILEGES FOR ROLE countersign_owner IN SCHEMA public"
         " GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO countersign_app",
         "ALTER DEFAULT PRIVILEGES FOR ROLE countersign_owner IN SCHEMA public"
@@ -76,6 +79,43 @@ def grant_database(connection: psycopg.Connection[tuple[object, ...]]) -> None:
         "ALTER DEFAULT PRIVILEGES FOR ROLE countersign_owner IN SCHEMA public GRANT SELECT ON TABLES TO audit_reader",
     ):
         connection.execute(sql.SQL(statement).format(db=name))
+
+
+def provision_keys(admin_url: str, passwords: Mapping[str, str]) -> None:
+    """Create the role and the table of the subjects' keys in the database that ``admin_url`` names. Safe to repeat.
+
+    Raises StackFailure when the server cannot be reached or refuses.
+    """
+    try:
+        with psycopg.connect(admin_url, autocommit=True) as connection:
+            _ensure_role(connection, KEYS, passwords[KEYS])
+            name = sql.Identifier(connection.info.dbname)
+            connection.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(name))
+            connection.execute(sql.SQL("GRANT CONNECT ON DATABASE {} TO {}").format(name, sql.Identifier(KEYS)))
+            connection.execute("REVOKE ALL ON SCHEMA public FROM PUBLIC")
+            connection.execute(SCHEMA.read_text())
+    except psycopg.Error as error:
+        raise StackFailure(
+            f"The database of the subjects' keys (SUBJECT_KEYS_DATABASE_URL) cannot be prepared: {str(error).strip()}"
+        ) from None
+
+
+def create_keys_database(admin_url: str, name: str) -> None:
+    """Create the database ``name`` beside the one that ``admin_url`` names, unless it exists.
+
+    Raises StackFailure when the administrator may not create databases.
+    """
+    try:
+        with psycopg.connect(admin_url, autocommit=True) as connection:
+            if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name]).fetchone():
+                connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+    except psycopg.errors.InsufficientPrivilege:
+        raise StackFailure(
+            f"The role of DATABASE_URL may not create databases: create the empty database {name} for it, or name "
+            "another one, best on another server, in SUBJECT_KEYS_DATABASE_URL."
+        ) from None
+    except psycopg.OperationalError as error:
+        raise StackFailure(f"The database server at DATABASE_URL does not answer: {str(error).strip()}") from None
 
 
 def _ensure_role(connection: psycopg.Connection[tuple[object, ...]], role: str, password: str | None) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 
@@ -50,6 +51,14 @@ class Stack:
         return self.cluster.url("countersign")
 
     @property
+    def keys_admin_url(self) -> str:
+        """The administrator's URL of the subjects' keys: another server of yours, or a database beside the first."""
+        if given := os.environ.get("SUBJECT_KEYS_DATABASE_URL"):
+            return given
+        parts = urlsplit(self.admin_url)
+        return urlunsplit(parts._replace(path=f"{parts.path}_keys"))
+
+    @property
     def mlflow_url(self) -> str:
         """The tracking server: the caller's, or the embedded one."""
         return os.environ.get("MLFLOW_TRACKING_URI") or f"http://127.0.0.1:{self.ports['mlflow']}"
@@ -67,6 +76,8 @@ class Stack:
             "ALLOWED_HOSTS": os.environ.get("ALLOWED_HOSTS", "127.0.0.1,localhost"),
             "DATABASE_URL": self.role_url(database.APP),
             "SEQUENCER_DATABASE_URL": self.role_url(database.SEQUENCER),
+            "ERASER_DATABASE_URL": self.role_url(database.ERASER),
+            "SUBJECT_KEYS_DATABASE_URL": database.url_for(database.KEYS, self.keys_admin_url, self.secrets),
             "CELERY_BROKER_URL": os.environ.get("CELERY_BROKER_URL") or valkey,
             "MLFLOW_TRACKING_URI": self.mlflow_url,
             "LOG_ORIGIN": os.environ.get("LOG_ORIGIN", f"countersign.local/{self.secrets['log']}/main"),
@@ -156,6 +167,9 @@ def migrate(stack: Stack) -> None:
     from psycopg.conninfo import conninfo_to_dict
 
     database.provision(stack.admin_url, stack.secrets)
+    if not os.environ.get("SUBJECT_KEYS_DATABASE_URL"):
+        database.create_keys_database(stack.admin_url, urlsplit(stack.keys_admin_url).path.strip("/"))
+    database.provision_keys(stack.keys_admin_url, stack.secrets)
     parts = conninfo_to_dict(stack.role_url(database.OWNER))
     names = {"dbname": "NAME", "user": "USER", "password": "PASSWORD", "host": "HOST", "port": "PORT"}
     owner = {django: str(parts.pop(ours, "") or "") for ours, django in names.items()}
