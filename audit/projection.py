@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 #: Stands for the event of an entry whose bytes are not of our shape.
@@ -43,22 +44,39 @@ def project(data: bytes, object_key: str) -> Projection:
         entry = json.loads(data)
         # half a surrogate pair or an infinite number is valid in JSON, but neither a column nor an answer can hold it
         json.dumps(entry, ensure_ascii=False, allow_nan=False).encode()
-        made = Projection(
+    except (ValueError, RecursionError):
+        return _unreadable(object_key)
+    return of_value(entry, object_key)
+
+
+def of_value(entry: Any, object_key: str) -> Projection:
+    """The same for an entry that ``canonical.decode`` or ``project`` has decoded."""
+    try:
+        model, environment = places(entry)
+        return Projection(
             event=_text(entry["event"]),
             actor_id=_text(entry["actor"]["id"]),
             subject=_text(entry["subject"]),
             object_key=_text(entry["object"]),
             request_id=_text(entry["request"]),
             occurred_at=datetime.fromisoformat(entry["at"]).astimezone(UTC),
-            model=_place(entry, "model", _model_of),
-            environment=_place(entry, "environment", _environment_of),
+            model=model,
+            environment=environment,
             roles=tuple(_text(role) for role in entry["actor"]["roles"]),
             facts=dict(entry["facts"]),
             commitments={_text(name): _text(value) for name, value in entry["commit"].items()},
         )
     except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
-        return Projection(UNREADABLE, "", object_key, object_key, "", _NO_TIME)
-    return made
+        return _unreadable(object_key)
+
+
+def places(entry: Any) -> tuple[str, str]:
+    """The model and the environment that an entry is about, empty for none. Raises as an unreadable entry does."""
+    return _place(entry, "model", _model_of), _place(entry, "environment", _environment_of)
+
+
+def _unreadable(object_key: str) -> Projection:
+    return Projection(UNREADABLE, "", object_key, object_key, "", _NO_TIME)
 
 
 def _place(entry: Any, kind: str, named: Callable[[str], str]) -> str:
@@ -71,6 +89,7 @@ def _place(entry: Any, kind: str, named: Callable[[str], str]) -> str:
     return next((name for each in told if isinstance(each, str) and (name := named(each))), "")
 
 
+@lru_cache(1000)
 def _model_of(subject: str) -> str:
     kind, _colon, rest = subject.partition(":")
     if kind in ("version", "alias"):
@@ -78,6 +97,7 @@ def _model_of(subject: str) -> str:
     return _text(rest) if kind == "model" else ""
 
 
+@lru_cache(1000)
 def _environment_of(subject: str) -> str:
     kind, _colon, rest = subject.partition(":")
     return _text(rest) if kind == "environment" else ""
