@@ -12,6 +12,7 @@ from audit import context, log, queries
 from audit.actors import Actor
 from audit.merkle import canonical
 from audit.models import Event
+from audit.payloads import COLUMNS, Sealed, reveal
 from audit.refusals import BadInput
 from tests.audit.story import LAYLA
 
@@ -39,9 +40,18 @@ def test_an_entry_holds_commitments_and_no_personal_data() -> None:
     assert "Because" not in str(entry)
     assert set(entry["commit"]) == {"actor.name", "contact", "reason"}
     with connection.cursor() as cursor:
-        cursor.execute("SELECT field, salt, body FROM audit.payload WHERE event_id = %s", [receipt.event_id])
-        for field, salt, body in cursor.fetchall():
-            assert entry["commit"][field] == hashlib.sha256(bytes(salt) + bytes(body)).hexdigest()
+        cursor.execute(f"SELECT {COLUMNS} FROM audit.payload p WHERE event_id = %s", [receipt.event_id])
+        stored = [Sealed(*row) for row in cursor.fetchall()]
+    values = dict(zip((row.field for row in stored), reveal(stored), strict=True))
+    assert {field: value.text for field, value in values.items()} == {
+        "actor.name": "Layla Haddad",
+        "contact": "Sami Aziz",
+        "reason": "Because",
+    }
+    for field, value in values.items():
+        assert value.data is not None
+        assert entry["commit"][field] == hashlib.sha256(value.salt + value.data).hexdigest()
+    assert b"Layla" not in b"".join(bytes(row.body) for row in stored)
 
 
 def test_the_same_text_typed_in_two_unicode_forms_is_one_record() -> None:
