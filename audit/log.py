@@ -14,34 +14,36 @@ from datetime import UTC, datetime
 from typing import Any, Protocol
 from uuid import UUID
 
-from django.conf import settings
 from django.db import connection
 from django.utils.translation import gettext as _
 
-from audit import context, payloads, subject_keys
+from audit import context, current_log, payloads, subject_keys
 from audit.actors import Actor
 from audit.merkle import canonical
 from audit.models.events import Event
 from audit.models.governed import Governed
 from audit.payloads import Value
 from audit.refusals import BadInput, Conflict
+from audit.witnesses import known
 
 #: Version of the shape of an entry.
 SHAPE = 1
 MAX_SUBJECT = 300
 
-_INSERT_ENTRY = "INSERT INTO audit.entry (log_id, event_id, object_key, entry) VALUES (%s, %s, %s, %s)"
+# The newest log is chosen inside the statement; a log is closed once every statement that chose it has ended.
+_NEWEST = "(SELECT coalesce(max(log_id), 1) FROM audit.log)"
+_INSERT_ENTRY = f"INSERT INTO audit.entry (log_id, event_id, object_key, entry) VALUES ({_NEWEST}, %s, %s, %s)"  # noqa: S608
 # All or nothing: where a key was erased meanwhile, no row is inserted, and the values are sealed again.
-_INSERT_WITH_PAYLOAD = """
+_INSERT_WITH_PAYLOAD = f"""
     WITH held AS MATERIALIZED (SELECT audit.hold_keys(%s::text[], %s::uuid[]) AS good),
     recorded AS (
-        INSERT INTO audit.entry (log_id, event_id, object_key, entry) SELECT %s, %s, %s, %s FROM held WHERE good
+        INSERT INTO audit.entry (log_id, event_id, object_key, entry) SELECT {_NEWEST}, %s, %s, %s FROM held WHERE good
         RETURNING log_id, event_id)
     INSERT INTO audit.payload (log_id, event_id, field, subject, salt, key_id, body)
     SELECT recorded.log_id, recorded.event_id, p.field, p.subject, p.salt, p.key_id, p.body
     FROM recorded, unnest(%s::text[], %s::text[], %s::bytea[], %s::uuid[], %s::bytea[])
         AS p (field, subject, salt, key_id, body)
-"""
+"""  # noqa: S608  constants only
 #: How often values are sealed again because their subject is being erased at this very moment.
 _TRIES = 3
 
@@ -66,8 +68,8 @@ class Receipt:
 
 
 def log_id() -> int:
-    """The number of the log that this installation writes to."""
-    return int(getattr(settings, "LOG_ID", 1))
+    """The number of the newest log, for readers; at most a second old."""
+    return current_log.number()
 
 
 def append(
@@ -90,12 +92,15 @@ def append(
     if not isinstance(by, Actor):
         raise TypeError("by: an entry needs the Actor who did it")
     name, object_key = _named(subject)
+    told = {**(subject.about if isinstance(subject, Governed) else {}), **(facts or {})}
     event_id = new_event_id()
     values = _values(name, private or {}, reason, by)
     commitments = {value.field: value.commitment for value in values}
-    data = entry_bytes(event_id, event, name, object_key, facts=facts or {}, commitments=commitments, by=by)
+    data = entry_bytes(
+        event_id, event, name, object_key, facts=told, commitments=commitments, by=by, after=known.after()
+    )
     with connection.cursor() as cursor:
-        insert(cursor, log_id(), event_id, object_key, data, values)
+        insert(cursor, event_id, object_key, data, values)
     return Receipt(event_id=event_id, object_key=object_key)
 
 
@@ -108,8 +113,12 @@ def entry_bytes(
     facts: Mapping[str, Any],
     commitments: Mapping[str, str],
     by: Actor,
+    after: Mapping[str, int | str] | None = None,
 ) -> bytes:
-    """The canonical bytes of an entry: what is hashed, proved and handed out. Raises ``BadInput``."""
+    """The canonical bytes of an entry: what is hashed, proved and handed out. Raises ``BadInput``.
+
+    ``after`` is the newest witnessed checkpoint that the writer knew (``audit.witnesses.known``).
+    """
     return _encode(
         {
             "v": SHAPE,
@@ -122,6 +131,7 @@ def entry_bytes(
             "request": context.request_id.get(),
             "facts": dict(facts),
             "commit": dict(commitments),
+            "after": dict(after) if after else None,
         }
     )
 
@@ -197,10 +207,10 @@ def _unrecordable(error: canonical.NotCanonical, field: str) -> BadInput:
     )
 
 
-def insert(cursor: Cursor, number: int, event_id: UUID, object_key: str, data: bytes, values: Sequence[Value]) -> None:
+def insert(cursor: Cursor, event_id: UUID, object_key: str, data: bytes, values: Sequence[Value]) -> None:
     """Write the entry and its sealed values; both or neither. Raises ``Conflict``, ``KeysUnavailable``."""
     if not values:
-        cursor.execute(_INSERT_ENTRY, [number, event_id, object_key, data])
+        cursor.execute(_INSERT_ENTRY, [event_id, object_key, data])
         return
     people = sorted({value.subject for value in values})
     for _try in range(_TRIES):
@@ -213,7 +223,7 @@ def insert(cursor: Cursor, number: int, event_id: UUID, object_key: str, data: b
             keys,
             [each.body for each in sealed],
         ]
-        cursor.execute(_INSERT_WITH_PAYLOAD, [people, keys, number, event_id, object_key, data, *columns])
+        cursor.execute(_INSERT_WITH_PAYLOAD, [people, keys, event_id, object_key, data, *columns])
         if cursor.rowcount:
             return
         _destroy_erased(cursor, keys)
