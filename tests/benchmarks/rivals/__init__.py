@@ -1,0 +1,1 @@
+"""A Django application of the benchmark ``audit_save``: one model for each way to keep a history."""
