@@ -94,7 +94,7 @@ def append(
     name, object_key = _named(subject)
     told = {**(subject.about if isinstance(subject, Governed) else {}), **(facts or {})}
     event_id = new_event_id()
-    values = _values(name, private or {}, reason, by)
+    values = values_of(name, private or {}, reason, by)
     commitments = {value.field: value.commitment for value in values}
     data = entry_bytes(
         event_id, event, name, object_key, facts=told, commitments=commitments, by=by, after=known.after()
@@ -166,7 +166,8 @@ def _named(subject: Governed | str) -> tuple[str, str]:
     return name, object_key
 
 
-def _values(subject: str, private: Mapping[str, str], reason: str, by: Actor) -> list[Value]:
+def values_of(subject: str, private: Mapping[str, str], reason: str, by: Actor) -> list[Value]:
+    """The private values of an entry about ``subject``, each with its owner and salt. Raises ``BadInput``."""
     # Free text about an account belongs to that account's person; all else to whoever wrote it.
     person = subject if subject.startswith("user:") else by.id
     fields = [(field, person, text) for field, text in private.items() if text]

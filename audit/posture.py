@@ -20,7 +20,7 @@ OWNER = "audit_owner"
 APPEND_ONLY = ("log", "key", "entry", "leaf", "tile", "checkpoint", "cosignature", "anchor", "payload", "self_check")
 APPEND_ONLY += ("publication", "alert", "notice")
 APPEND_ONLY += ("erased", "erased_key")
-APPEND_ONLY += ("key_end", "log_end")
+APPEND_ONLY += ("key_end", "log_state")
 _READERS = ("countersign_app", "audit_sequencer", "audit_eraser", "audit_reader")
 _INSERTS: dict[tuple[str, str], str] = {
     ("countersign_app", "entry"): "log_id event_id object_key entry",

@@ -13,11 +13,16 @@ from __future__ import annotations
 import logging
 import weakref
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
 import psycopg
 
+from audit import orders
 from audit.actors import Actor
+from audit.entry_copies import EntryCopies
+from audit.frozen import LogFrozen
+from audit.keyring import keyring
 from audit.log import entry_bytes, new_event_id
 from audit.merkle.checkpoint import Head
 from audit.merkle.tree import FullTile, GrowingTree
@@ -29,6 +34,8 @@ from audit.stored_tree import StoredTree
 BATCH = 1000
 #: First half of the advisory lock's key («audit»); the second is the number of the log.
 LOCK = 0x41554449
+#: Milliseconds that closing waits for writers before entries are sequenced again.
+CLOSING_PATIENCE = 500
 
 logger = logging.getLogger(__name__)
 
@@ -40,16 +47,15 @@ _UNSEQUENCED = """
     AND NOT EXISTS (SELECT FROM audit.leaf l WHERE l.log_id = e.log_id AND l.entry_id = e.id)
     ORDER BY {first} e.id LIMIT %s
 """
-
-
+# What the log opens with comes first even when others were waiting.
+_OPENING = """
+    SELECT s.event_id, (SELECT k.event_id FROM audit.key k WHERE k.log_id = s.log_id AND k.from_size = 0 LIMIT 1)
+    FROM audit.log_state s WHERE s.log_id = %s AND s.kind = 'opened'
+"""
 _COPY_EVENT = """
     COPY audit.event (log_id, leaf_index, event_id, event, actor_id, subject, object_key, request_id, occurred_at,
                       model, environment, recorded_at) FROM STDIN
 """
-
-
-class LogFrozen(Exception):  # noqa: N818
-    """The tree in the database is not the one that was signed. Nothing is written until a person has looked."""
 
 
 class AlreadyRunning(Exception):  # noqa: N818
@@ -59,26 +65,37 @@ class AlreadyRunning(Exception):  # noqa: N818
 class Sequencer:
     """The one sequencer of a log, over a database connection of its own (no pooler: it holds a session lock)."""
 
-    def __init__(self, connection_url: str, signer: Signing, *, log_id: int = 1, batch: int = BATCH) -> None:
+    def __init__(
+        self, connection_url: str, signer: Signing, *, log_id: int = 1, batch: int = BATCH, copies: str = ""
+    ) -> None:
         self._url, self._signer, self._log_id, self._batch = connection_url, signer, log_id, batch
+        self._copies = EntryCopies(Path(copies)) if copies else None
         self._connection: psycopg.Connection[tuple[Any, ...]] | None = None
         self._tree: GrowingTree | None = None
         self._signed = Head(signer.origin, 0, b"")
         self._watermark = "0"
         self._reported = ""
+        self._ending = self._key_ended = False
+        self.finished = False
+
+    @property
+    def log_id(self) -> int:
+        """The number of the log."""
+        return self._log_id
 
     def run_once(self) -> int:
         """Number and sign all that is committed by now; returns how many entries got their index.
 
-        Raises ``LogFrozen``, ``AlreadyRunning``, ``SignerUnavailable`` (what is numbered stays numbered and is signed
-        next time) or ``psycopg.Error``; it can be called again after any of them.
+        When an order to close the log is among them, the log gets its last entry and its final checkpoint, and
+        ``finished`` becomes True. Raises ``LogFrozen``, ``AlreadyRunning``, ``SignerUnavailable`` (what is numbered
+        stays numbered and is signed next time) or ``psycopg.Error``; it can be called again after any of them.
         """
         total = 0
         while True:
             integrated = self.integrate()
             self.sign()
             total += integrated
-            if integrated < self._batch:
+            if integrated < self._batch and not self._ended():
                 return total
 
     def integrate(self) -> int:
@@ -88,14 +105,16 @@ class Sequencer:
         try:
             with connection.transaction():
                 horizon = self._fetch("SELECT pg_snapshot_xmin(pg_current_snapshot())::text", [])[0][0]
-                # The two entries that open the log come first even when others were waiting.
-                first = "" if tree.size else f"(e.object_key <> 'log/{self._log_id}'),"
-                values = [self._log_id, self._watermark, self._batch]
+                first, values = "", [self._log_id, self._watermark, self._batch]
+                if not tree.size:
+                    first = "array_position(%s::uuid[], e.event_id),"
+                    values.insert(2, list(self._fetch(_OPENING, [self._log_id])[0]))
                 entries = self._fetch(_UNSEQUENCED.format(first=first), values)
                 if entries:
                     self._store(tree, entries)
         except BaseException:
             self._tree = None  # what is in memory may be ahead of the database now
+            self._ending = False
             raise
         if len(entries) < self._batch:
             self._watermark = horizon
@@ -106,6 +125,8 @@ class Sequencer:
         tree = self._ready()
         if not tree.size or tree.size == self._signed.size:
             return
+        if self._copies:
+            self._copies.extend(self._fetch, self._log_id, tree.size)
         root = tree.root()
         head, _ = self._signer.head()
         if head.size > tree.size:
@@ -119,6 +140,9 @@ class Sequencer:
             [self._log_id, tree.size, root, note, self._watermark],
         )
         self._signed = Head(self._signer.origin, tree.size, root)
+        if self._key_ended:
+            orders.destroy_ended(self._fetch, self._signer, self._log_id, tree.size)
+            self._key_ended = False
 
     def close(self) -> None:
         """Give up the lock and the connection."""
@@ -138,11 +162,51 @@ class Sequencer:
                 "INSERT INTO audit.tile (log_id, level, idx, hashes, root) VALUES (%s, %s, %s, %s, %s)",
                 [(self._log_id, tile.level, tile.index, tile.hashes, tile.root) for tile in tiles],
             )
+            ordered: list[orders.Order] = []
             with cursor.copy(_COPY_EVENT) as copy:
                 for index, (_, event_id, object_key, data, _, recorded_at) in enumerate(entries, first):
                     row = project(data, object_key)
+                    if row.event in orders.ORDERS:
+                        ordered.append(orders.Order(index, event_id, row.event, row.facts, recorded_at))
                     told = (row.event, row.actor_id, row.subject, object_key, row.request_id, row.occurred_at)
                     copy.write_row((self._log_id, index, event_id, *told, row.model, row.environment, recorded_at))
+        for order in ordered:
+            orders.carry_out(self._fetch, self._signer, self._log_id, order)
+            self._ending |= order.event == Event.LOG_CLOSING
+            self._key_ended |= order.event == Event.KEY_RETIRED
+
+    def _ended(self) -> bool:
+        """Go one step on with closing the log when a successor waits; True when there is more to sequence now."""
+        if not self._ending:
+            return False
+        successor = self._fetch("SELECT origin FROM audit.log WHERE log_id = %s", [self._log_id + 1])
+        if not successor:  # the order was in vain
+            self._ending = False
+            return False
+        if self._fetch("SELECT FROM audit.log_state WHERE log_id = %s AND kind = 'closed'", [self._log_id]):
+            self._signer.finish()
+            self._ending, self.finished = False, True
+            return False
+        return self._close(successor[0][0])
+
+    def _close(self, successor: str) -> bool:
+        """Write the last entry once every transaction that still writes to this log has ended; False: not yet."""
+        vkeys = [str(vkey) for vkey in self._signer.opened(successor).vkeys]
+        facts = {"origin": self._signer.origin, "successor": {"origin": successor, "vkeys": vkeys}}
+        data = self._entry(Event.LOG_CLOSED, facts)
+        try:
+            with self._connected().transaction():
+                self._connected().execute(f"SET LOCAL lock_timeout = {CLOSING_PATIENCE}")
+                self._fetch("SELECT audit.close_log(%s, %s, %s)", [self._log_id, *data])
+        except psycopg.errors.LockNotAvailable:
+            logger.warning("log %d cannot be closed yet: a transaction still writes to it", self._log_id)
+            return False
+        return True
+
+    def _entry(self, event: Event, facts: dict[str, Any]) -> tuple[Any, bytes]:
+        event_id, subject, key = new_event_id(), f"log:{self._signer.origin}", f"log/{self._log_id}"
+        by = Actor.system("sequencer")
+        return event_id, entry_bytes(event_id, event, subject, key, facts=facts, commitments={}, by=by)
 
     def _ready(self) -> GrowingTree:
         """The tree in memory; before the first index is given it is compared with what the signer signed."""
@@ -157,12 +221,14 @@ class Sequencer:
         sizes = "SELECT (SELECT coalesce(max(leaf_index) + 1, 0) FROM audit.leaf WHERE log_id = %s),"
         sizes += " (SELECT coalesce(max(size), 0) FROM audit.checkpoint WHERE log_id = %s)"
         size, published = self._fetch(sizes, [self._log_id] * 2)[0]
-        keys = {row[0] for row in self._fetch("SELECT vkey FROM audit.key WHERE log_id = %s", [self._log_id])}
+        ring = keyring(self._fetch, self._log_id)
         if head.size > size:
             self._freeze(f"the signer has signed {head.size} entries, the database holds {size}: an old state?")
         if published > head.size:
             self._freeze(f"a checkpoint of {published} entries is published, the signer has signed only {head.size}")
-        if not {str(vkey) for vkey in self._signer.vkeys} <= keys:
+        # It may hold more: keys that it has just made sign beside the announced ones until their entry is in the tree.
+        needed = {vkey for each in (head.size, size + 1) for vkey in ring.valid_at(each)}
+        if not needed or not needed <= set(self._signer.vkeys):
             self._freeze("the signer's keys are not those that the log announced")
         try:
             if self._stored(head.size).root() != head.root:
@@ -173,30 +239,38 @@ class Sequencer:
         if tree.size != size or (size and tree.root() != self._stored(size).root()):
             self._freeze("the tiles and the leaves of the tree disagree")
         self._signed = Head(self._signer.origin, published, b"")
+        self._ending = bool(self._fetch("SELECT FROM audit.log WHERE log_id = %s", [self._log_id + 1]))
+        self._key_ended = any(key.to_size is not None for key in ring.keys)
         return tree
 
     def _open(self) -> None:
         """Write the log's row, its opening entry and the announcement of its keys, once."""
-        rows = self._fetch("SELECT origin FROM audit.log WHERE log_id = %s", [self._log_id])
+        sql = "SELECT l.origin, EXISTS (SELECT FROM audit.log_state s WHERE s.log_id = l.log_id AND s.kind = 'opened')"
+        rows = self._fetch(sql + " FROM audit.log l WHERE l.log_id = %s", [self._log_id])
         origin = self._signer.origin
         if rows and rows[0][0] != origin:
             self._freeze(f"the log is called {rows[0][0]}, the signer signs for {origin}")
-        if rows:
+        if rows and rows[0][1]:
             return
         head, _ = self._signer.head()
         if head.size:
             self._freeze(f"the signer has signed {head.size} entries, the database holds no log")
         vkeys = [str(vkey) for vkey in self._signer.vkeys]
-        by, subject, key = Actor.system("sequencer"), f"log:{origin}", f"log/{self._log_id}"
-        values: list[Any] = [self._log_id, origin]
-        facts: dict[Event, dict[str, Any]] = {
-            Event.LOG_OPENED: {"origin": origin},
-            Event.KEY_ANNOUNCED: {"vkeys": vkeys, "from_size": 0},
-        }
-        for event, told in facts.items():
-            event_id = new_event_id()
-            values += [event_id, entry_bytes(event_id, event, subject, key, facts=told, commitments={}, by=by)]
-        self._connected().execute("SELECT audit.open_log(%s, %s, %s, %s, %s, %s, %s)", [*values, vkeys])
+        opened = self._entry(Event.LOG_OPENED, {"origin": origin} | self._previous(origin))
+        announced = self._entry(Event.KEY_ANNOUNCED, {"vkeys": vkeys, "from_size": 0})
+        values = [self._log_id, origin, *opened, *announced, vkeys]
+        self._connected().execute("SELECT audit.open_log(%s, %s, %s, %s, %s, %s, %s)", values)
+
+    def _previous(self, origin: str) -> dict[str, Any]:
+        """What the first entry of a successor says of the log before it: its final head, and why it ended."""
+        sql = "SELECT l.origin, c.size, c.root, c.note FROM audit.log l JOIN audit.checkpoint c ON c.log_id = l.log_id"
+        rows = self._fetch(sql + " WHERE l.log_id = %s ORDER BY c.size DESC LIMIT 1", [self._log_id - 1])
+        if not rows:
+            return {}
+        name, size, root, note = rows[0]
+        order = orders.closing_facts(self._fetch, self._log_id - 1, origin)
+        told = {key: order[key] for key in ("reason", "stands") if key in order}
+        return {"previous": orders.told_head(Head(name, size, bytes(root)), note) | told}
 
     def _freeze(self, reason: str) -> NoReturn:
         """Say why once where the pages can see it, then raise ``LogFrozen``."""

@@ -1,4 +1,4 @@
-"""The signer: the only holder of the log's private keys, with a memory of its own.
+"""The signer of one log: the only holder of its private keys, with a memory of its own.
 
 It signs a tree head only together with a proof that the tree extends the head that it signed last, and writes the new
 head to disk before it answers. So a restored backup, a fork or a shortened log never gets a valid signature again,
@@ -7,38 +7,31 @@ whoever controls the database. It knows nothing of Django or of the database.
 
 from __future__ import annotations
 
-import base64
-import fcntl
 import json
 import os
 import time
 import weakref
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey
-
-from audit.merkle.checkpoint import Head, SigningKeys, Vkey, verify
+from audit.merkle.checkpoint import Head, Note, Vkey, verify
 from audit.merkle.proofs import ProofInvalid, verify_consistency
 from audit.merkle.tree import EMPTY_ROOT
+from audit.signer_keys import KeySet, SignerUnavailable, locked, write
 
-_SEED_BYTES = 32
-_KEYS = ("ed25519.key", "mldsa44.key")
+__all__ = ["Signer", "SignerRefusal", "SignerUnavailable", "Signing"]
+
 _HEAD = "head.json"
+_SUCCESSOR = "log-"
 
 
 class SignerRefusal(Exception):  # noqa: N818
-    """The signer will not sign this head: ``rollback``, ``fork``, ``proof`` or ``origin`` in ``code``."""
+    """The signer will not do this: ``rollback``, ``fork``, ``closed``, ``keys`` or ``origin`` in ``code``."""
 
     def __init__(self, code: str, sentence: str) -> None:
         super().__init__(sentence)
         self.code = code
-
-
-class SignerUnavailable(Exception):  # noqa: N818
-    """The signer cannot be reached or cannot read its state; nothing was signed."""
 
 
 class Signing(Protocol):
@@ -50,7 +43,7 @@ class Signing(Protocol):
 
     @property
     def vkeys(self) -> tuple[Vkey, ...]:
-        """The public keys."""
+        """The public keys of every key that it holds, the oldest first."""
 
     def head(self) -> tuple[Head, str]:
         """The head that was signed last and its note (empty for a new log)."""
@@ -58,40 +51,62 @@ class Signing(Protocol):
     def sign(self, size: int, root: bytes, proof: Sequence[bytes]) -> str:
         """The note for this head. Raises ``SignerRefusal`` or ``SignerUnavailable``."""
 
+    def rotate(self) -> tuple[Vkey, ...]:
+        """Make new keys that sign beside the old ones from the next checkpoint on; the same ones when asked again."""
+
+    def retire(self, vkeys: Iterable[str]) -> None:
+        """Destroy the private halves of the oldest keys. Raises ``SignerRefusal`` for the newest ones."""
+
+    def finish(self) -> None:
+        """Destroy every private key: the head that was signed last is the log's final one."""
+
+    def opened(self, origin: str) -> Signing:
+        """The signer of another log, made with keys of its own if it is new."""
+
 
 class Signer:
     """A signer in this process, over a state directory that only its user can read.
 
-    ``state`` is made with mode 0700; keys (32-byte seeds, base64) and head with mode 0600. Raises
-    ``SignerUnavailable`` when the directory is incomplete, open to others, of another log or in use: a signer that
-    forgot its head must never start again from nothing.
+    ``state`` is made with mode 0700; keys (32-byte seeds, base64) and head with mode 0600. Without ``origin`` the
+    directory must hold a log already. Raises ``SignerUnavailable`` when it is incomplete, open to others, of another
+    log or in use: a signer that forgot its head must never start again from nothing.
     """
 
-    def __init__(self, state: Path, origin: str) -> None:
+    def __init__(self, state: Path, origin: str = "", *, first: Signer | None = None) -> None:
         self._state = Path(state)
-        self._unlock = weakref.finalize(self, os.close, _locked(self._state))
-        present = [name for name in (*_KEYS, _HEAD) if (self._state / name).exists()]
-        if not present:
-            self._create(origin)
-        elif len(present) != 3:
-            missing = sorted({*_KEYS, _HEAD} - set(present))
-            raise SignerUnavailable(f"the signer's state is incomplete: {', '.join(missing)} missing in {self._state}")
-        self._keys = SigningKeys(
-            origin,
-            Ed25519PrivateKey.from_private_bytes(self._seed(_KEYS[0])),
-            MLDSA44PrivateKey.from_seed_bytes(self._seed(_KEYS[1])),
-        )
-        self._last, self._note = self._load(origin)
+        self._unlock = weakref.finalize(self, os.close, locked(self._state))
+        self._first, self._finished = first or self, False
+        if not (self._state / _HEAD).exists():
+            if left := sorted(path.name for path in self._state.glob("*.key")):
+                raise SignerUnavailable(f"the signer's state is incomplete: {_HEAD} missing beside {', '.join(left)}")
+            if not origin:
+                raise SignerUnavailable(f"{self._state} holds no log")
+            self._sets = [KeySet.create(self._state, 1, origin, above=0)]
+            self._last, self._note = Head(origin, 0, EMPTY_ROOT), ""
+            self._store()
+        self._load(origin)
+        successors = sorted(self._state.glob(f"{_SUCCESSOR}*"), key=lambda path: int(path.name[len(_SUCCESSOR) :]))
+        self._successors = [Signer(path, first=self) for path in successors]
 
     @property
     def origin(self) -> str:
         """The name of the log."""
-        return self._keys.origin
+        return self._last.origin
 
     @property
     def vkeys(self) -> tuple[Vkey, ...]:
-        """The public keys, Ed25519 first."""
-        return self._keys.vkeys
+        """The public keys, the oldest first and Ed25519 before ML-DSA-44."""
+        return tuple(vkey for each in self._sets for vkey in each.vkeys)
+
+    @property
+    def validity(self) -> list[tuple[Vkey, int]]:
+        """Each public key with the size above which it signs."""
+        return [(vkey, each.above) for each in self._sets for vkey in each.vkeys]
+
+    @property
+    def finished(self) -> bool:
+        """Whether the final checkpoint was signed and the keys are gone."""
+        return self._finished
 
     def head(self) -> tuple[Head, str]:
         """The head that was signed last and its note (empty for a new log)."""
@@ -106,6 +121,8 @@ class Signer:
             if root != last.root:
                 raise SignerRefusal("fork", f"another root for size {size} was offered than the one that was signed")
             return self._note
+        if self._finished:
+            raise SignerRefusal("closed", f"the log {self.origin} is closed with {last.size} entries")
         try:
             verify_consistency(last.size, size, last.root, root, proof)
         except ProofInvalid as error:
@@ -113,72 +130,96 @@ class Signer:
                 "fork", f"the tree of {size} does not extend the signed tree of {last.size}: {error}"
             ) from error
         head = Head(self.origin, size, root)
-        note = str(self._keys.sign(head, int(time.time())))
-        self._store(head, note)
-        self._last, self._note = head, note
-        return note
+        now = int(time.time())
+        lines = [line for each in self._sets if each.above < size for line in each.sign(head, now).signatures]
+        self._last, self._note, before = head, str(Note(head, tuple(lines))), (last, self._note)
+        self._store_or_restore(before)
+        return self._note
+
+    def rotate(self) -> tuple[Vkey, ...]:
+        """Make a second set of keys, or give the one that was made last when there are two already.
+
+        Raises ``SignerRefusal`` when the log is closed.
+        """
+        if self._finished:
+            raise SignerRefusal("closed", f"the log {self.origin} is closed and gets no new keys")
+        if len(self._sets) == 1:
+            fresh = KeySet.create(self._state, self._sets[-1].number + 1, self.origin, above=self._last.size)
+            self._sets.append(fresh)
+            self._store()
+        return self._sets[-1].vkeys
+
+    def retire(self, vkeys: Iterable[str]) -> None:
+        """Destroy the private halves of the oldest set, which must be exactly ``vkeys``; nothing when it is gone."""
+        named = set(vkeys)
+        if not named & {str(vkey) for vkey in self.vkeys}:
+            return
+        oldest = self._sets[0]
+        if len(self._sets) < 2 or named != {str(vkey) for vkey in oldest.vkeys}:
+            raise SignerRefusal("keys", "only the older of two sets of keys can be retired")
+        if self._sets[1].above >= self._last.size:
+            raise SignerRefusal("keys", "the newer keys have not signed anything yet")
+        self._sets = self._sets[1:]
+        self._store()
+        oldest.destroy()
+
+    def finish(self) -> None:
+        """Destroy every private key; the public ones and the final note stay."""
+        self._finished = True
+        self._store()
+        for each in self._sets:
+            each.destroy()
+
+    @property
+    def all(self) -> list[Signer]:
+        """The signers of every log of this state directory, the first log's first."""
+        return [self._first, *self._first._successors]
+
+    def opened(self, origin: str) -> Signer:
+        """The signer of another log, below the first one's directory; it is made with keys of its own if it is new."""
+        for known in self.all:
+            if known.origin == origin:
+                return known
+        state = self._first._state / f"{_SUCCESSOR}{len(self.all) + 1}"
+        made = Signer(state, origin, first=self._first)
+        self._first._successors.append(made)
+        return made
 
     def close(self) -> None:
         """Let another process use the state directory."""
+        for successor in self._successors:
+            successor.close()
         self._unlock()
 
-    def _create(self, origin: str) -> None:
-        for name in _KEYS:
-            _write(self._state / name, base64.b64encode(os.urandom(_SEED_BYTES)) + b"\n")
-        self._store(Head(origin, 0, EMPTY_ROOT), "")
-
-    def _seed(self, name: str) -> bytes:
-        path = self._state / name
-        if path.stat().st_mode & 0o077:
-            raise SignerUnavailable(f"{path} can be read by others: set its mode to 0600")
-        seed = base64.b64decode(path.read_bytes())
-        if len(seed) != _SEED_BYTES:
-            raise SignerUnavailable(f"{path} does not hold a key")
-        return seed
-
-    def _load(self, origin: str) -> tuple[Head, str]:
+    def _load(self, origin: str) -> None:
         try:
             stored = json.loads((self._state / _HEAD).read_text())
             head, note = Head(stored["origin"], stored["size"], bytes.fromhex(stored["root"])), stored["note"]
-        except (ValueError, KeyError, TypeError) as error:
+            finished = bool(stored["finished"])
+            sets = [KeySet.from_stored(self._state, head.origin, each, private=not finished) for each in stored["keys"]]
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise SignerUnavailable(f"{self._state / _HEAD} cannot be read: {error}") from error
-        if head.origin != origin:
+        if origin and head.origin != origin:
             raise SignerUnavailable(f"{self._state} belongs to the log {head.origin}, not to {origin}")
-        if head.size and verify(note, self._keys.vkeys) != head:
+        if head.size and verify(note, [vkey for each in sets if each.above < head.size for vkey in each.vkeys]) != head:
             raise SignerUnavailable(f"{self._state / _HEAD} does not fit its own note")
-        return head, note
+        self._sets, self._last, self._note, self._finished = sets, head, note, finished
 
-    def _store(self, head: Head, note: str) -> None:
-        stored = {"origin": head.origin, "size": head.size, "root": head.root.hex(), "note": note}
-        _write(self._state / _HEAD, json.dumps(stored).encode())
+    def _store_or_restore(self, before: tuple[Head, str]) -> None:
+        """What could not be written must not be remembered: a full disk may not put memory ahead of the file."""
+        try:
+            self._store()
+        except OSError as error:
+            self._last, self._note = before
+            raise SignerUnavailable(f"the signer cannot write its state: {error}") from error
 
-
-def _locked(state: Path) -> int:
-    """The directory, ours alone: two signers over one state could sign two trees."""
-    state.mkdir(parents=True, exist_ok=True, mode=0o700)
-    if state.stat().st_mode & 0o077:
-        raise SignerUnavailable(f"{state} is open to others: set its mode to 0700")
-    lock = os.open(state / "lock", os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(lock)
-        raise SignerUnavailable(f"another signer uses {state}") from None
-    return lock
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Replace a file so that after a crash it is the old or the new one, on disk before we return."""
-    fresh = path.with_suffix(".new")
-    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    try:
-        os.write(descriptor, data)
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-    fresh.replace(path)
-    directory = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
+    def _store(self) -> None:
+        stored = {
+            "origin": self._last.origin,
+            "size": self._last.size,
+            "root": self._last.root.hex(),
+            "note": self._note,
+            "keys": [each.stored() for each in self._sets],
+            "finished": self._finished,
+        }
+        write(self._state / _HEAD, json.dumps(stored).encode())

@@ -8,9 +8,11 @@
 ``request LF nonce LF body``, the signer's over ``answer LF nonce LF client's mac LF body``. So neither a stranger on
 the same machine nor a process that took over the port can sign or answer, and nothing can be replayed.
 
-Requests: ``{"do": "head"}`` (may come with the mac ``-``: it tells only what is public, and the note proves itself)
-and ``{"do": "sign", "size": n, "root": hex, "proof": [hex, ...]}``. Answers: ``{"origin", "vkeys", "size", "root",
-"note"}``, or ``{"refused": code, "sentence": ...}``.
+Requests, each with the ``origin`` of a log (empty: the newest): ``{"do": "head"}``, which may come with the mac ``-``
+(it tells only what is public, and the note proves itself); ``sign`` with ``size``, ``root`` in hexadecimal and
+``proof``; ``rotate``; ``retire`` with ``vkeys``; ``finish``; ``open``, which makes the keys of a new log. Answers: the
+head as ``{"origin", "keys": [[vkey, size above which it signs]], "size", "root", "note", "finished"}``, ``{"note"}``
+for ``sign``, or ``{"refused": code, "sentence"}``.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ import logging
 import os
 import socket
 import stat
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -32,6 +34,7 @@ from audit.signer import Signer, SignerRefusal, SignerUnavailable
 GREETING = "countersign-signer/1"
 TIMEOUT = 10.0
 _MAX_LINE = 65_536
+_ACTIONS = ("head", "sign", "rotate", "retire", "finish", "open")
 
 logger = logging.getLogger(__name__)
 
@@ -63,12 +66,16 @@ def parse_address(address: str) -> tuple[str, int]:
 
 
 class SignerClient:
-    """A signer in another process (``audit.signer.Signing``). Without a secret it can only read the head."""
+    """A signer in another process (``audit.signer.Signing``). Without a secret it can only read the head.
 
-    def __init__(self, address: str, secret: bytes | None) -> None:
+    ``origin`` names the log; empty: the newest that the signer has.
+    """
+
+    def __init__(self, address: str, secret: bytes | None, origin: str = "") -> None:
         self._address, self._secret = parse_address(address), secret
-        self._origin = ""
-        self._vkeys: tuple[Vkey, ...] = ()
+        self._wanted = self._origin = origin
+        self._keys: list[tuple[Vkey, int]] = []
+        self._finished = False
 
     @property
     def origin(self) -> str:
@@ -79,36 +86,66 @@ class SignerClient:
 
     @property
     def vkeys(self) -> tuple[Vkey, ...]:
-        """The public keys, Ed25519 first."""
-        if not self._vkeys:
+        """The public keys of every key that the signer holds, the oldest first."""
+        if not self._keys:
             self.head()
-        return self._vkeys
+        return tuple(vkey for vkey, _above in self._keys)
+
+    @property
+    def finished(self) -> bool:
+        """Whether the final checkpoint was signed and the private keys are gone, as of the last answer."""
+        return self._finished
 
     def head(self) -> tuple[Head, str]:
         """The head that was signed last and its note (empty for a new log); the note is verified."""
-        answer = self._ask({"do": "head"})
+        return self._told({"do": "head", "origin": self._wanted})
+
+    def sign(self, size: int, root: bytes, proof: Sequence[bytes]) -> str:
+        """The note for this head. Raises ``SignerRefusal`` or ``SignerUnavailable``."""
+        if not self._keys:
+            self.head()
+        request = {"do": "sign", "size": size, "root": root.hex(), "proof": [hashed.hex() for hashed in proof]}
+        answer = self._ask(request | {"origin": self.origin})
+        note = str(answer.get("note", ""))
         try:
-            self._origin = str(answer["origin"])
-            self._vkeys = tuple(Vkey.parse(text) for text in answer["vkeys"])
+            if verify(note, [vkey for vkey, above in self._keys if above < size]) != Head(self.origin, size, root):
+                raise SignerUnavailable("the signer signed another head than the one that was asked for")
+        except NoteInvalid as error:
+            self._keys = []  # they may have changed since: the next try asks again
+            raise SignerUnavailable(f"the signer gave a bad signature: {error}") from error
+        return note
+
+    def rotate(self) -> tuple[Vkey, ...]:
+        """See ``audit.signer.Signer.rotate``."""
+        self._told({"do": "rotate", "origin": self.origin})
+        return self.vkeys[-2:]
+
+    def retire(self, vkeys: Iterable[str]) -> None:
+        """See ``audit.signer.Signer.retire``."""
+        self._told({"do": "retire", "origin": self.origin, "vkeys": sorted(vkeys)})
+
+    def finish(self) -> None:
+        """See ``audit.signer.Signer.finish``."""
+        self._told({"do": "finish", "origin": self.origin})
+
+    def opened(self, origin: str) -> SignerClient:
+        """The signer of another log; without the secret it must exist already."""
+        other = SignerClient(f"{self._address[0]}:{self._address[1]}", self._secret, origin)
+        other._told({"do": "open" if self._secret else "head", "origin": origin})
+        return other
+
+    def _told(self, request: Mapping[str, Any]) -> tuple[Head, str]:
+        answer = self._ask(request)
+        try:
+            self._origin, self._finished = str(answer["origin"]), bool(answer["finished"])
+            self._keys = [(Vkey.parse(text), int(above)) for text, above in answer["keys"]]
             head = Head(self._origin, int(answer["size"]), bytes.fromhex(answer["root"]))
             note = str(answer["note"])
-            if head.size and verify(note, self._vkeys) != head:
+            if head.size and verify(note, [vkey for vkey, above in self._keys if above < head.size]) != head:
                 raise SignerUnavailable("the signer's head does not fit its note")
         except (KeyError, TypeError, ValueError) as error:
             raise SignerUnavailable(f"the signer gave an unintelligible answer: {error}") from error
         return head, note
-
-    def sign(self, size: int, root: bytes, proof: Sequence[bytes]) -> str:
-        """The note for this head. Raises ``SignerRefusal`` or ``SignerUnavailable``."""
-        proof_hex = [hashed.hex() for hashed in proof]
-        answer = self._ask({"do": "sign", "size": size, "root": root.hex(), "proof": proof_hex})
-        note = str(answer.get("note", ""))
-        try:
-            if verify(note, self.vkeys) != Head(self.origin, size, root):
-                raise SignerUnavailable("the signer signed another head than the one that was asked for")
-        except NoteInvalid as error:
-            raise SignerUnavailable(f"the signer gave a bad signature: {error}") from error
-        return note
 
     def _ask(self, request: Mapping[str, Any]) -> dict[str, Any]:
         try:
@@ -185,28 +222,51 @@ class SignerServer:
     def _respond(self, body: str, authentic: bool) -> dict[str, Any]:
         try:
             request = json.loads(body)
-            action = request["do"]
-            if action == "head":
-                head, note = self._signer.head()
-                vkeys = [str(vkey) for vkey in self._signer.vkeys]
-                return {
-                    "origin": head.origin,
-                    "vkeys": vkeys,
-                    "size": head.size,
-                    "root": head.root.hex(),
-                    "note": note,
-                }
-            if action != "sign":
-                return {"refused": "request", "sentence": "the request is neither head nor sign"}
-            if not authentic:
+            action, origin = request["do"], str(request.get("origin", ""))
+            if action not in _ACTIONS:
+                return {"refused": "request", "sentence": f"the request is none of {', '.join(_ACTIONS)}"}
+            if not authentic and action != "head":
                 return {"refused": "secret", "sentence": "the request does not carry the shared secret's mac"}
-            proof = [bytes.fromhex(item) for item in request["proof"]]
-            return {"note": self._signer.sign(int(request["size"]), bytes.fromhex(request["root"]), proof)}
+            return self._do(action, origin, request)
         except SignerRefusal as refusal:
-            logger.error("refused to sign: %s", refusal)
+            logger.error("refused to %s: %s", "sign" if refusal.code in ("rollback", "fork") else "comply", refusal)
             return {"refused": refusal.code, "sentence": str(refusal)}
-        except (ValueError, KeyError, TypeError, RecursionError) as error:
+        except SignerUnavailable as error:
+            logger.error("the signer's state: %s", error)
+            return {"refused": "state", "sentence": str(error)}
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             return {"refused": "request", "sentence": f"the request cannot be understood: {error}"}
+
+    def _do(self, action: str, origin: str, request: Mapping[str, Any]) -> dict[str, Any]:
+        if action == "open":
+            if not is_origin(origin):
+                return {"refused": "origin", "sentence": "a log's name has no space, no + and at most 255 bytes"}
+            return _told(self._signer.opened(origin))
+        signer = next((each for each in reversed(self._signer.all) if origin in ("", each.origin)), None)
+        if signer is None:
+            return {"refused": "origin", "sentence": f"the signer has no log called {origin}"}
+        if action == "sign":
+            proof = [bytes.fromhex(item) for item in request["proof"]]
+            return {"note": signer.sign(int(request["size"]), bytes.fromhex(request["root"]), proof)}
+        if action == "rotate":
+            signer.rotate()
+        elif action == "retire":
+            signer.retire([str(vkey) for vkey in request["vkeys"]])
+        elif action == "finish":
+            signer.finish()
+        return _told(signer)
+
+
+def is_origin(name: str) -> bool:
+    """Whether a log may be called so (C2SP signed-note key names; its length is one byte in ML-DSA-44 lines)."""
+    return 0 < len(name.encode()) <= 255 and not any(c.isspace() or c == "+" or c < " " for c in name)
+
+
+def _told(signer: Signer) -> dict[str, Any]:
+    head, note = signer.head()
+    keys = [[str(vkey), above] for vkey, above in signer.validity]
+    told = {"origin": head.origin, "keys": keys, "size": head.size, "root": head.root.hex(), "note": note}
+    return told | {"finished": signer.finished}
 
 
 def _mac(secret: bytes, *parts: str) -> str:

@@ -60,6 +60,14 @@ def number(name: str, default: int) -> int:
         raise ImproperlyConfigured(f"{name} must be a whole number, not {value!r}.") from None
 
 
+def choice(name: str, default: str, *others: str) -> str:
+    """One of the words given. Raises ImproperlyConfigured for any other."""
+    value = text(name, default)
+    if value not in {default, *others}:
+        raise ImproperlyConfigured(f"{name} must be {' or '.join((default, *others))}, not {value!r}.")
+    return value
+
+
 def flag(name: str, default: bool) -> bool:
     """``1``/``true`` or ``0``/``false``. Raises ImproperlyConfigured for any other word."""
     value = text(name, "true" if default else "false").lower()

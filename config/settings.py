@@ -91,6 +91,7 @@ CELERY_BEAT_SCHEDULE = {
     "expire promotions": {"task": "governance.expire_promotions", "schedule": 60.0},
     "import from MLflow": {"task": "registry.tasks.import_from_mlflow", "schedule": 120.0},
     "verify the log": {"task": "audit.self_check", "schedule": 900.0},
+    "begin the year's log": {"task": "audit.close_if_due", "schedule": 300.0},
     "forget kept answers": {"task": "governance.forget_answers", "schedule": 86_400.0},
 }
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
@@ -100,6 +101,16 @@ LOG_ORIGIN = env.text("LOG_ORIGIN", "localhost/countersign")
 SIGNER_ADDRESS = env.text("SIGNER_ADDRESS", "127.0.0.1:8301")
 SIGNER_SECRET_FILE = Path(env.text("SIGNER_SECRET_FILE", str(STATE_DIR / "secrets" / "signer")))
 SIGNER_STATE_DIR = Path(env.text("SIGNER_STATE_DIR", str(STATE_DIR / "signer")))
+#: ``year``: a log of its own for each year, with the year in its name.
+LOG_SHARDS = env.choice("LOG_SHARDS", "off", "year")
+#: Years that a closed log's entries stay in the live tables before they may be detached.
+LOG_RETENTION_YEARS = env.number("LOG_RETENTION_YEARS", 10)
+#: Days that old and new keys sign side by side after a rotation.
+KEY_OVERLAP_DAYS = env.number("KEY_OVERLAP_DAYS", 30)
+#: A folder, best on another machine: each entry is written there, on disk, before its checkpoint is signed.
+ENTRY_COPIES = env.text("ENTRY_COPIES", "")
+#: The database's owner, for the commands that mend it; no server process reads it.
+OWNER_DATABASE_URL = env.text("OWNER_DATABASE_URL", "")
 
 # ── outside the log: witnesses, timestamps, copies of checkpoints, alerts ────────────────────────────────────────────
 WITNESS_POLICY = env.text("WITNESS_POLICY", "")

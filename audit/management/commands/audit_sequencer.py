@@ -12,15 +12,19 @@ import psycopg
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from audit.log import log_id
-from audit.sequencer import AlreadyRunning, LogFrozen, Sequencer
-from audit.signer import SignerUnavailable
+from audit import shards
+from audit.entry_copies import CopyDamaged
+from audit.frozen import LogFrozen
+from audit.sequencer import AlreadyRunning, Sequencer
+from audit.signer import SignerRefusal, SignerUnavailable
 from audit.signer_protocol import SignerClient, read_secret
 
 POLL = 0.2
+#: After a batch the next look comes sooner: with work at hand an entry waits for this and one signature.
+BUSY_POLL = 0.1
 #: Seconds before the next try when the database or the signer does not answer, or another sequencer holds the log.
 PATIENCE = 1.0
-#: A frozen log is looked at again this often: it thaws by itself only if the right state comes back.
+#: A frozen log is looked at again this often: it thaws by itself once the missing entries are back.
 FROZEN_PATIENCE = 10.0
 
 logger = logging.getLogger(__name__)
@@ -43,11 +47,13 @@ class Command(BaseCommand):
         while not stop.is_set():
             pause, problem = POLL, ""
             try:
-                sequencer = sequencer or self._sequencer()
-                sequencer.run_once()
-            except LogFrozen:
-                pause = FROZEN_PATIENCE
-            except (AlreadyRunning, SignerUnavailable, psycopg.Error) as error:
+                sequencer = sequencer or _sequencer()
+                pause = BUSY_POLL if sequencer.run_once() else POLL
+                sequencer = _unless_over(sequencer) if sequencer.finished else sequencer
+            except LogFrozen as frozen:
+                pause, problem = FROZEN_PATIENCE, f"the log is frozen: {frozen}\n{frozen.procedure}"
+                sequencer = _unless_over(sequencer)
+            except (AlreadyRunning, SignerUnavailable, SignerRefusal, CopyDamaged, psycopg.Error, OSError) as error:
                 pause, problem = PATIENCE, str(error)
             if problem != trouble:
                 logger.log(logging.ERROR if problem else logging.INFO, "sequencer: %s", problem or "working again")
@@ -56,7 +62,28 @@ class Command(BaseCommand):
         if sequencer is not None:
             sequencer.close()
 
-    def _sequencer(self) -> Sequencer:
-        secret = read_secret(Path(settings.SIGNER_SECRET_FILE))
-        signer = SignerClient(settings.SIGNER_ADDRESS, secret)
-        return Sequencer(settings.SEQUENCER_DATABASE_URL, signer, log_id=log_id())
+
+def _sequencer() -> Sequencer:
+    """The sequencer of the oldest log that still takes entries; of the first one when there is none yet."""
+    signer = SignerClient(settings.SIGNER_ADDRESS, read_secret(Path(settings.SIGNER_SECRET_FILE)))
+    shard = _unfinished()
+    number, origin = (shard.log_id, shard.origin) if shard else (1, shards.first_origin())
+    return Sequencer(
+        settings.SEQUENCER_DATABASE_URL, signer.opened(origin), log_id=number, copies=settings.ENTRY_COPIES
+    )
+
+
+def _unfinished() -> shards.Shard | None:
+    with psycopg.connect(settings.SEQUENCER_DATABASE_URL, application_name="audit-sequencer") as connection:
+        return shards.unfinished(lambda sql, values: connection.execute(sql, values).fetchall())
+
+
+def _unless_over(sequencer: Sequencer | None) -> Sequencer | None:
+    """A log that is finished, or frozen and given up meanwhile, makes room for its successor."""
+    if sequencer is None:
+        return None
+    shard = _unfinished() if not sequencer.finished else None
+    if shard is not None and shard.log_id == sequencer.log_id:
+        return sequencer
+    sequencer.close()
+    return None

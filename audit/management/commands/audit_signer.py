@@ -13,6 +13,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
+from audit.shards import first_origin
 from audit.signer import Signer, SignerUnavailable
 from audit.signer_protocol import SignerServer, read_secret
 
@@ -28,7 +29,8 @@ class Command(BaseCommand):
         secret_file = Path(settings.SIGNER_SECRET_FILE)
         try:
             _make_secret(secret_file)
-            signer = Signer(Path(settings.SIGNER_STATE_DIR), settings.LOG_ORIGIN)
+            state = Path(settings.SIGNER_STATE_DIR)
+            signer = Signer(state, "" if (state / "head.json").exists() else first_origin())
             server = SignerServer(signer, read_secret(secret_file), settings.SIGNER_ADDRESS)
         except (SignerUnavailable, OSError) as error:
             raise CommandError(f"The signer cannot start: {error}") from error

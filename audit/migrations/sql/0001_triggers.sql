@@ -194,6 +194,7 @@ BEGIN
     INSERT INTO audit.log (log_id, origin) VALUES (number, name) ON CONFLICT (log_id) DO NOTHING;
     INSERT INTO audit.entry (log_id, event_id, object_key, entry) VALUES
         (number, opened_id, 'log/' || number, opened), (number, announced_id, 'log/' || number, announced);
+    INSERT INTO audit.log_state (log_id, kind, event_id) VALUES (number, 'opened', opened_id);
     INSERT INTO audit.key (log_id, vkey, from_size, event_id)
         SELECT number, vkey, 0, announced_id FROM unnest(vkeys) AS vkey;
 END $$;
