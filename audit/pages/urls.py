@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from django.urls import path
 
-from audit.pages import views
+from audit.pages import tiles, views
 
 app_name = "audit"
 urlpatterns = [
     path("log", views.log, name="log"),
-    path("log/checkpoint", views.checkpoint, name="checkpoint"),
-    path("log/vkey", views.vkey, name="vkey"),
+    path("log/checkpoint", tiles.checkpoint, name="checkpoint"),
+    path("log/vkey", tiles.vkey, name="vkey"),
+    path("log/tile/entries/<path:name>", tiles.EntryBundle.as_view(), name="entry_bundle"),
+    path("log/tile/<path:name>", tiles.hash_tile, name="hash_tile"),
     path("log/<int:index>", views.entry, name="entry"),
     path("log/<int:index>.tlog-proof", views.proof, name="proof"),
     path("verify", views.verify, name="verify"),

@@ -6,7 +6,6 @@ import base64
 import json
 from typing import Any
 
-from django.contrib.auth.decorators import login_not_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
@@ -93,32 +92,6 @@ def verify(request: HttpRequest) -> HttpResponse:
         "signature_command": check_signature(request.build_absolute_uri(reverse("audit:checkpoint"))),
     }
     return render(request, "audit/log_verify.html", context)
-
-
-@login_not_required
-@never_cache
-@require_safe
-def checkpoint(request: HttpRequest) -> HttpResponse:
-    """The newest signed checkpoint, for whoever watches the log: it tells its size and root and nothing else."""
-    newest = entries.newest_checkpoint()
-    if newest is None:
-        return _text(_("The log has no signed checkpoint yet.") + "\n", status=404)
-    return _text(newest.note)
-
-
-@login_not_required
-@never_cache
-@require_safe
-def vkey(request: HttpRequest) -> HttpResponse:
-    """The log's verification keys, one a line, Ed25519 first."""
-    keys = entries.vkeys()
-    if not keys:
-        return _text(_("The log has announced no key yet.") + "\n", status=404)
-    return _text("\n".join(keys) + "\n")
-
-
-def _text(text: str, status: int = 200) -> HttpResponse:
-    return HttpResponse(text, content_type="text/plain; charset=utf-8", status=status)
 
 
 def _detail(index: int) -> entries.EntryDetail:
