@@ -55,8 +55,10 @@ def post(url: str, body: bytes, headers: Mapping[str, str], *, deadline: float =
         connection.connect()
         with _closed_after(connection.sock, deadline):
             connection.request("POST", place or "/", body, {"User-Agent": "countersign", **headers})
-            answer = connection.getresponse()
-            data = answer.read(limit + 1)
+            with connection.getresponse() as answer:
+                data = answer.read(limit + 1)
+                if answer.length and len(data) <= limit:
+                    raise http.client.IncompleteRead(data, answer.length)
     except (OSError, http.client.HTTPException, ValueError) as error:
         raise NotDelivered("unreachable", _unreachable(parts, error)) from error
     finally:
