@@ -55,7 +55,7 @@ class Lifecycle:
             setattr(instance, name, value)
         stored.save(update_fields=list(values))
         moved = {**(facts or {}), "from": current, "to": to}
-        return log.append(event, stored, facts=moved, private=private, reason=reason, by=by)
+        return log.append(event, instance, facts=moved, private=private, reason=reason, by=by)
 
     def targets(self, state: str) -> frozenset[str]:
         """The states that can follow ``state``."""

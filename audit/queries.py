@@ -5,7 +5,7 @@ Entries that the sequencer has not numbered yet are part of every answer; their 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
@@ -19,7 +19,9 @@ from audit.log import log_id
 from audit.models.events import SENTENCES, Event
 from audit.payloads import Revealed, Sealed, State, reveal
 from audit.projection import project
-from audit.searching import Counted, Filters, Search
+from audit.searching import Counted as Counted
+from audit.searching import Filters as Filters
+from audit.searching import Search
 
 #: A verification older than this no longer speaks for the log.
 STALE_AFTER = timedelta(hours=3)
@@ -317,9 +319,7 @@ def fetch(sql: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
 def _rows(sql: str, values: Sequence[Any]) -> list[EntryRow]:
     found = [row[:10] for row in fetch(sql, values)]
     private = _revealed(found)
-    return [
-        _row(*row[:5], private.get((row[1], "actor.name")), private.get((row[1], "reason")), row[9]) for row in found
-    ]
+    return [_row(row, private) for row in found]
 
 
 def _revealed(found: Sequence[tuple[Any, ...]]) -> dict[tuple[UUID, str], Revealed]:
@@ -333,16 +333,9 @@ def _revealed(found: Sequence[tuple[Any, ...]]) -> dict[tuple[UUID, str], Reveal
     return {(row.event_id, row.field): told for row, told in zip(sealed, reveal(sealed), strict=True)}
 
 
-def _row(
-    index: int | None,
-    event_id: UUID,
-    recorded_at: datetime,
-    object_key: str,
-    data: bytes,
-    name: Revealed | None,
-    reason: Revealed | None,
-    sealed: bool,
-) -> EntryRow:
+def _row(row: tuple[Any, ...], private: Mapping[tuple[UUID, str], Revealed]) -> EntryRow:
+    index, event_id, recorded_at, object_key, data = row[:5]
+    name, reason = private.get((event_id, "actor.name")), private.get((event_id, "reason"))
     told = project(bytes(data), object_key)
     return EntryRow(
         index=index,
@@ -362,7 +355,7 @@ def _row(
         roles=told.roles,
         model=told.model,
         environment=told.environment,
-        sealed=sealed,
+        sealed=bool(row[9]),
     )
 
 

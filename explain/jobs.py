@@ -64,7 +64,6 @@ def request(
         Event.EXPLANATION_REQUESTED,
         job,
         facts={
-            "version": version.subject,
             "digest": version.digest,
             "endpoint": endpoint.subject,
             "method": method,
@@ -143,7 +142,6 @@ def finish(job: ExplanationJob, *, probe: Mapping[str, Any], fatal: Sequence[str
     receipt = receipts.write(job, rows, probe=probe, faults=faults)
     standing = Standing.DRAFT if faults else Standing.EVIDENCE
     facts = {
-        "version": job.version.subject,
         "version_digest": job.digest,
         "method": job.method,
         "standing": standing.value,

@@ -127,7 +127,8 @@ def deactivate(user: User, *, reason: str = "", by: Actor) -> User:
         _keep_an_administrator(account)
         account.is_active = False
         account.save(update_fields=["is_active"])
-        append(Event.USER_DEACTIVATED, account, facts={"roles": account.roles}, reason=reason, by=by)
+        facts = {"roles": account.roles, "before": {"is_active": True}, "after": {"is_active": False}}
+        append(Event.USER_DEACTIVATED, account, facts=facts, reason=reason, by=by)
     return account
 
 
@@ -145,10 +146,12 @@ def _change_role(user: User, role: str, *, grant: bool, reason: str, by: Actor) 
             raise Conflict(sentence % {"name": account.username, "role": Role(role).label}, code="account.role_state")
         if not grant and role == Role.ADMINISTRATOR:
             _keep_an_administrator(account)
-        account.roles = sorted({*account.roles, role}) if grant else [held for held in account.roles if held != role]
+        held = list(account.roles)
+        account.roles = sorted({*account.roles, role}) if grant else [each for each in held if each != role]
         account.save(update_fields=["roles"])
         event = Event.ROLE_GRANTED if grant else Event.ROLE_REVOKED
-        append(event, account, facts={"role": role, "roles": account.roles}, reason=reason, by=by)
+        facts = {"role": role, "before": {"roles": held}, "after": {"roles": account.roles}}
+        append(event, account, facts=facts, reason=reason, by=by)
     return account
 
 

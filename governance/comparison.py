@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
@@ -38,7 +39,8 @@ class Metric:
 
 @dataclass(frozen=True, slots=True)
 class DataChange:
-    """A data set of either version. ``standing`` is ``both``, ``added`` (candidate only) or ``dropped``."""
+    """A data set of either version. ``standing`` is ``both``, ``added`` (candidate only) or ``dropped``;
+    empty when nothing serves to compare with."""
 
     subject: str
     standing: str
@@ -54,12 +56,14 @@ class Comparison:
     data: Sequence[DataChange]
 
 
-def compare(version: ModelVersion, environment: Environment, facts: Mapping[str, Any]) -> Comparison:
-    """Against the version that takes most of the traffic there. ``facts`` are those of the candidate's decision.
+def compare(
+    version: ModelVersion, environment: Environment, facts: Mapping[str, Any], *, at: datetime | None = None
+) -> Comparison:
+    """Against the version that takes most of the traffic there, or took it at ``at``. ``facts`` are the candidate's.
 
     Two or four queries: what serves; and, when something does, its lineage.
     """
-    serves = serving(environment, version.model)
+    serves = serving(environment, version.model, at)
     live = max(serves, key=lambda each: each.share, default=None)
     if live is not None and live.version.pk == version.pk:
         others = [each for each in serves if each.version.pk != version.pk]
@@ -122,7 +126,9 @@ def _data(
     live: Mapping[str, tuple[str, ...]], candidate: Mapping[str, tuple[str, ...]], *, known: bool
 ) -> list[DataChange]:
     def standing(subject: str) -> str:
-        if not known or (subject in live and subject in candidate):
+        if not known:
+            return ""
+        if subject in live and subject in candidate:
             return "both"
         return "added" if subject in candidate else "dropped"
 

@@ -177,8 +177,6 @@ def record(verdict: Verdict, *, ci: Mapping[str, str] | None = None, by: Actor) 
                 "outcome": decision.outcome,
                 "action": decision.action,
                 "requested_by": by.id,
-                "version": case.version.subject,
-                "environment": case.environment.subject,
                 "rules": [
                     {"rule": finding["rule"], "subject": finding["subject"], "outcome": finding["outcome"]}
                     for finding in verdict.findings

@@ -56,6 +56,8 @@ class GateLine:
         if self.waived:
             lawful = ", ".join(sorted({str(each["waived_by"]) for each in self.waived}))
             return _("Lawful by %(safeguards)s.") % {"safeguards": lawful}
+        if not self.pack:
+            return ngettext("%(n)d person signed.", "%(n)d people signed.", self.passed) % {"n": self.passed}
         return ngettext("Holds for %(n)d subject.", "Holds for %(n)d subjects.", self.passed) % {"n": self.passed}
 
 
@@ -105,6 +107,12 @@ def _signoff_lines(signoff: Mapping[str, Any]) -> list[GateLine]:
         line.passed = len(filled)
         result.append(line)
     return result
+
+
+def helpers(found: Sequence[GateLine]) -> set[str]:
+    """The roles whose holders can help: who may sign, and who can supply what is missing."""
+    signers = {str(each["role"]) for line in found for each in line.missing if each["role"] != "any"}
+    return signers | {str(role) for line in found for each in line.problems for role in each["who"]}
 
 
 def counted(found: Sequence[GateLine]) -> tuple[int, int]:

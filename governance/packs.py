@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.db import transaction
 from django.db.models import Max
 from django.utils import timezone
@@ -75,7 +77,7 @@ def draft(text: str, *, reason: str = "", by: Actor) -> PolicyPack:
         log.append(
             Event.PACK_DRAFTED,
             row,
-            facts={"pack": pack.id, "version": pack.version, "digest": pack.digest},
+            facts={**_facts(row), "title": pack.title},
             reason=reason,
             by=by,
         )
@@ -102,16 +104,21 @@ def activate(slug: str, version: int, *, reason: str, by: Actor) -> PolicyPack:
         lint(row.text)
         for old in rows:
             if old.state == PackState.ACTIVE:
-                PACKS.transition(old, PackState.RETIRED, facts={"digest": old.digest}, reason=reason, by=by)
+                PACKS.transition(old, PackState.RETIRED, facts=_facts(old), reason=reason, by=by)
         PACKS.transition(
             row,
             PackState.ACTIVE,
-            facts={"digest": row.digest, "version": row.version},
+            facts=_facts(row),
             reason=reason,
             changes={"activated_at": timezone.now(), "activated_by": by.id},
             by=by,
         )
     return row
+
+
+def _facts(row: PolicyPack) -> dict[str, Any]:
+    """Which text: the digest stands for every rule in it."""
+    return {"pack": row.slug, "version": row.version, "digest": row.digest}
 
 
 def load_shipped() -> list[PolicyPack]:

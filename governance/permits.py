@@ -69,7 +69,7 @@ def present(decision: Decision, secret: str, *, environment: str) -> Permit:
         )
     permit = (
         Permit.objects.select_for_update(of=("self",))
-        .select_related("decision__environment")
+        .select_related("decision__environment", "decision__version__model")
         .filter(secret_digest=_digest(secret))
         .first()
     )
@@ -102,4 +102,5 @@ def consume(permit: Permit, *, by: Actor) -> None:
     permit.consumed_at = timezone.now()
     permit.consumed_by = by.id
     permit.save(update_fields=["consumed_at", "consumed_by"])
-    log.append(Event.PERMIT_CONSUMED, permit, facts={"decision": permit.decision.public_id}, by=by)
+    used = {"before": {"consumed_at": ""}, "after": {"consumed_at": permit.consumed_at.isoformat()}}
+    log.append(Event.PERMIT_CONSUMED, permit, facts={"decision": permit.decision.public_id, **used}, by=by)

@@ -94,8 +94,6 @@ def request(
             Event.PROMOTION_REQUESTED,
             promotion,
             facts={
-                "version": version.subject,
-                "environment": environment.subject,
                 "digest": version.digest,
                 "plan": plan,
                 "expires_at": deadline.isoformat(),

@@ -46,7 +46,7 @@ def record_deploy(
     when the promotion is over, the subject, the strategy or the share another, ``Refused`` when the rules deny by now.
     """
     decision = _decision(decision_id)
-    facts = {"decision": decision.public_id, "environment": environment}
+    facts = {**decision.about, "decision": decision.public_id, "presented_for": environment}
     with attempt(Event.PERMIT_REFUSED, decision.subject, facts=facts, by=by):
         promotion = promotions.locked(decision.promotion_id) if decision.promotion_id else None
         permit = permits.present(decision, secret, environment=environment)

@@ -63,6 +63,7 @@ def sign(
     try:
         with attempt(Event.SIGNOFF_REFUSED, f"promotion:{number}", facts=facts, by=by):
             promotion = promotions.locked(number)
+            facts |= promotion.about
             promotions.must_be_open(promotion)
             verdict = decisions.evaluate(decisions.case_of(promotion), also=[by.id])
             _must_be_allowed(verdict, meaning, role, subject_digest_seen, by)

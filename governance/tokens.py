@@ -107,10 +107,11 @@ def revoke(token: ApiToken, *, after: timedelta = timedelta(0), reason: str = ""
             raise Conflict(_("The token %s has ended already.") % found.prefix, code="token.ended")
         found.revoked_at = timezone.now() + after
         found.save(update_fields=["revoked_at"])
+        ends = found.revoked_at.isoformat(timespec="seconds")
         append(
             Event.TOKEN_REVOKED,
             found,
-            facts={"prefix": found.prefix, "effective_at": found.revoked_at.isoformat(timespec="seconds")},
+            facts={"prefix": found.prefix, "before": {"revoked_at": ""}, "after": {"revoked_at": ends}},
             reason=reason,
             by=by,
         )

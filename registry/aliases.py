@@ -34,7 +34,12 @@ def move(model: Model, name: str, version: ModelVersion, *, reason: str = "", by
     log.append(
         Event.ALIAS_MOVED,
         alias,
-        facts={"version": version.subject, "digest": version.digest, "was": was.subject if was else ""},
+        facts={
+            "version": version.subject,
+            "digest": version.digest,
+            "before": {"version": was.subject, "digest": was.digest} if was else {},
+            "after": {"version": version.subject, "digest": version.digest},
+        },
         reason=reason,
         by=by,
     )

@@ -10,6 +10,7 @@ from django.utils.translation import gettext as _
 
 from audit import log
 from audit.actors import Actor
+from audit.changes import changed
 from audit.models.events import Event
 from audit.refusals import Conflict, NotKnown
 from registry import jurisdictions, naming, regions, signals
@@ -72,10 +73,11 @@ def change_dataset(
         locked.regions = [region.id for region in regions.lookup_all(regions_held, field="regions")]
     if confirmed is not None:
         locked.confirmed = confirmed
-    if _facts(locked) == was:
+    facts = _facts(locked)
+    if facts == was:
         return locked
     locked.save()
-    log.append(Event.DATASET_CHANGED, locked, facts={**_facts(locked), "was": was}, reason=reason, by=by)
+    log.append(Event.DATASET_CHANGED, locked, facts={**facts, **changed(was, facts)}, reason=reason, by=by)
     signals.dataset_changed.send(sender=Dataset, dataset=locked, by=by)
     return locked
 

@@ -133,7 +133,7 @@ def end_deployment(deployment: Deployment, *, reason: str = "", at: datetime | N
     _in_order(locked, moment)
     locked.until = moment
     locked.save(update_fields=["until"])
-    log.append(Event.DEPLOYMENT_ENDED, locked, facts=_facts(locked), reason=reason, by=by)
+    log.append(Event.DEPLOYMENT_ENDED, locked, facts=_ended(locked), reason=reason, by=by)
     return locked
 
 
@@ -229,7 +229,7 @@ def _end(rows: list[Deployment], moment: datetime, *, by: Actor) -> None:
         _in_order(row, moment)
         row.until = moment
         row.save(update_fields=["until"])
-        log.append(Event.DEPLOYMENT_ENDED, row, facts=_facts(row), by=by)
+        log.append(Event.DEPLOYMENT_ENDED, row, facts=_ended(row), by=by)
 
 
 def _in_order(row: Deployment, moment: datetime) -> None:
@@ -279,8 +279,7 @@ def _fitting(endpoint: Endpoint | None, environment: Environment) -> Endpoint | 
 
 def _facts(row: Deployment) -> dict[str, object]:
     return {
-        "environment": row.environment.subject,
-        "version": row.version.subject,
+        "kind": row.kind,
         "digest": row.digest,
         "strategy": row.strategy,
         "weight": row.weight,
@@ -292,3 +291,8 @@ def _facts(row: Deployment) -> dict[str, object]:
         "since": row.since.isoformat(),
         "until": row.until.isoformat() if row.until else "",
     }
+
+
+def _ended(row: Deployment) -> dict[str, object]:
+    facts = _facts(row)
+    return {**facts, "before": {"until": ""}, "after": {"until": facts["until"]}}

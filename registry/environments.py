@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 
 from audit import log
 from audit.actors import Actor
+from audit.changes import changed
 from audit.models.events import Event
 from audit.refusals import BadInput, Conflict, NotKnown
 from registry import naming, regions
@@ -71,7 +72,8 @@ def change_environment(
     if perimeter is not None:
         locked.perimeter = naming.choice(perimeter, Perimeter.values, field="perimeter")
     locked.save()
-    log.append(Event.ENVIRONMENT_CHANGED, locked, facts={**_facts(locked), "was": was}, by=by)
+    facts = _facts(locked)
+    log.append(Event.ENVIRONMENT_CHANGED, locked, facts={**facts, **changed(was, facts)}, by=by)
     return locked
 
 
@@ -113,13 +115,14 @@ def change_endpoint(
 ) -> Endpoint:
     """Say that an endpoint serves another version or answers elsewhere; ``None`` keeps."""
     locked = Endpoint.objects.select_for_update().get(pk=endpoint.pk)
-    was = _endpoint_facts(locked)
+    was = {**locked.about, **_endpoint_facts(locked)}
     if version is not None:
         locked.version = version
     if url is not None:
         locked.url = allowed_address(url)
     locked.save()
-    log.append(Event.ENDPOINT_CHANGED, locked, facts={**_endpoint_facts(locked), "was": was}, by=by)
+    facts = {**locked.about, **_endpoint_facts(locked)}
+    log.append(Event.ENDPOINT_CHANGED, locked, facts={**facts, **changed(was, facts)}, by=by)
     return locked
 
 
@@ -181,6 +184,7 @@ def _region_ids(ids: Sequence[str], *, field: str) -> list[str]:
 
 def _facts(environment: Environment) -> dict[str, Any]:
     return {
+        "name": environment.name,
         "tier": environment.tier,
         "regions": list(environment.regions),
         "perimeter": environment.perimeter,
@@ -190,8 +194,6 @@ def _facts(environment: Environment) -> dict[str, Any]:
 
 def _endpoint_facts(endpoint: Endpoint) -> dict[str, Any]:
     return {
-        "environment": endpoint.environment.subject,
-        "version": endpoint.version.subject,
         "digest": endpoint.version.digest,
         "url": endpoint.url,
         "protocol": endpoint.protocol,

@@ -11,6 +11,7 @@ from django.utils.translation import gettext as _
 
 from audit import log
 from audit.actors import Actor
+from audit.changes import changed
 from audit.models.events import Event
 from audit.refusals import BadInput, Conflict, NotKnown
 from registry import naming, signals
@@ -33,7 +34,7 @@ def register_model(name: str, *, title: str, owner: str, purpose: str, risk: str
         risk_reason=naming.text(risk_reason, field="risk_reason", limit=4000),
     )
     model.save()
-    log.append(Event.MODEL_REGISTERED, model, facts={"name": name, "risk": risk}, by=by)
+    log.append(Event.MODEL_REGISTERED, model, facts=_facts(model), private={"owner": model.owner}, by=by)
     return model
 
 
@@ -48,9 +49,9 @@ def change_model(
     risk_reason: str | None = None,
     by: Actor,
 ) -> Model:
-    """Change what is said about a model; ``None`` keeps. The entry states risk before and after."""
+    """Change what is said about a model; ``None`` keeps. The entry states before and after, the owner privately."""
     locked = Model.objects.select_for_update().get(pk=model.pk)
-    was = locked.risk
+    was, owned_by = _facts(locked), locked.owner
     if risk is not None:
         locked.risk = naming.choice(risk, Risk.values, field="risk")
         locked.risk_reason = naming.text(risk_reason or "", field="risk_reason", limit=4000)
@@ -58,8 +59,20 @@ def change_model(
         if value is not None:
             setattr(locked, field, naming.text(value, field=field, limit=limit))
     locked.save()
-    log.append(Event.MODEL_CHANGED, locked, facts={"name": locked.name, "risk": locked.risk, "risk_was": was}, by=by)
+    facts = {**_facts(locked), **changed(was, _facts(locked))}
+    owners = {"before.owner": owned_by, "after.owner": locked.owner} if owned_by != locked.owner else {}
+    log.append(Event.MODEL_CHANGED, locked, facts=facts, private=owners, by=by)
     return locked
+
+
+def _facts(model: Model) -> dict[str, str]:
+    """What the public entries say of a model; its owner may be a person and is private."""
+    return {
+        "title": model.title,
+        "purpose": model.purpose,
+        "risk": model.risk,
+        "risk_reason": model.risk_reason,
+    }
 
 
 @transaction.atomic

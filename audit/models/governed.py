@@ -21,6 +21,11 @@ class Governed(models.Model):
         raise NotImplementedError(f"{type(self).__name__} must say what its subject is called")
 
     @property
+    def about(self) -> dict[str, str]:
+        """What people also look for it by, in every entry's facts: its ``version``, its ``environment``."""
+        return {}
+
+    @property
     def object_key(self) -> str:
         """``<table>/<id>``: how the database matches the row with its entry. Append before deleting a row."""
         if self.pk is None:

@@ -127,6 +127,10 @@ class ExplanationJob(Governed):
     def subject(self) -> str:
         return f"explanation:{self.pk}"
 
+    @property
+    def about(self) -> dict[str, str]:
+        return {"version": self.version.subject, "environment": self.endpoint.environment.subject}
+
     def get_absolute_url(self) -> str:
         return reverse("explain:explanation", args=[self.pk])
 

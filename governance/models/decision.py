@@ -69,6 +69,10 @@ class Decision(Governed):
         return f"promotion:{self.promotion_id}" if self.promotion_id else f"decision:{self.public_id}"
 
     @property
+    def about(self) -> dict[str, str]:
+        return {"version": self.version.subject, "environment": self.environment.subject}
+
+    @property
     def allows(self) -> bool:
         """True for the outcome ``allow`` alone; nothing is ever concluded from the absence of findings."""
         return self.outcome == Outcome.ALLOW

@@ -36,3 +36,7 @@ class Permit(Governed):
     @property
     def subject(self) -> str:
         return self.decision.subject
+
+    @property
+    def about(self) -> dict[str, str]:
+        return self.decision.about

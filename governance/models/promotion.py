@@ -75,5 +75,9 @@ class Promotion(Governed):
         return f"promotion:{self.pk}"
 
     @property
+    def about(self) -> dict[str, str]:
+        return {"version": self.version.subject, "environment": self.environment.subject}
+
+    @property
     def is_open(self) -> bool:
         return self.state in OPEN_STATES

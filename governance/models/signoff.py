@@ -49,3 +49,7 @@ class SignOff(Governed):
     @property
     def subject(self) -> str:
         return f"promotion:{self.promotion_id}"
+
+    @property
+    def about(self) -> dict[str, str]:
+        return self.promotion.about

@@ -99,7 +99,7 @@ def decision(request: HttpRequest, public_id: str) -> HttpResponse:
         "counted": gates.counted(found),
         "proof": next((row for row in rows if row.facts.get("decision") == shown.public_id), None),
         "names": queries.names([shown.requested_by]),
-        "helpers": queries.holders({str(role) for line in found for each in line.problems for role in each["who"]}),
+        "helpers": queries.holders(gates.helpers(found)),
     }
     return render(request, "governance/decision_detail.html", context)
 

@@ -141,7 +141,7 @@ def _page(request: HttpRequest, number: int, *, refusal: Refusal | None = None) 
         "gates": [line for line in found if line.state != "not_applicable"],
         "idle_gates": [line for line in found if line.state == "not_applicable"],
         "counted": gates.counted(found),
-        "comparison": comparison.compare(shown.version, shown.environment, decision.facts if decision else {}),
+        "comparison": _compared(shown, decision),
         "history": rows,
         "proof": _proof(rows, decision),
         "requester": names.get(shown.requested_by, shown.requested_by),
@@ -152,11 +152,18 @@ def _page(request: HttpRequest, number: int, *, refusal: Refusal | None = None) 
         "withdraw_form": WithdrawForm() if shown.is_open and shown.requested_by == user.actor.id else None,
         "statement": _statement(shown, decision, Meaning.APPROVE),
         "rejection": _statement(shown, decision, Meaning.REJECT),
-        "helpers": queries.holders(_helpers(found, missing)),
+        "helpers": queries.holders(gates.helpers(found)),
         "refusal": refusal,
         "refused_meaning": request.POST.get("meaning", "") if refusal else "",
     }
     return render(request, "governance/promotion_detail.html", context, status=refusal.status if refusal else 200)
+
+
+def _compared(shown: Promotion, decision: Decision | None) -> comparison.Comparison:
+    """With what serves now; once it is over, with what served when it was requested, not with the candidate itself."""
+    facts = decision.facts if decision else {}
+    at = None if shown.is_open else shown.requested_at
+    return comparison.compare(shown.version, shown.environment, facts, at=at)
 
 
 def _sign_form(request: HttpRequest, may: Standing, decision: Decision | None) -> SignForm:
@@ -185,11 +192,6 @@ def _signature(row: SignOff, names: dict[str, str], shown: Promotion, decision: 
 def _slots(decision: Decision | None, missing: list[dict[str, Any]]) -> dict[str, int]:
     filled = len(decision.signoff.get("filled", [])) if decision else 0
     return {"filled": filled, "all": filled + sum(int(each["n"]) for each in missing)}
-
-
-def _helpers(found: list[gates.GateLine], missing: list[dict[str, Any]]) -> set[str]:
-    roles = {str(each["role"]) for each in missing if each["role"] != "any"}
-    return roles | {str(role) for line in found for each in line.problems for role in each["who"]}
 
 
 def _proof(rows: list[log.EntryRow], decision: Decision | None) -> log.EntryRow | None:

@@ -16,6 +16,7 @@ from audit.refusals import BadInput, Refusal
 from governance import promotions, queries
 from governance.models.promotion import PromotionState
 from governance.models.user import User
+from governance.pages.refused import at_fields
 from registry import queries as registry_queries
 from registry.models import Environment, ModelVersion, Strategy
 from registry.pages.paging import page_of
@@ -28,7 +29,10 @@ class RequestForm(forms.Form):
 
     version = forms.ChoiceField(label=gettext_lazy("Version"))
     environment = forms.ModelChoiceField(
-        label=gettext_lazy("Environment"), queryset=Environment.objects.all(), to_field_name="slug"
+        label=gettext_lazy("Environment"),
+        queryset=Environment.objects.all(),
+        to_field_name="slug",
+        empty_label=gettext_lazy("choose one"),
     )
     strategy = forms.ChoiceField(label=gettext_lazy("Rollout"), choices=Strategy.choices, initial=Strategy.ALL_AT_ONCE)
     weight = forms.IntegerField(
@@ -101,7 +105,7 @@ def request_promotion(request: HttpRequest) -> HttpResponse:
             messages.success(request, _("You requested this promotion."))
             return redirect("governance:promotion", promotion.pk)
     status = refusal.status if refusal else 400 if form.is_bound else 200
-    context = {"form": form, "refusal": refusal, "may": user.has_perm("promotion.request")}
+    context = {"form": form, "refusal": at_fields(form, refusal), "may": user.has_perm("promotion.request")}
     return render(request, "governance/promotion_request.html", context, status=status)
 
 

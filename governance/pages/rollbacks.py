@@ -15,6 +15,7 @@ from django.views.decorators.http import require_http_methods
 from audit.refusals import Refusal
 from governance import rollouts
 from governance.models.user import User
+from governance.pages.refused import at_fields
 from registry import environments, versions
 from registry.deployments import serving
 from registry.models import Deployment, Environment, Model
@@ -60,7 +61,7 @@ def rollback(request: HttpRequest, environment: str, model: str) -> HttpResponse
             return redirect("registry:environment", environment)
     context = {
         "form": form,
-        "refusal": refusal,
+        "refusal": at_fields(form, refusal),
         "environment": place,
         "model": what,
         "serving": serving(place, what),

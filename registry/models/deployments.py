@@ -114,6 +114,10 @@ class Deployment(Governed):
         return f"deployment:{self.pk}"
 
     @property
+    def about(self) -> dict[str, str]:
+        return {"version": self.version.subject, "environment": self.environment.subject}
+
+    @property
     def shares(self) -> bool:
         """True when it runs beside the version that takes the rest of the traffic."""
         return self.strategy in SHARING_STRATEGIES

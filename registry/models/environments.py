@@ -101,3 +101,7 @@ class Endpoint(Governed):
     @property
     def subject(self) -> str:
         return f"endpoint:{self.name}"
+
+    @property
+    def about(self) -> dict[str, str]:
+        return {"version": self.version.subject, "environment": self.environment.subject}

@@ -217,8 +217,9 @@ def _follow(
     alias = aliases.move(model, name, version, reason=reason, by=by)
     summary.aliases += 1
     if outside:
-        was = before.version.subject if before else ""
-        facts = {"what": "alias", "was": was, "version": version.subject, "digest": version.digest}
+        was = {"version": before.version.subject} if before else {}
+        facts: dict[str, Any] = {"what": "alias", "version": version.subject, "digest": version.digest}
+        facts |= {"before": was, "after": {"version": version.subject}}
         log.append(Event.OUT_OF_BAND_OBSERVED, alias, facts=facts, reason=reason, by=by)
         summary.out_of_band += 1
 

@@ -163,7 +163,7 @@ def test_an_alias_moved_by_hand_is_followed_and_recorded(registry: CommittedData
     assert Alias.objects.get(name="champion").version == version(2)
     assert events(f"alias:{MODEL}/champion")[:2] == ["out_of_band.observed", "alias.moved"]
     newest = audit_queries.history(f"alias:{MODEL}/champion")[0]
-    assert newest.facts["was"] == f"version:{MODEL}/1"
+    assert newest.facts["before"]["version"] == f"version:{MODEL}/1"
     assert newest.reason == "moved outside the ledger"
     assert mlflow.import_all(by=BY).out_of_band == 0
 
