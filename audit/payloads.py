@@ -1,7 +1,7 @@
 """Private values of entries: how they are committed to, sealed, and read again.
 
-The entry holds ``SHA-256(salt || value)``; the value itself lies in ``audit.payload``, sealed with AES-256-GCM under its
-subject's key (``audit.subject_keys``). The seal is bound to entry and field, so a body cannot be moved to another row.
+The entry holds ``SHA-256(salt || value)``; the value itself lies in ``audit.payload``, sealed with AES-256-GCM under
+the key of its subject (``audit.subject_keys``). The seal is bound to entry and field: a body opens in its own row only.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from enum import StrEnum
 from uuid import UUID
 
 from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from django.db import connection
 from django.utils.translation import gettext as _
 
@@ -139,7 +140,7 @@ def erased(log_id: int, event_ids: Iterable[UUID]) -> dict[tuple[UUID, str], tup
         return {(event_id, field): (erasure, index) for event_id, field, erasure, index in cursor.fetchall()}
 
 
-def _opened(row: Sealed, ciphers: dict[UUID, subject_keys.AESGCM | None]) -> Revealed:
+def _opened(row: Sealed, ciphers: dict[UUID, AESGCM | None]) -> Revealed:
     salt, body = bytes(row.salt), bytes(row.body)
     if row.key_id not in ciphers:
         return Revealed(State.UNAVAILABLE, salt)

@@ -12,7 +12,7 @@ import os
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,11 +72,16 @@ class _Remembered(Generic[K, V]):
             with suppress(KeyError):  # another thread was as quick
                 self._values.popitem(last=False)
 
-    def drop(self, name: K) -> None:
-        self._values.pop(name, None)
+    def drop(self, names: Iterable[K]) -> None:
+        for name in names:
+            self._values.pop(name, None)
+
+    def drop_where(self, unwanted: Callable[[V], bool]) -> None:
+        self.drop([name for name, (_until, value) in list(self._values.items()) if unwanted(value)])
 
     def clear(self) -> None:
         self._values.clear()
+
 
 _in_use: _Remembered[str, Key] = _Remembered()
 _by_id: _Remembered[UUID, AESGCM] = _Remembered()
@@ -107,6 +112,12 @@ def in_use(subjects: Iterable[str]) -> dict[str, Key]:
     return found
 
 
+def renewed(subject: str) -> Key:
+    """The key of ``subject`` that the database has in use now, whatever is remembered. Raises ``KeysUnavailable``."""
+    _in_use.drop([subject])
+    return in_use([subject])[subject]
+
+
 def ciphers(key_ids: Iterable[UUID]) -> dict[UUID, AESGCM | None]:
     """What opens the values sealed under these keys; None for a key that was destroyed. At most one query.
 
@@ -127,16 +138,14 @@ def destroy(key_ids: Iterable[UUID]) -> int:
 
     Call it only once the log's database has committed that they are erased: until then a writer may still use them.
     """
-    wanted = list(key_ids)
+    wanted = set(key_ids)
     gone = _fetch(
         "UPDATE subject_key SET key = NULL, erased_at = clock_timestamp()"
-        " WHERE key_id = ANY (%s) AND erased_at IS NULL RETURNING subject",
-        [wanted],
+        " WHERE key_id = ANY (%s) AND erased_at IS NULL RETURNING key_id",
+        [list(wanted)],
     )
-    for (subject,) in gone:
-        _in_use.drop(subject)
-    for key_id in wanted:
-        _by_id.drop(key_id)
+    _in_use.drop_where(lambda key: key.key_id in wanted)
+    _by_id.drop(wanted)
     return len(gone)
 
 
@@ -174,7 +183,7 @@ class _Connection:
         fresh = self._open()
         assert self.psycopg is not None  # noqa: S101  (opened above)
         try:
-            return self.psycopg.execute(sql, values).fetchall()  # type: ignore[call-overload, no-any-return]
+            return self.psycopg.execute(sql, values).fetchall()
         except psycopg.OperationalError:
             if fresh:
                 raise
