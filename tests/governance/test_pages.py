@@ -11,7 +11,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from audit import queries as log
-from governance import gate
+from governance import gate, rollouts
 from registry import deployments
 from tests import personas
 from tests.governance import scene
@@ -162,6 +162,39 @@ def test_the_candidate_is_compared_with_what_serves(bank: Bank, client_for: Brow
         assert words in page, words
 
 
+def test_what_is_over_is_compared_with_what_served_when_it_was_requested(bank: Bank, client_for: Browser) -> None:
+    deployments.record_deploy(bank.uae, bank.old, by=scene.SET_UP)
+    promotion = scene.approved(bank)
+    answer = gate.check(bank.new, bank.uae, action="deploy", by=scene.actor("ci"))
+    assert answer.decision is not None
+    rollouts.record_deploy(
+        answer.decision.public_id, secret=answer.secret, environment="prod-uae", by=scene.actor("ci")
+    )
+    page = _page(client_for("noor"), "promotion", promotion.pk)
+    for words in ("Compared with what served when it was requested", "v13, 100 % of the traffic", "+0.005"):
+        assert words in page, words
+
+
+def test_with_nothing_to_compare_no_data_set_is_called_unchanged(bank: Bank, client_for: Browser) -> None:
+    page = _page(client_for("dana"), "promotion", scene.request(bank, place=bank.frankfurt).pk)
+    assert "there is nothing to compare with" in page
+    assert "unchanged" not in page
+
+
+def test_once_everybody_signed_nobody_is_told_that_they_may_not(bank: Bank, client_for: Browser) -> None:
+    promotion = scene.approved(bank)
+    for name in ("layla", "noor"):
+        page = _page(client_for(name), "promotion", promotion.pk)
+        assert "2 people signed." in page
+        assert "You may not sign:" not in page
+
+
+def test_a_decision_names_who_may_sign(bank: Bank, client_for: Browser) -> None:
+    checked = gate.check(bank.new, bank.uae, by=scene.actor("ci"))
+    assert checked.decision is not None
+    assert "Layla Haddad" in _page(client_for("noor"), "decision", checked.decision.public_id)
+
+
 def test_the_queue_lists_what_i_may_sign_apart_from_what_i_may_not(bank: Bank, client_for: Browser) -> None:
     scene.request(bank, by="layla")
     assert "1 promotion waits for your sign-off." in _page(client_for("jonas"), "review_queue")
@@ -174,6 +207,9 @@ def test_a_person_requests_on_the_page_and_lands_on_the_verdict(bank: Bank, clie
     data = {"version": bank.new.subject, "environment": "prod-uae", "strategy": "all_at_once", "reason": "Better."}
     answer = yusuf.post(reverse("governance:request_promotion"), data, follow=True)
     assert "Waiting for sign-off:" in answer.content.decode()
+    shared = yusuf.post(reverse("governance:request_promotion"), {**data, "strategy": "canary"})
+    assert shared.status_code == 400
+    assert 'id="id_weight_error"' in shared.content.decode()
     again = yusuf.post(reverse("governance:request_promotion"), data)
     assert again.status_code == 409
     assert yusuf.post(reverse("governance:request_promotion"), {**data, "version": "version:x/1"}).status_code == 400
