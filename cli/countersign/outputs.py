@@ -71,7 +71,7 @@ def as_junit(answer: Answer, asked: Mapping[str, Any]) -> str:
     suite = ElementTree.Element("testsuite", name="countersign")
     failures = errors = skipped = 0
     for one in answer.findings:
-        name = f"{one.get('rule')} {one.get('subject')}"
+        name = f"{one.get('rule')} {one.get('subject')}" + (f" ({_kind(one)})" if _kind(one) else "")
         case = ElementTree.SubElement(suite, "testcase", classname="countersign", name=plain(name))
         outcome, blocks = one.get("outcome"), one.get("severity") == "block"
         if outcome == "not_applicable":
@@ -105,7 +105,7 @@ def as_github(answer: Answer, asked: Mapping[str, Any]) -> str:
     for one in answer.findings:
         if one.get("outcome") in ("fail", "error"):
             bad = "error" if one.get("severity") == "block" else "warning"
-            lines.append(_command(bad, str(one.get("rule")), f"{one.get('message')} {one.get('remedy') or ''}"))
+            lines.append(_command(bad, str(one.get("rule")), _sentences(one)))
     permit = permit_of(answer.raw)
     if permit:
         lines.insert(0, f"::add-mask::{_escaped(permit)}")
@@ -175,21 +175,35 @@ def _rows(one: Mapping[str, Any]) -> list[str]:
     return lines
 
 
+def _sentences(one: Mapping[str, Any]) -> str:
+    """What a finding says and how to pass, each a sentence of its own."""
+    parts = [str(one.get("message") or one.get("title") or ""), str(one.get("remedy") or "")]
+    return " ".join(part if part.endswith(".") or not one.get("remedy") else f"{part}." for part in parts if part)
+
+
+def _facts(one: Mapping[str, Any]) -> Mapping[str, Any]:
+    facts = one.get("facts")
+    return facts if isinstance(facts, dict) else {}
+
+
+def _kind(one: Mapping[str, Any]) -> str:
+    """Which of a subject's flows a finding is about (serving, inference log): two findings of one rule differ in it."""
+    kind = str(_facts(one).get("kind") or "").replace("_", " ")
+    return "" if kind == "dataset" else kind
+
+
 def _sarif_result(one: Mapping[str, Any], answer: Answer, asked: Mapping[str, Any]) -> dict[str, Any]:
     outcome = one.get("outcome")
     kind = {"pass": "pass", "not_applicable": "notApplicable"}.get(str(outcome), "fail")
     level = {"block": "error", "warn": "warning"}.get(str(one.get("severity")), "note") if kind == "fail" else "none"
-    facts = one.get("facts")
-    region = facts.get("region", "") if isinstance(facts, dict) else ""
-    print_of = json.dumps([one.get("rule"), one.get("subject"), region])
-    message = str(one.get("message") or one.get("title") or "")
-    remedy = f" {one['remedy']}" if one.get("remedy") else ""
+    region = _facts(one).get("region", "")
+    print_of = json.dumps([one.get("rule"), one.get("subject"), region, _kind(one)])
     name = f"models/{asked['model']['name']}@{subject(answer, asked).rpartition('/')[2]}"
     return {
         "ruleId": plain(str(one.get("rule"))),
         "kind": kind,
         "level": level,
-        "message": {"text": plain(message + remedy)},
+        "message": {"text": plain(_sentences(one))},
         "partialFingerprints": {"countersign/v1": hashlib.sha256(print_of.encode()).hexdigest()},
         "locations": [{"logicalLocations": [{"fullyQualifiedName": plain(name), "kind": "resource"}]}],
     }
@@ -213,7 +227,8 @@ def _sarif(
 
 def _detail(case: ElementTree.Element, tag: str, one: Mapping[str, Any]) -> None:
     found = ElementTree.SubElement(case, tag, message=plain(str(one.get("message"))))
-    found.text = plain(f"{one.get('remedy') or ''} {'; '.join(map(str, one.get('cites') or []))}".strip())
+    parts = [str(one.get("remedy") or ""), "; ".join(map(str, one.get("cites") or []))]
+    found.text = plain(" · ".join(part for part in parts if part))
 
 
 def _xml(root: ElementTree.Element) -> str:

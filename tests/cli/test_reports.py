@@ -80,11 +80,21 @@ def test_junit_counts_failures_and_errors(gate: Gate) -> None:
     }
 
 
+def test_two_findings_of_one_rule_about_one_subject_are_told_apart(gate: Gate) -> None:
+    region = {"region": "aws:eu-central-1"}
+    gate.answer = denied(findings=[finding(facts={**region, "kind": kind}) for kind in ("serving", "inference_log")])
+    (run,) = json.loads(ask(gate, "--output", "sarif").stdout)["runs"]
+    assert len({one["partialFingerprints"]["countersign/v1"] for one in run["results"]}) == 2
+    root = ElementTree.fromstring(ask(gate, "--output", "junit").stdout)
+    names = ["SA-RES-001 dataset:loans (serving)", "SA-RES-001 dataset:loans (inference log)", "decision"]
+    assert [case.get("name") for case in root] == names
+
+
 def test_github_annotates_summarises_and_masks_the_permit(gate: Gate, tmp_path: Path) -> None:
     summary, outputs = tmp_path / "summary", tmp_path / "outputs"
     places = {"GITHUB_STEP_SUMMARY": str(summary), "GITHUB_OUTPUT": str(outputs)}
     done = ask(gate, "--output", "github", **places)
-    assert "::error title=SA-RES-001::dataset:loans is in aws:eu-central-1 Move dataset:loans" in done.stdout
+    assert "::error title=SA-RES-001::dataset:loans is in aws:eu-central-1. Move dataset:loans." in done.stdout
     assert "SA\\-RES\\-001" in summary.read_text()
     gate.answer = allowed()
     outputs.unlink()
