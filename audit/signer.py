@@ -15,6 +15,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Protocol
 
+from audit import manifests
 from audit.merkle.checkpoint import Head, Note, Vkey, verify
 from audit.merkle.proofs import ProofInvalid, verify_consistency
 from audit.merkle.tree import EMPTY_ROOT
@@ -135,6 +136,15 @@ class Signer:
         self._last, self._note, before = head, str(Note(head, tuple(lines))), (last, self._note)
         self._store_or_restore(before)
         return self._note
+
+    def sign_manifest(self, payload: bytes) -> tuple[str, bytes]:
+        """Key id in hexadecimal and signature of an export's manifest about a checkpoint that this signer signed."""
+        try:
+            manifests.check(payload, self.origin, self.vkeys)
+        except manifests.ManifestInvalid as error:
+            raise SignerRefusal("manifest", str(error)) from error
+        # the oldest set that signs: readers who have not heard of a rotation yet know its key
+        return self._sets[0].sign_manifest(payload)
 
     def rotate(self) -> tuple[Vkey, ...]:
         """Make a second set of keys, or give the one that was made last when there are two already.

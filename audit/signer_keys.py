@@ -14,6 +14,7 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey
 
+from audit import manifests
 from audit.merkle.checkpoint import Head, Note, SigningKeys, Vkey
 
 _SEED_BYTES = 32
@@ -70,6 +71,12 @@ class KeySet:
         if self.keys is None:
             raise SignerUnavailable(f"the private keys of {head.origin} are destroyed")
         return self.keys.sign(head, timestamp)
+
+    def sign_manifest(self, payload: bytes) -> tuple[str, bytes]:
+        """Key id in hexadecimal and Ed25519 signature over an export's manifest (``audit.manifests.check``)."""
+        if self.keys is None:
+            raise SignerUnavailable("the private keys of this log are destroyed, so no export of it can be signed")
+        return self.vkeys[0].key_id.hex(), self.keys.ed25519.sign(manifests.pae(payload))
 
     def destroy(self) -> None:
         """Overwrite and remove the private keys. On flash and copying file systems old blocks may survive."""

@@ -10,13 +10,15 @@ the same machine nor a process that took over the port can sign or answer, and n
 
 Requests, each with the ``origin`` of a log (empty: the newest): ``{"do": "head"}``, which may come with the mac ``-``
 (it tells only what is public, and the note proves itself); ``sign`` with ``size``, ``root`` in hexadecimal and
-``proof``; ``rotate``; ``retire`` with ``vkeys``; ``finish``; ``open``, which makes the keys of a new log. Answers: the
-head as ``{"origin", "keys": [[vkey, size above which it signs]], "size", "root", "note", "finished"}``, ``{"note"}``
-for ``sign``, or ``{"refused": code, "sentence"}``.
+``proof``; ``rotate``; ``retire`` with ``vkeys``; ``finish``; ``open``, which makes the keys of a new log; ``manifest``
+with the ``payload`` of an export in base64, which a second secret may ask for, and nothing else. Answers: the head as
+``{"origin", "keys": [[vkey, size above which it signs]], "size", "root", "note", "finished"}``, ``{"note"}`` for
+``sign``, ``{"keyid", "signature"}`` for ``manifest``, or ``{"refused": code, "sentence"}``.
 """
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import hmac
 import json
@@ -34,7 +36,7 @@ from audit.signer import Signer, SignerRefusal, SignerUnavailable
 GREETING = "countersign-signer/1"
 TIMEOUT = 10.0
 _MAX_LINE = 65_536
-_ACTIONS = ("head", "sign", "rotate", "retire", "finish", "open")
+_ACTIONS = ("head", "sign", "rotate", "retire", "finish", "open", "manifest")
 
 logger = logging.getLogger(__name__)
 
@@ -115,6 +117,15 @@ class SignerClient:
             raise SignerUnavailable(f"the signer gave a bad signature: {error}") from error
         return note
 
+    def sign_manifest(self, payload: bytes) -> tuple[str, bytes]:
+        """See ``audit.signer.Signer.sign_manifest``."""
+        encoded = base64.b64encode(payload).decode()
+        answer = self._ask({"do": "manifest", "origin": self.origin, "payload": encoded})
+        try:
+            return str(answer["keyid"]), bytes.fromhex(answer["signature"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise SignerUnavailable(f"the signer gave an unintelligible answer: {error}") from error
+
     def rotate(self) -> tuple[Vkey, ...]:
         """See ``audit.signer.Signer.rotate``."""
         self._told({"do": "rotate", "origin": self.origin})
@@ -178,10 +189,10 @@ class SignerClient:
 
 
 class SignerServer:
-    """Serves one ``Signer``, one request at a time."""
+    """Serves one ``Signer``, one request at a time. Who has only the secret ``exports`` may have manifests signed."""
 
-    def __init__(self, signer: Signer, secret: bytes, address: str) -> None:
-        self._signer, self._secret = signer, secret
+    def __init__(self, signer: Signer, secret: bytes, address: str, *, exports: bytes = b"") -> None:
+        self._signer, self._secret, self._exports = signer, secret, exports
         host, port = parse_address(address)
         self._socket = socket.create_server((host, port), reuse_port=False)
 
@@ -212,20 +223,28 @@ class SignerServer:
             stream.write(f"{GREETING} {nonce}\n".encode())
             stream.flush()
             mac, _, body = _line(stream).partition(" ")
-            authentic = hmac.compare_digest(mac.encode(), _mac(self._secret, "request", nonce, body).encode())
-            answer = json.dumps(self._respond(body, authentic))
+            secret = self._secret_behind(mac, nonce, body)
+            answer = json.dumps(self._respond(body, secret))
             # A peer that is gone needs no answer: what was signed is on disk, and asking again gives the same note.
             with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-                stream.write(f"{_mac(self._secret, 'answer', nonce, mac, answer)} {answer}\n".encode())
+                stream.write(f"{_mac(secret or self._secret, 'answer', nonce, mac, answer)} {answer}\n".encode())
                 stream.flush()
 
-    def _respond(self, body: str, authentic: bool) -> dict[str, Any]:
+    def _secret_behind(self, mac: str, nonce: str, body: str) -> bytes:
+        """The secret that made the mac; empty for a stranger."""
+        for secret in (self._secret, self._exports):
+            if secret and hmac.compare_digest(mac.encode(), _mac(secret, "request", nonce, body).encode()):
+                return secret
+        return b""
+
+    def _respond(self, body: str, secret: bytes) -> dict[str, Any]:
         try:
             request = json.loads(body)
             action, origin = request["do"], str(request.get("origin", ""))
             if action not in _ACTIONS:
                 return {"refused": "request", "sentence": f"the request is none of {', '.join(_ACTIONS)}"}
-            if not authentic and action != "head":
+            allowed = action == "head" or secret == self._secret or (action == "manifest" and secret != b"")
+            if not allowed:
                 return {"refused": "secret", "sentence": "the request does not carry the shared secret's mac"}
             return self._do(action, origin, request)
         except SignerRefusal as refusal:
@@ -248,6 +267,9 @@ class SignerServer:
         if action == "sign":
             proof = [bytes.fromhex(item) for item in request["proof"]]
             return {"note": signer.sign(int(request["size"]), bytes.fromhex(request["root"]), proof)}
+        if action == "manifest":
+            keyid, signature = signer.sign_manifest(base64.b64decode(request["payload"], validate=True))
+            return {"keyid": keyid, "signature": signature.hex()}
         if action == "rotate":
             signer.rotate()
         elif action == "retire":

@@ -100,6 +100,8 @@ CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"
 LOG_ORIGIN = env.text("LOG_ORIGIN", "localhost/countersign")
 SIGNER_ADDRESS = env.text("SIGNER_ADDRESS", "127.0.0.1:8301")
 SIGNER_SECRET_FILE = Path(env.text("SIGNER_SECRET_FILE", str(STATE_DIR / "secrets" / "signer")))
+#: Shared with the worker that writes exports: it can have their manifests signed, and no checkpoint.
+SIGNER_EXPORT_SECRET_FILE = Path(env.text("SIGNER_EXPORT_SECRET_FILE", f"{SIGNER_SECRET_FILE}-exports"))
 SIGNER_STATE_DIR = Path(env.text("SIGNER_STATE_DIR", str(STATE_DIR / "signer")))
 #: ``year``: a log of its own for each year, with the year in its name.
 LOG_SHARDS = env.choice("LOG_SHARDS", "off", "year")
@@ -111,6 +113,11 @@ KEY_OVERLAP_DAYS = env.number("KEY_OVERLAP_DAYS", 30)
 ENTRY_COPIES = env.text("ENTRY_COPIES", "")
 #: The database's owner, for the commands that mend it; no server process reads it.
 OWNER_DATABASE_URL = env.text("OWNER_DATABASE_URL", "")
+
+# ── exports of the log ───────────────────────────────────────────────────────────────────────────────────────────────
+EXPORT_DIR = Path(env.text("EXPORT_DIR", str(STATE_DIR / "exports")))
+#: Bytes of a bundle that somebody may drop on the Verify page.
+EXPORT_UPLOAD_LIMIT = env.number("EXPORT_UPLOAD_LIMIT", 64 * 1024**2)
 
 # ── outside the log: witnesses, timestamps, copies of checkpoints, alerts ────────────────────────────────────────────
 WITNESS_POLICY = env.text("WITNESS_POLICY", "")

@@ -26,12 +26,14 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Serve until SIGTERM or SIGINT."""
         signal.signal(signal.SIGTERM, _stop)
-        secret_file = Path(settings.SIGNER_SECRET_FILE)
+        secret_file, exports_file = Path(settings.SIGNER_SECRET_FILE), Path(settings.SIGNER_EXPORT_SECRET_FILE)
         try:
             _make_secret(secret_file)
+            _make_secret(exports_file)
             state = Path(settings.SIGNER_STATE_DIR)
             signer = Signer(state, "" if (state / "head.json").exists() else first_origin())
-            server = SignerServer(signer, read_secret(secret_file), settings.SIGNER_ADDRESS)
+            secret, exports = read_secret(secret_file), read_secret(exports_file)
+            server = SignerServer(signer, secret, settings.SIGNER_ADDRESS, exports=exports)
         except (SignerUnavailable, OSError) as error:
             raise CommandError(f"The signer cannot start: {error}") from error
         head, _ = signer.head()
@@ -47,7 +49,7 @@ class Command(BaseCommand):
 
 
 def _make_secret(path: Path) -> None:
-    """The first start makes the secret that the sequencer shares."""
+    """The first start makes the secrets that the sequencer and the exporter share with the signer."""
     if path.exists():
         return
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
