@@ -26,6 +26,7 @@ from lucide.templatetags.lucide import lucide
 from config.states import look_of
 
 if TYPE_CHECKING:
+    from audit.as_of import AsOf
     from audit.queries import EntryRow
 
 register = template.Library()
@@ -192,12 +193,29 @@ def moment(when: datetime | str | None, *, seconds: bool = False) -> SafeString:
 
 
 @register.simple_tag
-def entry(index: int | None) -> SafeString:
-    """A link to an entry of the log, ``#12,479``; in words while the sequencer has not numbered it yet."""
+def entry(index: int | None, log: int | None = None) -> SafeString:
+    """A link to an entry of the log, ``#12,479``; in words while the sequencer has not numbered it yet.
+
+    ``log`` is the number of a log that is no longer the one in use.
+    """
     if index is None:
         return format_html('<span class="muted sequencing">{}</span>', _("being sequenced"))
     return format_html(
-        '<a class="entry" href="{}"><bdi>#{}</bdi></a>', reverse("audit:entry", args=[index]), f"{index:,}"
+        '<a class="entry" href="{}{}"><bdi>#{}</bdi></a>',
+        reverse("audit:entry", args=[index]),
+        f"?log={log}" if log else "",
+        f"{index:,}",
+    )
+
+
+@register.simple_tag
+def as_of_sentence(then: AsOf) -> SafeString:
+    """«As of 2026-11-22 09:00:00 UTC, from entries #0 to #412.» The first sentence of a page about the past."""
+    return format_html(
+        _("As of {moment}, from entries {first} to {last}."),
+        moment=moment(then.at, seconds=True),
+        first=entry(0),
+        last=entry(then.last),
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
 
+from audit import as_of
 from audit.entries import EntryDetail
 from audit.models.events import Event
 from audit.queries import EntryRow, Filters
@@ -17,14 +18,27 @@ class EntryQuery(serializers.Serializer[dict[str, Any]]):
     """Filters of ``GET /api/v1/log/entries``; times are RFC 3339 and the period ends before ``until``."""
 
     actor = serializers.CharField(required=False, max_length=200)
-    event = serializers.ChoiceField(required=False, choices=[event.value for event in Event])
+    event = serializers.CharField(required=False, max_length=80, help_text=_("An event, or a family: promotion.*"))
+    model = serializers.CharField(required=False, max_length=200, help_text=_("Everything about a model, by name."))
+    environment = serializers.CharField(required=False, max_length=200)
     subject = serializers.CharField(required=False, max_length=300, help_text=_("A name, or its beginning and *."))
     request_id = serializers.CharField(required=False, max_length=200)
     since = serializers.DateTimeField(required=False)
     until = serializers.DateTimeField(required=False)
+    as_of = serializers.CharField(required=False, max_length=60, help_text=_("The log as it was at a moment."))
+    through = serializers.IntegerField(required=False, min_value=0, max_value=2**62)
+    log = serializers.IntegerField(required=False, min_value=1, max_value=2**31 - 1)
+    count = serializers.ChoiceField(required=False, choices=["exact"])
     before = serializers.IntegerField(required=False, min_value=0, max_value=2**62)
     after = serializers.IntegerField(required=False, min_value=0, max_value=2**62)
     limit = serializers.IntegerField(required=False, min_value=1, max_value=200, default=50)
+
+    def validate_event(self, value: str) -> str:
+        """Refuse a word that no entry can have."""
+        known = {event.value for event in Event} | {f"{event.value.partition('.')[0]}.*" for event in Event}
+        if value not in known:
+            raise serializers.ValidationError(_("There is no such event or family of events."))
+        return value
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         """Refuse what would find nothing for a reason that nobody would guess."""
@@ -39,9 +53,13 @@ class EntryQuery(serializers.Serializer[dict[str, Any]]):
 
     @property
     def filters(self) -> Filters:
-        """What to search for, once valid."""
-        names = ("actor", "event", "subject", "request_id", "since", "until")
-        return Filters(**{name: self.validated_data[name] for name in names if name in self.validated_data})
+        """What to search for, once valid. Raises what ``audit.as_of.asked`` raises."""
+        names = ("actor", "event", "model", "environment", "subject", "request_id", "since", "until", "through")
+        chosen = {name: self.validated_data[name] for name in names if name in self.validated_data}
+        then = as_of.asked(self.validated_data.get("as_of", ""))
+        if then is None:
+            return Filters(**chosen, log_id=self.validated_data.get("log", 0))
+        return Filters(**{**chosen, "through": min(chosen.get("through", then.last), then.last)}, log_id=then.log_id)
 
 
 class EntrySerializer(serializers.Serializer[EntryRow]):
@@ -58,12 +76,23 @@ class EntrySerializer(serializers.Serializer[EntryRow]):
     reason = serializers.CharField()
     facts = serializers.DictField()
     request_id = serializers.CharField()
+    model = serializers.CharField(help_text=_("The model that it is about, by name; empty for none."))
+    environment = serializers.CharField()
+    sealed = serializers.BooleanField(help_text=_("Whether a signed checkpoint covers it."))
     at = serializers.DateTimeField(help_text=_("As the server that wrote it claimed."))
     recorded_at = serializers.DateTimeField(help_text=_("The database's clock."))
 
 
 class EntryPageSerializer(serializers.Serializer[Any]):
-    """One page, newest first, with the addresses of its neighbours."""
+    """One page, newest first, with the addresses of its neighbours.
+
+    ``count``: how many numbered entries match; when not ``count_exact``, at least so many (``?count=exact`` reads them
+    all). ``searched_to``: the search ended there before the page was full; ``next`` goes on.
+    """
+
+    count = serializers.IntegerField()
+    count_exact = serializers.BooleanField()
+    searched_to = serializers.IntegerField(allow_null=True)
 
     next = serializers.URLField(allow_null=True)
     previous = serializers.URLField(allow_null=True)

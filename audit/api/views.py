@@ -32,10 +32,13 @@ class EntryList(APIView):
         query = EntryQuery(data=request.query_params.dict())
         query.is_valid(raise_exception=True)
         values = query.validated_data
-        page = queries.search(
-            query.filters, before=values.get("before"), after=values.get("after"), limit=values["limit"]
-        )
+        search = queries.searching(query.filters)
+        page = queries.page_of(search, before=values.get("before"), after=values.get("after"), limit=values["limit"])
+        counted = search.count(exact=values.get("count") == "exact")
         document = {
+            "count": counted.entries,
+            "count_exact": counted.exact,
+            "searched_to": page.searched_to,
             "next": _page(request, "before", page.older),
             "previous": _page(request, "after", page.newer),
             "results": [EntrySerializer(row).data for row in page.rows],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from dataclasses import replace
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
@@ -13,9 +14,10 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from audit import checks, entries, health, queries
+from audit import as_of, checks, entries, health, published, queries
+from audit.log import log_id
 from audit.pages.commands import check_signature, verify_inclusion
-from audit.pages.forms import LogFilter
+from audit.pages.forms import Known, LogFilter
 from audit.refusals import NotKnown, NotPermitted
 
 PAGE = 50
@@ -24,19 +26,30 @@ PAGE = 50
 @never_cache
 @require_safe
 def log(request: HttpRequest) -> HttpResponse:
-    """The list with its filters. Two queries besides those of every page, whatever is chosen."""
+    """The list with its filters and how many entries match; ten queries at most besides those of every page."""
     _may_read(request)
-    form = LogFilter(request.GET, actors=queries.actors())
+    known = Known(queries.actors(), queries.named("model"), queries.named("environment"), queries.logs())
+    form = LogFilter(request.GET, known=known)
     if not form.is_valid():
         return render(request, "audit/log_list.html", {"form": form, "page": None}, status=400)
-    values = form.cleaned_data
-    page = queries.search(form.filters, before=values["before"], after=values["after"], limit=PAGE)
+    values, filters, then = form.cleaned_data, form.filters, as_of.asked(form.cleaned_data["as_of"])
+    if then is not None:
+        last = then.last if filters.through is None else min(then.last, filters.through)
+        filters = replace(filters, through=last, log_id=then.log_id)
+    search = queries.searching(filters)
+    page = queries.page_of(search, before=values["before"], after=values["after"], limit=PAGE)
     context = {
         "form": form,
         "page": page,
         "filtered": form.is_filtered,
+        "as_of": then,
+        "counted": search.count(exact=request.GET.get("count") == "exact"),
+        "waiting": sum(1 for row in page.rows if row.index is None),
+        "exactly": form.address(count="exact"),
         "older": form.address(before=page.older) if page.older is not None else "",
         "newer": form.address(after=page.newer) if page.newer is not None else "",
+        "old_log": values["log"] or (then.log_id if then is not None else 0),
+        "export": form.address(),
     }
     return render(request, "audit/log_list.html", context)
 
@@ -89,6 +102,7 @@ def verify(request: HttpRequest) -> HttpResponse:
         "head": health.log_head(),
         "checkpoint": entries.newest_checkpoint(),
         "vkeys": entries.vkeys(),
+        "published": published.of_log(log_id()),
         "signature_command": check_signature(request.build_absolute_uri(reverse("audit:checkpoint"))),
     }
     return render(request, "audit/log_verify.html", context)
