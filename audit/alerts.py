@@ -21,7 +21,7 @@ from django.core.mail import EmailMessage
 from django.db import connection, transaction
 from django.utils.translation import gettext as _
 
-from audit import checks, health
+from audit import checks, health, published
 from audit.actors import Actor
 from audit.log import append, log_id
 from audit.models.events import Event
@@ -39,10 +39,6 @@ WRONG = frozenset({"refused", "invalid", "conflict"})
 _BY = Actor.system("alerts")
 
 _OPEN = "SELECT DISTINCT ON (subject) subject, state FROM audit.alert ORDER BY subject, id DESC"
-_STATES = """
-    SELECT DISTINCT ON (kind) kind, state, sentence FROM audit.publication
-    WHERE log_id = %s AND kind <> 'witness' ORDER BY kind, id DESC
-"""
 _UNSENT = """
     SELECT a.id, a.event_id::text, a.subject, a.state, a.sentence, a.at FROM audit.alert a
     WHERE a.at > clock_timestamp() - make_interval(hours => %s)
@@ -149,17 +145,7 @@ def _witnesses() -> dict[str, str]:
 
 def _places() -> dict[str, str]:
     """The places that are set up; one that no longer is ends its incident."""
-    wanted = {
-        "rfc3161": settings.TIMESTAMP_URL,
-        "folder": settings.CHECKPOINT_FOLDER,
-        "git": settings.CHECKPOINT_GIT,
-        "webhook": settings.CHECKPOINT_WEBHOOK,
-    }
-    return {
-        f"alert:{kind}": sentence
-        for kind, state, sentence in fetch(_STATES, [log_id()])
-        if state in WRONG and wanted[kind]
-    }
+    return {f"alert:{place.kind}": place.sentence for place in published.places(log_id()) if place.state in WRONG}
 
 
 def _record(subject: str, state: str, sentence: str) -> None:

@@ -20,6 +20,8 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from audit.health import log_head
+from audit.log import log_id
+from audit.witnesses import freshness
 
 #: Seconds to wait for the broker.
 BROKER_PATIENCE = 0.5
@@ -63,6 +65,7 @@ def examine() -> dict[str, Finding]:
     if findings["database"].word == "passed":
         findings["migrations"] = _guarded(_migrations)
         findings["log"] = _guarded(_log)
+        findings["witnesses"] = _guarded(_witnesses)
     return findings
 
 
@@ -114,3 +117,9 @@ def _migrations() -> Finding:
 def _log() -> Finding:
     head = log_head()
     return Finding("passed" if head.ok else "failed", head.sentence)
+
+
+def _witnesses() -> Finding:
+    """Not vital: the server works without them, but nobody outside can vouch for the log then."""
+    fresh = freshness.of_log(log_id())
+    return Finding("failed" if fresh.ok is False else "passed", fresh.sentence, vital=False)

@@ -56,7 +56,7 @@ class DatabaseGauges(Collector):
         """A database that does not answer is itself a gauge, never an error page for Prometheus."""
         reachable = GaugeMetricFamily("countersign_database_up", "1 when the database answered this scrape.")
         try:
-            gauges = [*_log_gauges(), _jobs_gauge()]
+            gauges = [*_log_gauges(), *_witness_gauges(), _jobs_gauge()]
             reachable.add_metric([], 1)
         except DatabaseError:
             gauges = []
@@ -74,6 +74,30 @@ def _log_gauges() -> list[GaugeMetricFamily]:
         GaugeMetricFamily("countersign_log_signed_size", "Entries under a checkpoint.", value=head.signed_size),
         GaugeMetricFamily("countersign_log_pending", "Entries that wait for their index.", value=head.pending),
     ]
+
+
+def _witness_gauges() -> list[GaugeMetricFamily]:
+    from audit.log import log_id
+    from audit.witnesses import queries
+    from audit.witnesses.configuration import PolicyUnusable
+
+    working = GaugeMetricFamily(
+        "countersign_witness_working", "1 when the witness cosigned when it was last asked.", labels=["witness"]
+    )
+    signed = GaugeMetricFamily(
+        "countersign_witness_signed_seconds", "Time of its newest cosignature since 1970.", labels=["witness"]
+    )
+    try:
+        for state in queries.status(log_id()):
+            working.add_metric([state.name], float(state.state == "working"))
+            signed.add_metric([state.name], state.signed_at.timestamp() if state.signed_at else 0)
+    except PolicyUnusable:
+        return []
+    newest = queries.newest_witnessed(log_id())
+    size = GaugeMetricFamily(
+        "countersign_witnessed_size", "Entries under a cosigned checkpoint.", value=newest.size if newest else 0
+    )
+    return [working, signed, size]
 
 
 def _jobs_gauge() -> GaugeMetricFamily:

@@ -54,6 +54,7 @@ STATES: dict[str, Look] = {
     "accepted": Look(POSITIVE, "circle-check", _("Accepted")),
     "compliant": Look(POSITIVE, "circle-check", _("Compliant")),
     "better": Look(POSITIVE, "circle-check", _("Better")),
+    "working": Look(POSITIVE, "circle-check", _("Working")),
     # caution
     "waiting": Look(CAUTION, "clock", _("Waiting")),
     "pending": Look(CAUTION, "clock", _("Pending")),
@@ -69,6 +70,7 @@ STATES: dict[str, Look] = {
     "not_evaluated": Look(CAUTION, "circle-question-mark", _("Not evaluated")),
     "emergency": Look(CAUTION, "siren", _("Emergency")),
     "worse": Look(CAUTION, "triangle-alert", _("Worse")),
+    "unreachable": Look(CAUTION, "triangle-alert", _("Unreachable")),
     # critical
     "failed": Look(CRITICAL, "circle-x", _("Failed")),
     "fail": Look(CRITICAL, "circle-x", _("Failed")),
@@ -84,6 +86,8 @@ STATES: dict[str, Look] = {
     "breached": Look(CRITICAL, "shield-alert", _("Breached")),
     "non_compliant": Look(CRITICAL, "shield-alert", _("Non-compliant")),
     "unlawful": Look(CRITICAL, "shield-alert", _("Unlawful")),
+    "invalid": Look(CRITICAL, "circle-x", _("Invalid answer")),
+    "conflict": Look(CRITICAL, "shield-alert", _("Another history")),
     # info
     "evaluated": Look(INFO, "scale", _("Evaluated")),
     "running": Look(INFO, "loader", _("Running")),
@@ -112,6 +116,7 @@ STATES: dict[str, Look] = {
     "changed": Look(NEUTRAL, "circle-dashed", _("Changed")),
     "unchanged": Look(NEUTRAL, "circle-slash", _("Unchanged")),
     "registered": Look(NEUTRAL, "circle-dashed", _("Registered")),
+    "untried": Look(NEUTRAL, "circle-dashed", _("Not tried yet")),
 }
 
 

@@ -14,11 +14,12 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from audit import as_of, checks, entries, health, published, queries
+from audit import as_of, checks, entries, health, published, queries, stories
 from audit.log import log_id
 from audit.pages.commands import check_signature, verify_inclusion
 from audit.pages.forms import Known, LogFilter
-from audit.refusals import NotKnown, NotPermitted
+from audit.refusals import BadInput, NotKnown, NotPermitted
+from audit.witnesses import queries as witnesses
 
 PAGE = 50
 
@@ -59,10 +60,18 @@ def log(request: HttpRequest) -> HttpResponse:
 def entry(request: HttpRequest, index: int) -> HttpResponse:
     """One entry with its proof and the commands to check it."""
     _may_read(request)
-    found = _detail(index)
+    log = _old_log(request)
+    found = _detail(index, log)
+    covering = witnesses.witnessed_at(log or log_id(), index) if found.inclusion is not None else None
     context: dict[str, Any] = {
         "detail": found,
         "row": found.row,
+        "old_log": log,
+        "told": stories.sentence(found.row.event, found.row.subject, found.row.facts),
+        "changes": stories.changes(found.row.facts),
+        "around": stories.around(found.row),
+        "witnessed": covering,
+        "bracket": stories.bracket(log or log_id(), found.data, covering),
         "pretty": json.dumps(json.loads(found.data), indent=2, ensure_ascii=False),
         "canonical": found.data.decode(),
         "leaf_hash": found.leaf_hash.hex(),
@@ -81,7 +90,7 @@ def entry(request: HttpRequest, index: int) -> HttpResponse:
 def proof(request: HttpRequest, index: int) -> HttpResponse:
     """The receipt of an entry as a file (c2sp.org/tlog-proof@v1)."""
     _may_read(request)
-    found = _detail(index)
+    found = _detail(index, _old_log(request))
     if found.inclusion is None:
         raise NotKnown(
             _("Entry #%(index)d waits for its signed checkpoint. Try again in a second.") % {"index": index},
@@ -108,11 +117,19 @@ def verify(request: HttpRequest) -> HttpResponse:
     return render(request, "audit/log_verify.html", context)
 
 
-def _detail(index: int) -> entries.EntryDetail:
-    found = entries.detail(index) if index < 2**62 else None
+def _detail(index: int, log: int) -> entries.EntryDetail:
+    found = entries.detail(index, log) if index < 2**62 else None
     if found is None:
         raise NotKnown(_("The log has no entry #%(index)d.") % {"index": index}, code="log.no_entry")
     return found
+
+
+def _old_log(request: HttpRequest) -> int:
+    """The log that ``?log=`` names; 0 for the one in use. Raises ``BadInput`` for what is no number of a log."""
+    asked = request.GET.get("log", "")
+    if asked and not (asked.isascii() and asked.isdigit() and 0 < int(asked[:12]) < 2**31):
+        raise BadInput(_("“%(log)s” is not the number of a log.") % {"log": asked[:40]}, code="log.number")
+    return int(asked or 0)
 
 
 def _may_read(request: HttpRequest) -> None:

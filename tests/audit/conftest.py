@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from audit.merkle.checkpoint import Vkey
+from audit.publisher import Publisher
 from audit.sequencer import Sequencer
 from audit.signer import Signer
+from audit.witnesses import known
 from config.stack import database
+from tests.audit import outside
 from tests.audit.story import ORIGIN
 from tests.conftest import CommittedDatabase
 
@@ -38,3 +43,47 @@ def sequence(sequencer: Sequencer) -> Callable[[], None]:
         sequencer.run_once()
 
     return run
+
+
+@pytest.fixture(scope="session")
+def installed_witness(request: pytest.FixtureRequest) -> Path:
+    """The folder with a C2SP witness that is not ours."""
+    cache = Path(request.config.cache.mkdir("outside"))  # type: ignore[union-attr]
+    return outside.install_witness(cache)
+
+
+@pytest.fixture
+def witness(installed_witness: Path, tmp_path: Path, signer: Signer) -> Iterator[outside.RealWitness]:
+    """A real witness process that trusts the log of ``signer``."""
+    made = outside.RealWitness(installed_witness, tmp_path / "witness")
+    made.trust(signer.origin, signer.vkeys[0])
+    made.start()
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def publisher(committed_db: CommittedDatabase) -> Iterator[Publisher]:
+    """The publisher of the test's database; the settings decide what it does."""
+    made = Publisher(committed_db.url(database.SEQUENCER))
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> outside.Authority:
+    """A timestamp authority whose answers hold its own certificate only."""
+    return outside.Authority(tmp_path_factory.mktemp("authority") / "plain")
+
+
+@pytest.fixture
+def follow(settings: Any, tmp_path: Path) -> Callable[..., None]:
+    """``follow({"name": (vkey, url)}, quorum=1)``: make this the witness policy."""
+
+    def made(witnesses: Mapping[str, tuple[Vkey, str]], quorum: int | str = "all") -> None:
+        path = tmp_path / "policy.txt"
+        path.write_text(outside.policy_text(witnesses, quorum))
+        settings.WITNESS_POLICY = str(path)
+        known.forget()
+
+    return made

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import http.client
 import json
 import os
 import subprocess
 import sys
 import threading
 import time
+import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -191,20 +191,18 @@ class RealWitness:
     def start(self) -> None:
         """Serve until ``stop``."""
         line = [sys.executable, "-m", "aics_witness", "serve", "--config", str(self.folder / "witness.json")]
-        self._process = subprocess.Popen(
-            [*line, "--listen", f"127.0.0.1:{self.port}"],
-            env=self._environment,
-            stdout=subprocess.DEVNULL,
-            stderr=(self.folder / "log").open("wb"),
-        )
+        with (self.folder / "log").open("wb") as log:
+            self._process = subprocess.Popen(
+                [*line, "--listen", f"127.0.0.1:{self.port}"],
+                env=self._environment,
+                stdout=subprocess.DEVNULL,
+                stderr=log,
+            )
         for _ in range(200):
             if self._process.poll() is not None:
                 raise RuntimeError((self.folder / "log").read_text())
-            with contextlib.suppress(OSError):
-                connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
-                connection.request("GET", "/healthz")
-                if connection.getresponse().status == 200:
-                    return
+            with contextlib.suppress(OSError), urllib.request.urlopen(f"{self.url}/healthz", timeout=5):
+                return
             time.sleep(0.05)
         raise RuntimeError((self.folder / "log").read_text())
 
