@@ -107,6 +107,17 @@ def newest(subject: str) -> Erasure | None:
     return Erasure(subject, row[0], row[2], row[1]) if row else None
 
 
+def unfinished(subjects: Sequence[str]) -> list[str]:
+    """Those of ``subjects`` that nothing was ever erased of. One query."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT subject FROM unnest(%s::text[]) AS subject"
+            " WHERE NOT EXISTS (SELECT FROM audit.erased_key k WHERE k.subject = subject.subject)",
+            [list(subjects)],
+        )
+        return [subject for (subject,) in cursor.fetchall()]
+
+
 def finish() -> int:
     """Destroy every key whose erasure is committed; returns how many still existed. Safe to repeat.
 

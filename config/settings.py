@@ -92,6 +92,7 @@ CELERY_BEAT_SCHEDULE = {
     "import from MLflow": {"task": "registry.tasks.import_from_mlflow", "schedule": 120.0},
     "verify the log": {"task": "audit.self_check", "schedule": 900.0},
     "begin the year's log": {"task": "audit.close_if_due", "schedule": 300.0},
+    "finish erasures": {"task": "governance.finish_erasures", "schedule": 60.0},
     "forget kept answers": {"task": "governance.forget_answers", "schedule": 86_400.0},
 }
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}

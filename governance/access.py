@@ -43,7 +43,14 @@ RULES: Mapping[Role, frozenset[Action]] = {
         Action.TRANSFER_CHANGE,
         Action.TOKEN_ISSUE,
     },
-    Role.DPO: _READS | {Action.PROMOTION_SIGN, Action.GATE_CHECK, Action.TRANSFER_CHANGE, Action.TOKEN_ISSUE},
+    Role.DPO: _READS
+    | {
+        Action.PROMOTION_SIGN,
+        Action.GATE_CHECK,
+        Action.TRANSFER_CHANGE,
+        Action.ACCOUNT_ERASE,
+        Action.TOKEN_ISSUE,
+    },
     Role.AUDITOR: _READS,
     Role.DATA_SCIENTIST: _READS
     | {
@@ -56,7 +63,7 @@ RULES: Mapping[Role, frozenset[Action]] = {
     },
     Role.OPERATOR: _READS | {Action.GATE_CHECK, Action.DEPLOY_RECORD, Action.ROLLBACK_RECORD, Action.TOKEN_ISSUE},
     # an administrator runs the installation and its accounts, and can neither sign nor change what the gates require
-    Role.ADMINISTRATOR: _READS | {Action.REGISTRY_CHANGE, Action.USER_MANAGE, Action.TOKEN_ISSUE},
+    Role.ADMINISTRATOR: _READS | {Action.REGISTRY_CHANGE, Action.USER_MANAGE, Action.ACCOUNT_ERASE, Action.TOKEN_ISSUE},
 }
 
 

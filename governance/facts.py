@@ -188,8 +188,13 @@ def people_of(case: Case, signoffs: Sequence[SignOff], also: Sequence[str]) -> p
     return policies.People(
         roles={user.actor.id: frozenset(user.roles) for user in users if user.is_active and not user.is_service},
         requester=case.requested_by,
-        contributors=frozenset(actors.get(name, f"unmatched:{name}") for name in trained_by),
+        contributors=frozenset(actors.get(name) or _unmatched(name) for name in trained_by),
     )
+
+
+def _unmatched(name: str) -> str:
+    """A contributor without an account; one who was erased stands there by their actor id already."""
+    return name if name.startswith("user:") else f"unmatched:{name}"
 
 
 def _subject_parts(case: Case, facts: policies.Facts, packs: Sequence[policies.CompiledPack]) -> dict[str, Any]:

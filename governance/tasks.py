@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from governance import promotions
+from governance import erasure, promotions
 from governance.api.idempotency import forget_outdated
 
 
@@ -18,3 +18,9 @@ def expire_promotions() -> int:
 def forget_answers() -> None:
     """Drop answers that were kept for a repeated request and are older than seven days."""
     forget_outdated()
+
+
+@shared_task(name="governance.finish_erasures", ignore_result=True)  # type: ignore[untyped-decorator]
+def finish_erasures() -> int:
+    """Carry out what was decided and interrupted; returns how many persons were left. Safe to repeat."""
+    return erasure.finish()

@@ -32,6 +32,7 @@ class Event(StrEnum):
     USER_ERASED = "user.erased"
     USER_ERASURE_REFUSED = "user.erasure_refused"
     CONTRIBUTOR_ERASED = "contributor.erased"
+    TEXT_ERASED = "text.erased"
     PASSWORD_CHANGED = "user.password_changed"
     ROLE_GRANTED = "role.granted"
     ROLE_REVOKED = "role.revoked"
@@ -110,6 +111,7 @@ SENTENCES: dict[Event, Promise] = {
     Event.USER_ERASED: _("erased an account"),
     Event.USER_ERASURE_REFUSED: _("was refused the erasure of an account"),
     Event.CONTRIBUTOR_ERASED: _("replaced a contributor's name by a pseudonym"),
+    Event.TEXT_ERASED: _("erased a person's free text"),
     Event.PASSWORD_CHANGED: _("changed a password"),
     Event.ROLE_GRANTED: _("granted a role"),
     Event.ROLE_REVOKED: _("revoked a role"),

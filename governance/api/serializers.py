@@ -114,3 +114,9 @@ class SafeguardRequest(Strict):
 
 class SafeguardApproval(Strict):
     reason = serializers.CharField(max_length=4000, required=False, allow_blank=True, default="")
+
+
+class ErasureRequest(Strict):
+    reason = serializers.CharField(max_length=2000, help_text="Without the person's name: it stays in the log.")
+    no_legal_hold = serializers.BooleanField(help_text="True when no law and no dispute requires the data to be kept.")
+    password = serializers.CharField(max_length=1000, trim_whitespace=False)

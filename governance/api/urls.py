@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from django.urls import path
 
-from governance.api import gate, promotions, rollouts, transfers
+from governance.api import accounts, gate, promotions, rollouts, transfers
 
 app_name = "governance-api"
 
 urlpatterns = [
+    path("accounts/<uuid:uuid>/erasure", accounts.AccountErasure.as_view(), name="account_erasure"),
     path("gate/checks", gate.GateChecks.as_view(), name="gate_checks"),
     path("decisions/<str:public_id>", gate.DecisionDetail.as_view(), name="decision"),
     path("promotions", promotions.PromotionList.as_view(), name="promotions"),

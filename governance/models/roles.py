@@ -39,11 +39,14 @@ class Action(StrEnum):
     POLICY_CHANGE = "policy.change"
     TRANSFER_CHANGE = "transfer.change"
     USER_MANAGE = "user.manage"
+    ACCOUNT_ERASE = "account.erase"
     TOKEN_ISSUE = "token.issue"
 
 
 #: Actions that need a person who has just proved who they are: never a scope of a token, never of a service account.
-PERSONAL: frozenset[Action] = frozenset({Action.PROMOTION_SIGN, Action.USER_MANAGE, Action.TOKEN_ISSUE})
+PERSONAL: frozenset[Action] = frozenset(
+    {Action.PROMOTION_SIGN, Action.USER_MANAGE, Action.ACCOUNT_ERASE, Action.TOKEN_ISSUE}
+)
 
 #: Actions that a token or a service account may hold as scopes.
 SCOPES: tuple[Action, ...] = tuple(action for action in Action if action not in PERSONAL)
@@ -65,5 +68,6 @@ DOING: dict[Action, Promise] = {
     Action.POLICY_CHANGE: _("Changing a policy"),
     Action.TRANSFER_CHANGE: _("Changing a transfer safeguard"),
     Action.USER_MANAGE: _("Managing accounts"),
+    Action.ACCOUNT_ERASE: _("Erasing a person"),
     Action.TOKEN_ISSUE: _("Issuing an API token"),
 }

@@ -67,6 +67,8 @@ class User(AbstractBaseUser, Governed):
     scopes = ArrayField(models.CharField(max_length=30), default=list, blank=True)
     is_active = models.BooleanField(default=True)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
+    #: From then on the row holds nothing of the person; ``governance.erasure`` says what becomes of the log.
+    erased_at = models.DateTimeField(null=True, blank=True, editable=False)
 
     USERNAME_FIELD = "username"
     REQUIRED_FIELDS: ClassVar[list[str]] = ["display_name"]
@@ -86,6 +88,9 @@ class User(AbstractBaseUser, Governed):
             ),
             models.CheckConstraint(
                 name="user_roles_or_scopes", condition=Q(kind="person", scopes=[]) | Q(kind="service", roles=[])
+            ),
+            models.CheckConstraint(
+                name="user_erased_may_nothing", condition=Q(erased_at=None) | Q(is_active=False, roles=[], scopes=[])
             ),
         )
 

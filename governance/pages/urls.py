@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from governance.pages import account, login, overview, policies, promotion, promotions, rollbacks, transfers
+from governance.pages import account, accounts, login, overview, policies, promotion, promotions, rollbacks, transfers
 
 app_name = "governance"
 
@@ -24,6 +24,8 @@ urlpatterns = [
     path("transfers/<slug:reference>/approve", transfers.approve_transfer, name="approve_transfer"),
     path("login", login.login, name="login"),
     path("logout", login.logout, name="logout"),
+    path("accounts", accounts.account_list, name="accounts"),
+    path("accounts/<uuid:uuid>", accounts.account_detail, name="account_detail"),
     path("account", account.account, name="account"),
     path("account/tokens", account.issue_token, name="issue_token"),
     path("account/tokens/<uuid:uuid>/revoke", account.revoke_token, name="revoke_token"),

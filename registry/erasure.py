@@ -1,0 +1,91 @@
+"""Replacing a person's name by their pseudonym where the registry keeps it in clear.
+
+A version keeps who trained it, because they may not sign it: after an erasure the pseudonym does, and still may not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from uuid import UUID
+
+from django.db import connection, transaction
+
+from audit import log, payloads, subject_keys
+from audit.actors import Actor
+from audit.models.events import Event
+from audit.models.governed import Governed
+from registry.models import Deployment, Model, ModelVersion, Run
+
+#: What stands in place of an erased free text.
+ERASED = "(erased)"
+#: Private values of our entries that hold names of people who need not be their writer.
+_NAMING = ("trained_by", "contributors", "owner", "before.owner", "after.owner")
+_PRIVATE = f"SELECT {payloads.COLUMNS} FROM audit.payload p WHERE p.field = ANY (%s)"  # noqa: S608  a constant
+
+
+@transaction.atomic
+def forget_person(names: Collection[str], *, pseudonym: str, by: Actor) -> dict[str, int]:
+    """Replace ``names`` (any case) by ``pseudonym``, and erase the free text that this actor wrote.
+
+    Returns how many rows of each kind changed; each change is an entry.
+    """
+    known = {name.casefold() for name in names}
+    changed = {"versions": 0, "runs": 0, "models": 0, "deployments": 0}
+    for version in ModelVersion.objects.select_related("model").filter(
+        pk__in=_naming(ModelVersion, "trained_by", known)
+    ):
+        people = _replaced(version.trained_by, known, pseudonym)
+        ModelVersion.objects.filter(pk=version.pk).update(trained_by=people)
+        _record(Event.CONTRIBUTOR_ERASED, version, "trained_by", pseudonym, by)
+        changed["versions"] += 1
+    for run in Run.objects.filter(pk__in=_naming(Run, "contributors", known)):
+        people = _replaced(run.contributors, known, pseudonym)
+        Run.objects.filter(pk=run.pk).update(contributors=people)
+        _record(Event.CONTRIBUTOR_ERASED, run, "contributors", pseudonym, by)
+        changed["runs"] += 1
+    for model in Model.objects.select_for_update():
+        if model.owner.casefold() in known:
+            Model.objects.filter(pk=model.pk).update(owner=pseudonym)
+            _record(Event.CONTRIBUTOR_ERASED, model, "owner", pseudonym, by)
+            changed["models"] += 1
+    for row in Deployment.objects.filter(actor_id=pseudonym).exclude(reason__in=("", ERASED)):
+        Deployment.objects.filter(pk=row.pk).update(reason=ERASED)
+        _record(Event.TEXT_ERASED, row, "reason", pseudonym, by)
+        changed["deployments"] += 1
+    return changed
+
+
+def recorded_names(names: Collection[str]) -> list[tuple[UUID, str]]:
+    """Private values of entries that name one of ``names`` though somebody else wrote them: event id and field.
+
+    Raises ``KeysUnavailable``: names that cannot be read cannot be looked for.
+    """
+    known = {name.casefold() for name in names}
+    with connection.cursor() as cursor:
+        cursor.execute(_PRIVATE, [list(_NAMING)])
+        sealed = [payloads.Sealed(*row) for row in cursor.fetchall()]
+    subject_keys.ciphers({row.key_id for row in sealed})
+    told = zip(sealed, payloads.reveal(sealed), strict=True)
+    return [
+        (row.event_id, row.field)
+        for row, value in told
+        if value.data is not None and known & {name.strip().casefold() for name in value.text.split(",")}
+    ]
+
+
+def _naming(table: type[ModelVersion | Run], column: str, names: Collection[str]) -> list[int]:
+    sql = (
+        f"SELECT id FROM {table._meta.db_table} WHERE EXISTS"  # noqa: S608  names of our own tables
+        f" (SELECT FROM jsonb_array_elements_text({column}) AS name WHERE lower(name) = ANY (%s)) FOR UPDATE"
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(sql, [sorted(names)])
+        return [key for (key,) in cursor.fetchall()]
+
+
+def _replaced(people: list[str], names: Collection[str], pseudonym: str) -> list[str]:
+    return [pseudonym if name.casefold() in names else name for name in people]
+
+
+def _record(event: Event, row: Governed, field: str, pseudonym: str, by: Actor) -> None:
+    log.append(event, row, facts={"field": field, "person": pseudonym}, by=by)
