@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from audit.keyring import keyring
 from audit.log import log_id
 from audit.merkle.checkpoint import Note, parse
 from audit.merkle.proofs import sides
@@ -83,24 +84,28 @@ _BYTES = """
 _NEWEST = "SELECT size, root, note, created_at FROM audit.checkpoint WHERE log_id = %s ORDER BY size DESC LIMIT 1"
 
 
-def detail(index: int) -> EntryDetail | None:
-    """The entry with this index, or None. At most six queries whatever the size of the log."""
-    row = entry_at(index)
+def detail(index: int, log: int = 0) -> EntryDetail | None:
+    """The entry with this index, or None. At most six queries whatever the size of the log.
+
+    ``log`` is the number of another log than the one in use.
+    """
+    number = log or log_id()
+    row = entry_at(index, number)
     if row is None:
         return None
-    data, leaf_hash, sealed_at = fetch(_BYTES, [log_id(), index])[0]
-    checkpoint = newest_checkpoint()
+    data, leaf_hash, sealed_at = fetch(_BYTES, [number, index])[0]
+    checkpoint = newest_checkpoint(number)
     inclusion = None
     if checkpoint is not None and checkpoint.size > index:
-        path = StoredTree(fetch, log_id(), checkpoint.size).inclusion(index)
+        path = StoredTree(fetch, number, checkpoint.size).inclusion(index)
         inclusion = Inclusion(tuple(path), checkpoint)
     commitments = project(bytes(data), row.object_key).commitments
     return EntryDetail(row, bytes(data), bytes(leaf_hash), commitments, sealed_at, inclusion)
 
 
-def newest_checkpoint() -> Checkpoint | None:
+def newest_checkpoint(log: int = 0) -> Checkpoint | None:
     """The newest signed checkpoint, or None before the first. One query."""
-    rows = fetch(_NEWEST, [log_id()])
+    rows = fetch(_NEWEST, [log or log_id()])
     if not rows:
         return None
     size, root, note, created_at = rows[0]
@@ -108,6 +113,5 @@ def newest_checkpoint() -> Checkpoint | None:
 
 
 def vkeys() -> list[str]:
-    """The verification keys that the log announced, Ed25519 first. One query."""
-    rows = fetch("SELECT vkey FROM audit.key WHERE log_id = %s ORDER BY from_size, length(vkey), vkey", [log_id()])
-    return [str(row[0]) for row in rows]
+    """The keys that sign the newest checkpoint, in the order of its lines: Ed25519 first. One query."""
+    return [str(vkey) for vkey in keyring(fetch, log_id()).valid()]
