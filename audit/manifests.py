@@ -48,7 +48,11 @@ def pae(payload: bytes) -> bytes:
 def envelope(payload: bytes, keyid: str, signature: bytes) -> bytes:
     """The DSSE envelope as JSON."""
     signatures = [{"keyid": keyid, "sig": base64.b64encode(signature).decode()}]
-    told = {"payload": base64.b64encode(payload).decode(), "payloadType": PAYLOAD_TYPE, "signatures": signatures}
+    told: dict[str, Any] = {
+        "payload": base64.b64encode(payload).decode(),
+        "payloadType": PAYLOAD_TYPE,
+        "signatures": signatures,
+    }
     return rfc8785.dumps(told)
 
 

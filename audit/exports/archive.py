@@ -13,7 +13,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, BinaryIO
 
-from audit.exports.verifier.formats import MAX_MEMBERS, NAME, SUMS, central_header, end_of_archive, local_header
+from audit.exports.verifier.formats import (
+    MANIFEST,
+    MAX_MEMBERS,
+    NAME,
+    SUMS,
+    central_header,
+    end_of_archive,
+    local_header,
+)
 
 _PIECE = 1 << 20
 
@@ -77,15 +85,19 @@ class Archive:
         for piece in self._directory.pieces():
             self._target.write(piece)
         size = self._directory.size
-        self._directory.close()
         end = end_of_archive(self.count, size, self._offset)
         self._target.write(end)
         return self._offset + size + len(end)
 
+    def release(self) -> None:
+        """Give back what lies beside the archive, whether it was finished or not."""
+        self._directory.close()
+        self.sums.close()
+
     def _begin(self, name: str, size: int, crc: int, digest: str) -> None:
         if not NAME.match(name) or self.count >= MAX_MEMBERS:
             raise ValueError(f"the archive cannot hold a member called {name[:100]!r}")
-        if name != SUMS:
+        if name not in (SUMS, MANIFEST):
             self.sums.write(f"{digest}  {name}\n".encode())
         header = local_header(name, size, crc)
         self._target.write(header)

@@ -6,7 +6,8 @@ import base64
 import json
 from array import array
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, Protocol
@@ -25,6 +26,7 @@ from audit.merkle.receipt import Receipt
 from audit.merkle.tiles import bundle as entry_bundle
 from audit.merkle.tree import TILE_WIDTH
 from audit.projection import project
+from audit.queries import fetch
 from audit.refusals import BadInput
 from audit.searching import Search
 from audit.tile_files import hash_tile, paths, tile_path
@@ -98,29 +100,29 @@ def write(
     ``OSError`` for a full disk and what the signer raises.
     """
     checkpoint = checkpoint_at(log, scope.check().size)
-    work = _Work(
-        Archive(target, folder), folder, scope, log, checkpoint, progress, Spool(folder), Spool(folder), Spool(folder)
-    )
     note = cosigned_note(log, checkpoint)
-    work.put(FIRST, note.encode())
-    work.put("policy.txt", policy_text(log, checkpoint).encode())
-    if scope.everything:
-        _everything(work)
-    else:
-        _chosen(work, note)
-    for name, spool in (
-        ("entries.jsonl", work.lines),
-        ("disclosures.jsonl", work.disclosures),
-        ("erased.jsonl", work.gone),
-    ):
-        work.subjects.append((name, work.archive.add_spool(name, spool)))
-    for name, data in history(log, checkpoint, scope.previous):
-        work.archive.add(name, data)
-    _documents(work)
-    work.put("verify.py", verifier_source())
-    work.put("index.html", page.render(work.scope, checkpoint, work.counts, list(work.newest), list(work.names)))
-    _sign(work, note, signer)
-    length = work.archive.close()
+    with ExitStack() as closing:
+        archive = Archive(target, folder)
+        closing.callback(archive.release)
+        lines, values, gone = spools = Spool(folder), Spool(folder), Spool(folder)
+        for spool in spools:
+            closing.callback(spool.close)
+        work = _Work(archive, folder, scope, log, checkpoint, progress, lines, values, gone)
+        work.put(FIRST, note.encode())
+        work.put("policy.txt", policy_text(log, checkpoint).encode())
+        if scope.everything:
+            _everything(work)
+        else:
+            _chosen(work, note)
+        for name, spool in zip(("entries.jsonl", "disclosures.jsonl", "erased.jsonl"), spools, strict=True):
+            work.subjects.append((name, archive.add_spool(name, spool)))
+        for name, data in history(log, checkpoint, scope.previous):
+            archive.add(name, data)
+        _documents(work)
+        work.put("verify.py", verifier_source())
+        work.put("index.html", page.render(scope, checkpoint, work.counts, list(work.newest), list(work.names)))
+        _sign(work, note, signer)
+        length = archive.close()
     counts = work.counts
     root = checkpoint.root.hex()
     return Written(log, checkpoint.size, root, counts["entries"], length, counts["disclosed"], counts["erased"])
@@ -171,7 +173,7 @@ def _chosen(work: _Work, note: str) -> None:
 
 def _indexes(work: _Work) -> Sequence[int]:
     size = work.checkpoint.size
-    search = Search(work.scope.filters(work.log, size), work.log, reading.rows)
+    search = Search(work.scope.filters(work.log, size), work.log, fetch)
     found = array("q")
     for index in reading.chosen(search):
         found.append(index)
@@ -234,13 +236,7 @@ def _documents(work: _Work) -> None:
 
 
 def _sign(work: _Work, note: str, signer: SignsManifests) -> None:
-    sums = work.archive.sums
-    pieces: Iterator[bytes] = sums.pieces()
-    listed = Spool(work.folder)
-    for piece in pieces:
-        listed.write(piece)
-    sums.close()
-    work.subjects.append((SUMS, work.archive.add_spool(SUMS, listed)))
+    work.subjects.append((SUMS, work.archive.add_spool(SUMS, work.archive.sums)))
     predicate = {
         "checkpoint": note,
         "root": base64.b64encode(work.checkpoint.root).decode(),

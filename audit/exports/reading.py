@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+import psycopg
 from django.db import connection
 from django.utils.translation import gettext as _
 
@@ -68,8 +69,8 @@ class Erased:
 def rows(sql: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
     """Rows with bytes as they are: in the text format each byte would travel as two digits."""
     connection.ensure_connection()
-    with connection.connection.cursor(binary=True) as cursor:
-        cursor.execute(sql, values)
+    with psycopg.Cursor(connection.connection) as cursor:
+        cursor.execute(sql, values, binary=True)
         found: list[tuple[Any, ...]] = cursor.fetchall()
     return found
 

@@ -221,11 +221,13 @@ def _by_openssl(public: bytes, message: bytes, signature: bytes) -> bool:
 
 
 def require_ed25519() -> None:
-    """Try it on the first vector of RFC 8032: an openssl that cannot verify must not read as a bad signature."""
-    public = bytes.fromhex("d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a")
-    good = "e5564300c360ac729086e2cc806e828a84877f1eb8e5d974d873e065224901555fb8821590a33bacc61e39701cf9b46b"
-    signature = bytes.fromhex(good + "d25bf5f0595bbe24655141438e7a100b")
-    if not ed25519(public, b"", signature) or ed25519(public, b"x", signature):
+    """Try it on a vector of RFC 8032 (7.1, TEST 2): an openssl that cannot verify must not read as a bad signature."""
+    public = bytes.fromhex("3d4017c3e843895a92b70aa74d1b7ebc9c982ccf2ec4968cc0cd55f12af4660c")
+    signature = bytes.fromhex(
+        "92a009a9f0d4cab8720e820b5f642540a2b27b5416503f8fb3762223ebdb69da"
+        "085ac1e43e15996e458f3613d0f11d8c387b2eaeb4302aeeb00d291612bb0c00"
+    )
+    if not ed25519(public, b"r", signature) or ed25519(public, b"x", signature):
         raise Unable("the openssl of this machine cannot verify Ed25519; install the package cryptography or openssl 3")
 
 
