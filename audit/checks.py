@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import logging
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -12,11 +14,14 @@ from django.conf import settings
 from django.db import connection
 from django.utils.translation import gettext as _
 
+from audit import posture
 from audit.log import log_id
 from audit.queries import fetch
 from audit.signer import SignerUnavailable
-from audit.signer_protocol import SignerClient
+from audit.signer_protocol import SignerClient, read_secret
 from audit.verification import Verdict, verify_log
+
+logger = logging.getLogger(__name__)
 
 _NEWEST = """
     SELECT source, outcome, size, root, finding, steps, started_at, finished_at FROM audit.self_check
@@ -46,6 +51,14 @@ def signer_for_reading() -> SignerClient | None:
         return None
 
 
+def signer_for_writing() -> SignerClient:
+    """The signer of the newest log with the secret that the sequencer and operators share.
+
+    Raises ``SignerUnavailable`` for whoever cannot read the secret.
+    """
+    return SignerClient(settings.SIGNER_ADDRESS, read_secret(Path(settings.SIGNER_SECRET_FILE)))
+
+
 def self_check() -> str:
     """Verify the whole log and store the result; returns the outcome. A failure to verify is stored as unknown."""
     started = datetime.now(UTC)
@@ -56,6 +69,22 @@ def self_check() -> str:
         return "unknown"
     record(verdict, source="self-check")
     return verdict.outcome
+
+
+def check_posture() -> list[str]:
+    """Compare the database with the manifest when a process starts; deviations are logged and turn the log's state red.
+
+    They do not stop the process: who widened a grant must not be able to stop the record as well. Returns them.
+    """
+    started = datetime.now(UTC)
+    found = posture.findings(fetch)
+    for finding in found:
+        logger.critical("the database is not what the migrations made: %s", finding)
+    last = newest()
+    if found and not (last and last.outcome == "failed"):
+        steps = [{"name": "posture", "state": "failed", "detail": "", "findings": found[:20]}]
+        _store("self-check", "failed", 0, "", found[0], steps, started)
+    return found
 
 
 def record(verdict: Verdict, *, source: str) -> None:

@@ -14,16 +14,21 @@ from audit.log import log_id
 #: Seconds after which an entry without a signed checkpoint means that the sequencer or the signer stands still.
 LATE_AFTER = 60
 
+# What waits in a log that is being closed counts too; what a given-up log never sealed went to its successor.
 _HEAD = """
-    WITH pending AS (
-        SELECT count(*) AS entries, min(e.created_at) AS oldest FROM audit.entry e
-        WHERE e.log_id = %(log)s
-        AND e.txid >= coalesce(
-            (SELECT watermark FROM audit.checkpoint c WHERE c.log_id = %(log)s ORDER BY size DESC LIMIT 1), '0'::xid8)
-        AND NOT EXISTS (SELECT FROM audit.leaf l WHERE l.log_id = e.log_id AND l.entry_id = e.id)
+    WITH live AS (
+        SELECT l.log_id, newest.size, coalesce(newest.watermark, '0'::xid8) AS watermark
+        FROM (SELECT log_id FROM audit.log UNION SELECT 1) l
+        LEFT JOIN LATERAL (SELECT c.size, c.watermark FROM audit.checkpoint c WHERE c.log_id = l.log_id
+                           ORDER BY c.size DESC LIMIT 1) newest ON true
+        WHERE NOT EXISTS (SELECT FROM audit.log_state s WHERE s.log_id = l.log_id AND s.kind IN ('lost', 'detached'))
+    ), pending AS (
+        SELECT count(*) AS entries, min(e.created_at) AS oldest FROM live
+        JOIN audit.entry e ON e.log_id = live.log_id AND e.txid >= live.watermark
+        WHERE NOT EXISTS (SELECT FROM audit.leaf l WHERE l.log_id = e.log_id AND l.entry_id = e.id)
     ), unsealed AS (
-        SELECT min(v.recorded_at) AS oldest FROM audit.event v WHERE v.log_id = %(log)s AND v.leaf_index >= coalesce(
-            (SELECT max(size) FROM audit.checkpoint c WHERE c.log_id = %(log)s), 0)
+        SELECT min(v.recorded_at) AS oldest FROM live
+        JOIN audit.event v ON v.log_id = live.log_id AND v.leaf_index >= coalesce(live.size, 0)
     )
     SELECT (SELECT coalesce(max(leaf_index) + 1, 0) FROM audit.leaf WHERE log_id = %(log)s),
            (SELECT max(size) FROM audit.checkpoint WHERE log_id = %(log)s),

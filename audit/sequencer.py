@@ -18,24 +18,24 @@ from typing import Any, NoReturn
 
 import psycopg
 
-from audit import orders
+from audit import leaves, orders
 from audit.actors import Actor
 from audit.entry_copies import EntryCopies
 from audit.frozen import LogFrozen
 from audit.keyring import keyring
+from audit.leaves import AlreadyRunning
 from audit.log import entry_bytes, new_event_id
 from audit.merkle.checkpoint import Head
-from audit.merkle.tree import FullTile, GrowingTree
+from audit.merkle.tree import GrowingTree
 from audit.models.events import Event
-from audit.projection import project
 from audit.signer import SignerRefusal, Signing
 from audit.stored_tree import StoredTree
 
 BATCH = 1000
-#: First half of the advisory lock's key («audit»); the second is the number of the log.
-LOCK = 0x41554449
 #: Milliseconds that closing waits for writers before entries are sequenced again.
 CLOSING_PATIENCE = 500
+
+__all__ = ["AlreadyRunning", "LogFrozen", "Sequencer"]
 
 logger = logging.getLogger(__name__)
 
@@ -52,14 +52,6 @@ _OPENING = """
     SELECT s.event_id, (SELECT k.event_id FROM audit.key k WHERE k.log_id = s.log_id AND k.from_size = 0 LIMIT 1)
     FROM audit.log_state s WHERE s.log_id = %s AND s.kind = 'opened'
 """
-_COPY_EVENT = """
-    COPY audit.event (log_id, leaf_index, event_id, event, actor_id, subject, object_key, request_id, occurred_at,
-                      model, environment, recorded_at) FROM STDIN
-"""
-
-
-class AlreadyRunning(Exception):  # noqa: N818
-    """Another sequencer holds this log."""
 
 
 class Sequencer:
@@ -111,7 +103,10 @@ class Sequencer:
                     values.insert(2, list(self._fetch(_OPENING, [self._log_id])[0]))
                 entries = self._fetch(_UNSEQUENCED.format(first=first), values)
                 if entries:
-                    self._store(tree, entries)
+                    for order in leaves.store(self._connected(), self._log_id, tree, entries):
+                        orders.carry_out(self._fetch, self._signer, self._log_id, order)
+                        self._ending |= order.event == Event.LOG_CLOSING
+                        self._key_ended |= order.event == Event.KEY_RETIRED
         except BaseException:
             self._tree = None  # what is in memory may be ahead of the database now
             self._ending = False
@@ -149,31 +144,6 @@ class Sequencer:
         if self._connection is not None:
             self._connection.close()
         self._connection = self._tree = None
-
-    def _store(self, tree: GrowingTree, entries: Sequence[tuple[Any, ...]]) -> None:
-        connection, first = self._connected(), tree.size
-        tiles: list[FullTile] = []
-        with connection.cursor() as cursor:
-            with cursor.copy("COPY audit.leaf (log_id, leaf_index, entry_id, leaf_hash) FROM STDIN") as copy:
-                for entry_id, _, _, _, leaf, _ in entries:
-                    copy.write_row((self._log_id, tree.size, entry_id, leaf))
-                    tiles += tree.append(leaf)
-            cursor.executemany(
-                "INSERT INTO audit.tile (log_id, level, idx, hashes, root) VALUES (%s, %s, %s, %s, %s)",
-                [(self._log_id, tile.level, tile.index, tile.hashes, tile.root) for tile in tiles],
-            )
-            ordered: list[orders.Order] = []
-            with cursor.copy(_COPY_EVENT) as copy:
-                for index, (_, event_id, object_key, data, _, recorded_at) in enumerate(entries, first):
-                    row = project(data, object_key)
-                    if row.event in orders.ORDERS:
-                        ordered.append(orders.Order(index, event_id, row.event, row.facts, recorded_at))
-                    told = (row.event, row.actor_id, row.subject, object_key, row.request_id, row.occurred_at)
-                    copy.write_row((self._log_id, index, event_id, *told, row.model, row.environment, recorded_at))
-        for order in ordered:
-            orders.carry_out(self._fetch, self._signer, self._log_id, order)
-            self._ending |= order.event == Event.LOG_CLOSING
-            self._key_ended |= order.event == Event.KEY_RETIRED
 
     def _ended(self) -> bool:
         """Go one step on with closing the log when a successor waits; True when there is more to sequence now."""
@@ -283,16 +253,15 @@ class Sequencer:
                 [self._log_id, f"frozen: {reason}"],
             )
             self._reported = reason
+        if self._connection is not None:
+            self._connection.close()  # and with it the lock, which whoever mends the log needs
         raise LogFrozen(reason)
 
     def _connected(self) -> psycopg.Connection[tuple[Any, ...]]:
         if self._connection is None or self._connection.closed:
             connection = psycopg.connect(self._url, autocommit=True, application_name="audit-sequencer")
             weakref.finalize(self, connection.close)
-            got = connection.execute("SELECT pg_try_advisory_lock(%s, %s)", [LOCK, self._log_id]).fetchone()
-            if not got or not got[0]:
-                connection.close()
-                raise AlreadyRunning(f"another sequencer is running for log {self._log_id}")
+            leaves.take_lock(connection, self._log_id)
             self._connection = connection
         return self._connection
 

@@ -102,6 +102,17 @@ def database(name: str) -> dict[str, Any]:
     }
 
 
+def admin_database_url() -> str:
+    """The database as its administrator: ``ADMIN_DATABASE_URL``, or the embedded server of this state folder, or ''."""
+    secrets, ports = STATE / "secrets" / "generated.json", STATE / "ports.json"
+    if given := os.environ.get("ADMIN_DATABASE_URL"):
+        return given
+    if OFFLINE or not (STATE / "postgres").exists() or not secrets.exists() or not ports.exists():
+        return ""
+    password, port = json.loads(secrets.read_text())["postgres"], json.loads(ports.read_text())["postgres"]
+    return f"postgresql://postgres:{password}@127.0.0.1:{port}/countersign"
+
+
 def public_url() -> str:
     """Where people reach this server; ``http`` is accepted for loopback addresses only."""
     url = text("PUBLIC_URL", "https://localhost").rstrip("/")

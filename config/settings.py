@@ -112,8 +112,8 @@ LOG_RETENTION_YEARS = env.number("LOG_RETENTION_YEARS", 10)
 KEY_OVERLAP_DAYS = env.number("KEY_OVERLAP_DAYS", 30)
 #: A folder, best on another machine: each entry is written there, on disk, before its checkpoint is signed.
 ENTRY_COPIES = env.text("ENTRY_COPIES", "")
-#: The database's owner, for the commands that mend it; no server process reads it.
-OWNER_DATABASE_URL = env.text("OWNER_DATABASE_URL", "")
+#: Gives the address of the database's administrator to the commands that back up and mend; no server process asks.
+ADMIN_DATABASE_URL = env.admin_database_url
 
 # ── exports of the log ───────────────────────────────────────────────────────────────────────────────────────────────
 EXPORT_DIR = Path(env.text("EXPORT_DIR", str(STATE_DIR / "exports")))
