@@ -1,49 +1,26 @@
 """Who may do what to the log, as the database has it: refuse to boot as an owner, and find widened grants.
 
-The expected privileges are those of ``migrations/sql/*_grants.sql``; the expected functions are the migrations' text.
+What is expected is the committed manifest (``audit.catalogue``), made from the migrations and never edited by hand.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from django.apps import apps
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connection
+from django.utils.translation import gettext as _
 
+from audit import catalogue
 from audit.models.governed import Governed
 from audit.stored_tree import Fetch
 
-OWNER = "audit_owner"
-APPEND_ONLY = ("log", "key", "entry", "leaf", "tile", "checkpoint", "cosignature", "anchor", "payload", "self_check")
-APPEND_ONLY += ("publication", "alert", "notice")
-APPEND_ONLY += ("erased", "erased_key")
-APPEND_ONLY += ("key_end", "log_state")
-_READERS = ("countersign_app", "audit_sequencer", "audit_eraser", "audit_reader")
-_INSERTS: dict[tuple[str, str], str] = {
-    ("countersign_app", "entry"): "log_id event_id object_key entry",
-    ("countersign_app", "payload"): "log_id event_id field subject salt key_id body",
-    ("audit_eraser", "entry"): "log_id event_id object_key entry",
-    ("audit_eraser", "payload"): "log_id event_id field subject salt key_id body",
-    ("countersign_app", "self_check"): "log_id source outcome size root finding steps started_at",
-    ("audit_sequencer", "self_check"): "log_id source outcome size root finding steps started_at",
-    ("audit_sequencer", "leaf"): "log_id leaf_index entry_id leaf_hash",
-    ("audit_sequencer", "tile"): "log_id level idx hashes root",
-    ("audit_sequencer", "checkpoint"): "log_id size root note watermark",
-    ("audit_sequencer", "cosignature"): "*",
-    ("audit_sequencer", "anchor"): "log_id size kind token",
-    ("audit_sequencer", "publication"): "log_id kind target state sentence size",
-    ("countersign_app", "alert"): "event_id subject state sentence",
-    ("countersign_app", "notice"): "alert_id channel",
-    ("audit_sequencer", "event"): "*",
-    ("audit_sequencer", "key"): "log_id vkey from_size event_id",
-    ("audit_sequencer", "key_end"): "log_id vkey to_size event_id",
-}
-_EXTRA_TRIGGERS = {"leaf": "leaves_in_order", "checkpoint": "checkpoint_grows"}
-_EXTRA_TRIGGERS |= {"erased": "erasure_has_entry", "erased_key": "erasure_has_entry"}
-_FUNCTION = re.compile(r"CREATE (?:OR REPLACE )?FUNCTION audit\.(\w+)\(.*?AS \$\$(.*?)\$\$;", re.S)
+_DETACHED = "SELECT log_id FROM audit.log_state WHERE kind = 'detached'"
+_FIRST = re.compile(r"\bentry_1\b")
+_PARTITION = re.compile(r"the relation audit\.entry_(\d+)$")
 
 _RUNTIME = """
     SELECT current_user, r.rolsuper, r.rolcreaterole, r.rolreplication,
@@ -95,73 +72,44 @@ def governed_tables() -> list[str]:
 
 
 def findings(fetch: Fetch) -> list[str]:
-    """Every deviation of owners, grants, triggers and functions from what the migrations made; empty: none."""
-    return [*_owners(fetch), *_grants(fetch), *_triggers(fetch), *_functions(fetch)]
+    """Every deviation of the database from the committed manifest; empty: none."""
+    found = catalogue.collect(fetch, governed_tables())
+    detached = {number for (number,) in fetch(_DETACHED, [])}
+    return list(differences(found, _with_successors(catalogue.committed(), found, detached)))
 
 
-def _owners(fetch: Fetch) -> Iterator[str]:
-    sql = """
-        SELECT 'schema audit', nspowner::regrole::text FROM pg_namespace WHERE nspname = 'audit'
-        UNION ALL SELECT 'audit.' || relname, relowner::regrole::text FROM pg_class
-        WHERE relnamespace = 'audit'::regnamespace AND relkind IN ('r', 'p', 'v', 'm')
-        UNION ALL SELECT 'function audit.' || proname, proowner::regrole::text FROM pg_proc
-        WHERE pronamespace = 'audit'::regnamespace
+def differences(found: Mapping[str, str], wanted: Mapping[str, str]) -> Iterator[str]:
+    """One sentence for each thing that is missing, not known, or not what it should be."""
+    for name in sorted(found.keys() | wanted.keys()):
+        if name not in found:
+            yield _("%(name)s is missing (%(wanted)s)") % {"name": name, "wanted": wanted[name]}
+        elif name not in wanted:
+            yield _("%(name)s is not in the manifest (%(found)s)") % {"name": name, "found": found[name]}
+        elif found[name] != wanted[name]:
+            values = {"name": name, "found": found[name], "wanted": wanted[name]}
+            yield _("%(name)s: %(found)s; the manifest says %(wanted)s") % values
+
+
+def fetch(sql: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
+    """Rows of a statement over Django's connection."""
+    with connection.cursor() as cursor:
+        cursor.execute(sql, values or None)
+        rows: list[tuple[Any, ...]] = cursor.fetchall()
+    return rows
+
+
+def _with_successors(wanted: Mapping[str, str], found: Mapping[str, str], detached: set[int]) -> dict[str, str]:
+    """The manifest of an installation with later logs: each has a partition of its own like the first one's.
+
+    A partition whose log is closed has one trigger more, which refuses every INSERT; a ``detached`` log has none.
     """
-    for name, owner in fetch(sql, []):
-        if owner != OWNER:
-            yield f"{name} belongs to {owner}, not to {OWNER}"
-    for (role,) in fetch("SELECT rolname FROM pg_roles WHERE rolname = ANY(%s) AND rolsuper", [list(_READERS)]):
-        yield f"{role} is a superuser"
-
-
-def _grants(fetch: Fetch) -> Iterator[str]:
-    sql = """
-        SELECT grantee::regrole::text, relname, '*', privilege_type FROM pg_class, aclexplode(relacl)
-        WHERE relnamespace = 'audit'::regnamespace AND relkind IN ('r', 'p')
-        UNION ALL SELECT grantee::regrole::text, relname, attname, privilege_type
-        FROM pg_class JOIN pg_attribute ON attrelid = pg_class.oid, aclexplode(attacl)
-        WHERE relnamespace = 'audit'::regnamespace
-    """
-    expected = {
-        (role, table, column, "INSERT") for (role, table), columns in _INSERTS.items() for column in columns.split()
-    }
-    for role, table, column, privilege in fetch(sql, []):
-        reading = role in _READERS and privilege == "SELECT" and column == "*"
-        if role != OWNER and not reading and (role, table, column, privilege) not in expected:
-            yield f"{'everybody' if role == '-' else role} has {privilege} on audit.{table} ({column})"
-
-
-def _triggers(fetch: Fetch) -> Iterator[str]:
-    sql = """
-        SELECT n.nspname, c.relname, t.tgname, t.tgenabled FROM pg_trigger t
-        JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_namespace n ON n.oid = c.relnamespace
-        WHERE NOT t.tgisinternal
-    """
-    enabled = {(schema, table, name) for schema, table, name, state in fetch(sql, []) if state in ("O", "A")}
-    partitions = fetch(
-        "SELECT relname FROM pg_class WHERE relispartition AND relnamespace = 'audit'::regnamespace AND relkind = 'r'",
-        [],
-    )
-    append_only = (*APPEND_ONLY, *(name for (name,) in partitions))
-    wanted = [("audit", table, name) for table in append_only for name in ("append_only_rows", "append_only_truncate")]
-    wanted += [("audit", table, name) for table, name in _EXTRA_TRIGGERS.items()]
-    wanted += [
-        ("public", table, name) for table in governed_tables() for name in ("governed_entry", "governed_truncate")
-    ]
-    for schema, table, name in wanted:
-        if (schema, table, name) not in enabled:
-            yield f"the trigger {name} on {schema}.{table} is missing or disabled"
-
-
-def _functions(fetch: Fetch) -> Iterator[str]:
-    expected: dict[str, str] = {}
-    for path in sorted((Path(__file__).parent / "migrations" / "sql").glob("*.sql")):
-        expected |= dict(_FUNCTION.findall(path.read_text()))
-    stored: dict[str, str] = dict(
-        fetch("SELECT proname, prosrc FROM pg_proc WHERE pronamespace = 'audit'::regnamespace", [])
-    )
-    for name, body in expected.items():
-        if stored.get(name) != body:
-            yield f"the function audit.{name} is missing or differs from its migration"
-    for name in stored.keys() - expected.keys():
-        yield f"the function audit.{name} is not one of ours"
+    made = {name: what for name, what in wanted.items() if not (1 in detached and _FIRST.search(name))}
+    numbers = {match.group(1) for name in found if (match := _PARTITION.search(name))}
+    for number in numbers:
+        for name, what in wanted.items():
+            if _FIRST.search(name):
+                made[_FIRST.sub(f"entry_{number}", name)] = _FIRST.sub(f"entry_{number}", what)
+        closed = f"the trigger log_closed on audit.entry_{number}"
+        if closed in found:
+            made[closed] = f"BEFORE INSERT ON audit.entry_{number} FOR EACH ROW EXECUTE FUNCTION audit.refuse_entry()"
+    return made

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 from uuid import UUID
 
+from django.conf import settings
 from django.db import connection
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -23,8 +24,6 @@ from audit.searching import Counted as Counted
 from audit.searching import Filters as Filters
 from audit.searching import Search
 
-#: A verification older than this no longer speaks for the log.
-STALE_AFTER = timedelta(hours=3)
 MAX_PAGE = 200
 
 
@@ -211,18 +210,31 @@ def named(column: Literal["model", "environment"]) -> list[str]:
 
 
 def log_state() -> LogState:
-    """Whether the last verification held, for the top bar. One query; a stale answer is ``unknown``."""
+    """Whether the last verification held, for the top bar. One query; a stale answer is ``unknown``.
+
+    ``failed`` stays until a verification holds again: one that could not be finished explains nothing away.
+    """
     sql = """
         SELECT (SELECT coalesce(max(leaf_index) + 1, 0) FROM audit.leaf WHERE log_id = %s), s.outcome, s.finished_at,
-               s.finding
+               s.finding, d.outcome, d.finished_at, d.finding
         FROM (SELECT 1) AS one
         LEFT JOIN LATERAL (SELECT outcome, finished_at, finding FROM audit.self_check WHERE log_id = %s
                            ORDER BY id DESC LIMIT 1) s ON true
+        LEFT JOIN LATERAL (SELECT outcome, finished_at, finding FROM audit.self_check WHERE log_id = %s
+                           AND outcome <> 'unknown' ORDER BY id DESC LIMIT 1) d ON s.outcome = 'unknown'
     """
-    entries, outcome, at, finding = fetch(sql, [log_id()] * 2)[0]
-    if outcome == "verified" and timezone.now() - at > STALE_AFTER:
+    entries, outcome, at, finding, *decided = fetch(sql, [log_id()] * 3)[0]
+    if decided[0] == "failed":
+        outcome, at, finding = decided
+    if outcome == "verified" and not timedelta() <= timezone.now() - at <= stale_after():
         outcome = "unknown"
     return LogState(outcome or "unknown", entries, at, finding or "")
+
+
+def stale_after() -> timedelta:
+    """Twice the interval of the scheduled self-check: an older verification no longer speaks for the log."""
+    schedule = settings.CELERY_BEAT_SCHEDULE["verify the log"]["schedule"]
+    return timedelta(seconds=2 * float(schedule))
 
 
 def sentence_of(event: str) -> str:

@@ -26,6 +26,8 @@ def _name_the_cause(task_id: str = "", **_: Any) -> None:
 @worker_process_init.connect  # type: ignore[untyped-decorator]
 def _refuse_the_owner(**_: Any) -> None:
     """A worker that could rewrite the log must not start."""
+    from audit.checks import check_posture
     from audit.posture import refuse_if_owner
 
     refuse_if_owner()
+    check_posture()

@@ -9,6 +9,7 @@ from django.conf import settings
 from django.http import HttpRequest
 from django.urls import NoReverseMatch, reverse
 from django.utils.functional import cached_property
+from django.utils.timesince import timesince
 from django.utils.translation import get_language_info
 from django.utils.translation import gettext as _
 
@@ -20,12 +21,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class LogLine:
-    """The state of the log in the top bar."""
+    """The state of the log in the top bar; ``at`` is when it was found, absolute and in UTC."""
 
     sentence: str
     tone: str
     icon: str
     url: str
+    at: str = ""
+    finding: str = ""
 
     @property
     def alarm(self) -> bool:
@@ -138,13 +141,19 @@ class Shell:
 
 
 def log_line(state: LogState) -> LogLine:
-    """A sentence, tone and icon for what the last self-check found. Unknown is not shown as fine."""
+    """A sentence, tone and icon for what the last self-check found, with its age. Unknown is not shown as fine."""
     url = address("audit:verify")
+    at = state.at.strftime("%Y-%m-%d %H:%M:%S UTC") if state.at else ""
+    told = {"n": f"{state.entries:,}", "age": timesince(state.at, depth=1) if state.at else ""}
     if state.state == "failed":
-        return LogLine(_("The log does not verify"), "critical", "shield-alert", url)
+        return LogLine(_("The log does not verify"), "critical", "shield-alert", url, at, state.finding)
     if state.state == "verified":
-        return LogLine(_("Log verified · %(n)s entries") % {"n": f"{state.entries:,}"}, "positive", "circle-check", url)
-    return LogLine(_("Log not verified lately · %(n)s entries") % {"n": f"{state.entries:,}"}, "caution", "clock", url)
+        sentence = _("Log verified %(age)s ago · %(n)s entries") % told
+        return LogLine(sentence, "positive", "circle-check", url, at)
+    if state.at:
+        sentence = _("Log not verified: last looked at %(age)s ago · %(n)s entries") % told
+        return LogLine(sentence, "caution", "clock", url, at, state.finding)
+    return LogLine(_("Log not verified yet · %(n)s entries") % told, "caution", "clock", url)
 
 
 def shell(request: HttpRequest) -> dict[str, Any]:

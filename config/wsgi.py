@@ -14,9 +14,11 @@ die_with_parent()
 
 application = get_wsgi_application()
 
-from audit.posture import refuse_if_owner  # noqa: E402  (needs the app registry)
+from audit.checks import check_posture  # noqa: E402  (needs the app registry)
+from audit.posture import refuse_if_owner  # noqa: E402
 
 refuse_if_owner()
+check_posture()
 
 # What is loaded by now lives as long as the process, and a gate check allocates thousands of short-lived objects:
 # without this the collector walks the whole application some thirty times for each check.
