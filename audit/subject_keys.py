@@ -7,6 +7,7 @@ remembered key seals nothing after its erasure is decided in the log's database 
 
 from __future__ import annotations
 
+import atexit
 import logging
 import os
 import threading
@@ -173,7 +174,7 @@ class _Connection:
                 rows = self._fetch(sql, values)
             except psycopg.Error as error:
                 self.failed_at = time.monotonic()
-                self._close()
+                self.close()
                 log.warning("the database of the subjects' keys does not answer", exc_info=error)
                 raise _unavailable() from error
             self.failed_at = None
@@ -187,7 +188,7 @@ class _Connection:
         except psycopg.OperationalError:
             if fresh:
                 raise
-            self._close()  # the server was restarted meanwhile; every statement here may be repeated
+            self.close()  # the server was restarted meanwhile; every statement here may be repeated
             return self._fetch(sql, values)
 
     def _open(self) -> bool:
@@ -195,7 +196,7 @@ class _Connection:
         if self.psycopg is not None and (self.owner, self.url) == (os.getpid(), url) and not self.psycopg.closed:
             return False
         if self.owner == os.getpid():
-            self._close()
+            self.close()
         self.psycopg = psycopg.connect(
             url,
             autocommit=True,
@@ -213,6 +214,7 @@ class _Connection:
 
 
 _connection = _Connection(threading.Lock())
+atexit.register(_connection.close)
 os.register_at_fork(after_in_child=lambda: setattr(_connection, "lock", threading.Lock()))
 
 

@@ -165,6 +165,8 @@ def _locked(user: User) -> User:
     found: User | None = User.objects.select_for_update().filter(pk=user.pk).first()
     if found is None:
         raise NotKnown(_("There is no such account."), code="account.unknown")
+    if found.erased_at is not None:
+        raise Conflict(_("This person was erased; nothing about the account can change."), code="account.erased")
     return found
 
 
