@@ -207,7 +207,7 @@ class _Connection:
         self.owner, self.url = os.getpid(), url
         return True
 
-    def _close(self) -> None:
+    def close(self) -> None:
         if self.psycopg is not None:
             self.psycopg.close()
         self.psycopg = None
