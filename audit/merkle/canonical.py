@@ -103,14 +103,24 @@ def _decoded_by_rule(data: bytes) -> dict[str, Any]:
     return value
 
 
-def normalised(value: Any) -> Any:
-    """A copy with every string in normal form C: two ways to type one word must not become two records."""
+def normalised(value: Any, depth: int = 0) -> Any:
+    """A copy with every string in normal form C: two ways to type one word must not become two records.
+
+    Raises ``NotCanonical`` when two keys of one object are the same word, or beyond ``MAX_DEPTH`` levels.
+    """
     if isinstance(value, str):
-        return unicodedata.normalize("NFC", value)
+        return value if value.isascii() else unicodedata.normalize("NFC", value)
+    if value is None or isinstance(value, int | float):
+        return value
+    if depth > MAX_DEPTH:
+        raise NotCanonical(f"$: nested deeper than {MAX_DEPTH} levels")
     if isinstance(value, Mapping):
-        return {normalised(key): normalised(item) for key, item in value.items()}
+        copied = {normalised(key): normalised(item, depth + 1) for key, item in value.items()}
+        if len(copied) != len(value):
+            raise NotCanonical("$: two keys of one object differ in the way they are typed only")
+        return copied
     if isinstance(value, Sequence) and not isinstance(value, bytes | bytearray):
-        return [normalised(item) for item in value]
+        return [normalised(item, depth + 1) for item in value]
     return value
 
 
