@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import base64
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from audit import payloads
 from audit.keyring import keyring
 from audit.log import log_id
 from audit.merkle.checkpoint import Note, parse
@@ -65,6 +67,8 @@ class EntryDetail:
     commitments: dict[str, str]
     sealed_at: datetime | None
     inclusion: Inclusion | None
+    #: Erased private values, each with the index of the entry that erased it (None until that one is sequenced).
+    erased: Mapping[str, int | None] = field(default_factory=dict)
 
     @property
     def proof_text(self) -> str:
@@ -100,7 +104,9 @@ def detail(index: int, log: int = 0) -> EntryDetail | None:
         path = StoredTree(fetch, number, checkpoint.size).inclusion(index)
         inclusion = Inclusion(tuple(path), checkpoint)
     commitments = project(bytes(data), row.object_key).commitments
-    return EntryDetail(row, bytes(data), bytes(leaf_hash), commitments, sealed_at, inclusion)
+    gone = payloads.erased(number, [row.event_id]) if commitments else {}
+    taken = {name: index for (_event, name), (_erasure, index) in gone.items()}
+    return EntryDetail(row, bytes(data), bytes(leaf_hash), commitments, sealed_at, inclusion, taken)
 
 
 def newest_checkpoint(log: int = 0) -> Checkpoint | None:

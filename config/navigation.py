@@ -83,7 +83,6 @@ GROUPS: tuple[Group, ...] = (
         (
             Page("audit:log", "list-tree", _("Log"), ("audit:entry",)),
             Page("audit:verify", "badge-check", _("Verify")),
-            Page("governance:accounts", "users", _("Accounts"), ("governance:account_detail",)),
         ),
     ),
 )

@@ -116,6 +116,8 @@ class EntryDetailSerializer(EntrySerializer):
     entry = serializers.CharField()
     leaf_hash = serializers.CharField()
     commitments = serializers.DictField(child=serializers.CharField())
+    #: Erased private values, each with the index of the entry that erased it; null until that one is sequenced.
+    erased = serializers.DictField(child=serializers.IntegerField(allow_null=True))
     inclusion = InclusionSerializer(allow_null=True)
 
 
@@ -127,6 +129,7 @@ def detail_document(detail: EntryDetail) -> dict[str, Any]:
         "entry": base64.b64encode(detail.data).decode(),
         "leaf_hash": base64.b64encode(detail.leaf_hash).decode(),
         "commitments": detail.commitments,
+        "erased": dict(detail.erased),
         "inclusion": None,
     }
     if detail.inclusion is not None and detail.row.index is not None:

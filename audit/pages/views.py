@@ -75,7 +75,10 @@ def entry(request: HttpRequest, index: int) -> HttpResponse:
         "pretty": json.dumps(json.loads(found.data), indent=2, ensure_ascii=False),
         "canonical": found.data.decode(),
         "leaf_hash": found.leaf_hash.hex(),
-        "commitments": sorted(found.commitments.items()),
+        "commitments": [
+            (name, commitment, name in found.erased, found.erased.get(name))
+            for name, commitment in sorted(found.commitments.items())
+        ],
         "proof_command": verify_inclusion(found),
         "signature_command": check_signature(request.build_absolute_uri(reverse("audit:checkpoint"))),
     }

@@ -147,6 +147,7 @@ def _page(
         "held": [DOING[action] for action in Action if action in held],
         "beyond": [refusal_of(action) for action in Action if action not in held],
         "tokens": ApiToken.objects.of(me),
+        "may_erase": Action.ACCOUNT_ERASE in held,
         "may_issue": Action.TOKEN_ISSUE in held,
         "why_not_issue": refusal_of(Action.TOKEN_ISSUE),
         "token_form": token_form or TokenForm(owner=me),

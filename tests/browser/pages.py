@@ -28,6 +28,7 @@ class Page:
             explanation=world.explanations[0] if world.explanations else 0,
             waiting=world.explanations[-1] if world.explanations else 0,
             decision=world.decisions[0] if world.decisions else "",
+            account=world.account,
         )
 
 
@@ -44,6 +45,8 @@ PAGES = (
     Page("policy", "/policies/ksa-pdpl", "governance:policy", "omar"),
     Page("decision", "/decisions/{decision}", "governance:decision"),
     Page("account", "/account", "governance:account"),
+    Page("accounts", "/accounts", "governance:accounts", "dana"),
+    Page("account-of-another", "/accounts/{account}", "governance:account_detail", "dana"),
     Page("models", "/models", "registry:models"),
     Page("model", "/models/credit-scoring", "registry:model"),
     Page("version", "/models/credit-scoring/2", "registry:version"),

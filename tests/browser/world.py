@@ -27,6 +27,7 @@ class World:
     promotions: list[int] = field(default_factory=list)
     explanations: list[int] = field(default_factory=list)
     decisions: list[str] = field(default_factory=list)
+    account: str = ""
 
 
 def _digest(text: str) -> str:
@@ -55,7 +56,7 @@ def registry(served_at: str = "http://127.0.0.1:5001") -> World:
         output={"kind": "probability", "of_class": "1"},
         by=operator,
     )
-    return World(model, made, dataset, run, places, endpoint)
+    return World(model, made, dataset, run, places, endpoint, account=str(personas.get("yusuf").uuid))
 
 
 def _trained(model: Model, trainer: Actor, operator: Actor) -> tuple[Dataset, Run, list[ModelVersion]]:

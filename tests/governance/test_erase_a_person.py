@@ -137,14 +137,15 @@ def test_who_may_not_erase_is_told_why(world: scene.Bank) -> None:
         with pytest.raises(kind) as refused:
             erase(**changes)
         assert code in refused.value.code, (changes, refused.value.sentence)
+    late, amir = timezone.now() - timedelta(minutes=6), scene.actor("amir")
+    yusuf = personas.get("yusuf").uuid
     with pytest.raises(NotPermitted, match="password again"):
-        late = timezone.now() - timedelta(minutes=6)
         erasure.erase(
-            personas.get("yusuf").uuid,
+            yusuf,
             reason="x",
             no_legal_hold=True,
             reauthenticated_at=late,
-            by=scene.actor("amir"),
+            by=amir,
         )
     assert User.objects.get(username="yusuf").erased_at is None
     through_token = tokens.authenticate(personas.token_of("sami"))

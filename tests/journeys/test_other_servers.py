@@ -38,6 +38,7 @@ def _prepared(cluster: postgres.Cluster) -> str:
             with psycopg.connect(cluster.url(), autocommit=True) as admin:
                 admin.execute("CREATE ROLE boss LOGIN CREATEROLE PASSWORD 'boss'")
                 admin.execute("CREATE DATABASE mine OWNER boss")
+                admin.execute("CREATE DATABASE mine_keys OWNER boss")
             return cluster.url("mine", "boss", "boss")
         except psycopg.OperationalError:
             time.sleep(0.1)
