@@ -77,17 +77,12 @@ class Signer:
         self._state = Path(state)
         self._unlock = weakref.finalize(self, os.close, locked(self._state))
         self._first, self._finished = first or self, False
-        if not (self._state / _HEAD).exists():
-            if left := sorted(path.name for path in self._state.glob("*.key")):
-                raise SignerUnavailable(f"the signer's state is incomplete: {_HEAD} missing beside {', '.join(left)}")
-            if not origin:
-                raise SignerUnavailable(f"{self._state} holds no log")
-            self._sets = [KeySet.create(self._state, 1, origin, above=0)]
-            self._last, self._note = Head(origin, 0, EMPTY_ROOT), ""
-            self._store()
-        self._load(origin)
-        successors = sorted(self._state.glob(f"{_SUCCESSOR}*"), key=lambda path: int(path.name[len(_SUCCESSOR) :]))
-        self._successors = [Signer(path, first=self) for path in successors]
+        self._successors: list[Signer] = []
+        try:
+            self._begin(origin)
+        except BaseException:
+            self.close()  # a refused start must not hold the directory
+            raise
 
     @property
     def origin(self) -> str:
@@ -200,6 +195,20 @@ class Signer:
         for successor in self._successors:
             successor.close()
         self._unlock()
+
+    def _begin(self, origin: str) -> None:
+        if not (self._state / _HEAD).exists():
+            if left := sorted(path.name for path in self._state.glob("*.key")):
+                raise SignerUnavailable(f"the signer's state is incomplete: {_HEAD} missing beside {', '.join(left)}")
+            if not origin:
+                raise SignerUnavailable(f"{self._state} holds no log")
+            self._sets = [KeySet.create(self._state, 1, origin, above=0)]
+            self._last, self._note = Head(origin, 0, EMPTY_ROOT), ""
+            self._store()
+        self._load(origin)
+        successors = sorted(self._state.glob(f"{_SUCCESSOR}*"), key=lambda path: int(path.name[len(_SUCCESSOR) :]))
+        for path in successors:
+            self._successors.append(Signer(path, first=self))
 
     def _load(self, origin: str) -> None:
         try:

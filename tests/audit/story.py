@@ -17,6 +17,10 @@ from audit.verification import Verdict, verify_log
 LAYLA = Actor(id="user:00000000-0000-7000-8000-000000000001", name="Layla Haddad", roles=frozenset({"ml_lead"}))
 TABLES = ("log", "key", "entry", "entry_1", "leaf", "tile", "checkpoint", "cosignature", "anchor", "payload", "event")
 ORIGIN = "tests.example/log"
+#: An entry by hand; its bytes are of no shape that we know.
+INSERT = "INSERT INTO audit.entry (log_id, event_id, object_key, entry) VALUES (1, gen_random_uuid(), 'x/1', '{}')"
+#: Leaves, different entries among them, and where the next index would be: three times the same number.
+COUNTS = "SELECT count(*), count(DISTINCT entry_id), max(leaf_index) + 1 FROM audit.leaf"
 
 
 def append(count: int = 1, subject: str = "model:credit-scoring", event: Event = Event.MODEL_CHANGED) -> None:
