@@ -55,11 +55,12 @@ def postgres(cluster: Cluster) -> Program:
 
 
 def log_processes() -> list[Program]:
-    """The signer has its own state and keys; the sequencer its own database role."""
+    """The signer has its own state and keys; sequencer and publisher share a database role of their own."""
     manage = [PYTHON, str(ROOT / "manage.py")]
     return [
         Program("signer", [*manage, "audit_signer"], priority=10),
         Program("sequencer", [*manage, "audit_sequencer"], priority=11),
+        Program("publisher", [*manage, "audit_publisher"], priority=42, stop_seconds=20),
     ]
 
 

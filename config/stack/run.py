@@ -23,6 +23,16 @@ from config.stack.state import State, web_port
 from config.stack.supervision import NOT_INHERITED, Supervisor, answers
 
 Say = Callable[[str], None]
+#: Settings of the caller that commands beside the stack need too. Secrets are not among them: they stay where they are.
+PASSED_ON = (
+    "WITNESS_POLICY",
+    "WITNESS_MAX_AGE",
+    "TIMESTAMP_URL",
+    "TIMESTAMP_ROOTS",
+    "CHECKPOINT_FOLDER",
+    "CHECKPOINT_GIT",
+    "CHECKPOINT_WEBHOOK",
+)
 
 
 @dataclass
@@ -84,6 +94,7 @@ class Stack:
             "SIGNER_ADDRESS": f"127.0.0.1:{self.ports['signer']}",
             "SIGNER_SECRET_FILE": str(self.state.folder / "secrets" / "signer"),
             "SIGNER_STATE_DIR": str(self.state.folder / "signer"),
+            **{name: os.environ[name] for name in PASSED_ON if os.environ.get(name)},
         }
 
     def programs(self) -> list[Program]:
@@ -157,7 +168,7 @@ def start(stack: Stack) -> None:
     migrate(stack)
     supervisor.start("signer", "sequencer", "web")
     supervisor.until("the web server", lambda: answers(f"http://127.0.0.1:{stack.port}/readyz"), seconds=120, log="web")
-    supervisor.start("worker", "beat", *[name for name in ("mlflow", "model_a", "model_b") if stack.has(name)])
+    supervisor.start("worker", "beat", "publisher", *[name for name in ("mlflow", "model_a", "model_b") if stack.has(name)])
 
 
 def migrate(stack: Stack) -> None:
