@@ -168,7 +168,8 @@ def start(stack: Stack) -> None:
     migrate(stack)
     supervisor.start("signer", "sequencer", "web")
     supervisor.until("the web server", lambda: answers(f"http://127.0.0.1:{stack.port}/readyz"), seconds=120, log="web")
-    supervisor.start("worker", "beat", "publisher", *[name for name in ("mlflow", "model_a", "model_b") if stack.has(name)])
+    others = [name for name in ("mlflow", "model_a", "model_b") if stack.has(name)]
+    supervisor.start("worker", "beat", "publisher", *others)
 
 
 def migrate(stack: Stack) -> None:
