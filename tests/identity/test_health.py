@@ -26,6 +26,7 @@ def test_with_the_broker_down_the_server_is_degraded_and_still_ready(settings):
         "database": "passed",
         "migrations": "passed",
         "log": document["checks"]["log"]["state"],
+        "witnesses": "passed",
     }
     assert (response.status_code, document["state"]) in {(200, "degraded"), (503, "unready")}
     assert (response.status_code == 200) == (document["checks"]["log"]["state"] == "passed")
