@@ -140,7 +140,8 @@ def end_deployment(deployment: Deployment, *, reason: str = "", at: datetime | N
 def serving(environment: Environment, model: Model | None = None, at: datetime | None = None) -> tuple[Serving, ...]:
     """What serves in ``environment`` at ``at`` (default now), by model, the version with the rest of the traffic first.
 
-    One query. A moment belongs to the deployment that began then, not to the one that ended then.
+    One query over the tables, for work that goes on now. A moment belongs to the deployment that began then, not to the
+    one that ended then. What was known at a moment, only the log says: ``registry.as_of``.
     """
     rows = Deployment.objects.with_names().filter(environment=environment)
     if model is not None:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, Literal
 
 from django.db import connection
-from django.db.models import Prefetch, Q, QuerySet
+from django.db.models import Prefetch, QuerySet
 from django.utils.translation import gettext as _
 
 from audit.refusals import BadInput, NotKnown
@@ -214,14 +213,6 @@ def versions_of(model: Model) -> QuerySet[ModelVersion]:
         )
         .order_by("-number")
     )
-
-
-def deployments_as_of(at: datetime | None = None) -> QuerySet[Deployment]:
-    """Every deployment; with ``at`` only those that served then."""
-    rows = Deployment.objects.with_names()
-    if at is None:
-        return rows
-    return rows.filter(Q(until__isnull=True) | Q(until__gt=at), since__lte=at)
 
 
 def versions_from_dataset(dataset: Dataset) -> tuple[ModelVersion, ...]:

@@ -15,9 +15,11 @@ from django.utils.translation import ngettext
 from django.views.decorators.http import require_safe
 
 from audit import queries as log
+from audit.as_of import asked
 from governance import queries
 from governance.gates import role_name, why_not
 from governance.models.user import User
+from governance.pages.then import overview_then
 from governance.queries import Waiting
 from registry.deployments import Serving, shares_of
 from registry.models import Deployment
@@ -35,6 +37,8 @@ class Row:
 def overview(request: HttpRequest) -> HttpResponse:
     """A fixed number of queries, whatever the size of the registry."""
     user = _reader(request)
+    if then := asked(request.GET.get("as_of", "")):
+        return overview_then(request, then)
     waiting = queries.in_review(user.actor)
     blocked = queries.blocked_promotions()
     context: dict[str, Any] = {

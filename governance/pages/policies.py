@@ -11,10 +11,12 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
 from audit import queries as log
+from audit.as_of import asked
 from audit.refusals import NotKnown
 from governance import gates, policies, queries
 from governance.models.policy import PackState, PolicyPack
 from governance.models.user import User
+from governance.pages.then import policy_list_then, policy_then
 
 
 @dataclass(frozen=True)
@@ -27,8 +29,10 @@ class PackRow:
 
 @require_safe
 def policy_list(request: HttpRequest) -> HttpResponse:
-    """What is in force, and every other version."""
+    """What is in force, and every other version; ``?as_of=`` answers for another moment."""
     _may_read(request)
+    if then := asked(request.GET.get("as_of", "")):
+        return policy_list_then(request, then)
     rows = list(PolicyPack.objects.order_by("slug", "-version"))
     active = [PackRow(row, _compiled(row)) for row in rows if row.state == PackState.ACTIVE]
     context = {"active": active, "others": [row for row in rows if row.state != PackState.ACTIVE]}
@@ -40,6 +44,8 @@ def policy(request: HttpRequest, slug: str) -> HttpResponse:
     """One pack: sentences first, then the text, then where it decided lately."""
     _may_read(request)
     slug, _slash, number = slug.partition("/")
+    if then := asked(request.GET.get("as_of", "")):
+        return policy_then(request, slug, number, then)
     versions = queries.pack_versions(slug)
     shown = _chosen(versions, number)
     if shown is None:

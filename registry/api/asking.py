@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any, cast
 
 from django.db.models import Model, QuerySet
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter
 from rest_framework.pagination import CursorPagination
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -13,6 +15,8 @@ from rest_framework.settings import api_settings
 from rest_framework.views import APIView
 
 from audit.actors import Actor
+
+AS_OF = OpenApiParameter("as_of", OpenApiTypes.DATETIME, description="A moment, RFC 3339 with its zone; default now.")
 
 
 def actor_of(request: Request) -> Actor:

@@ -11,10 +11,12 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from audit.as_of import asked
 from audit.refusals import BadInput
 from registry import datasets, versions
 from registry.api import serializers as shapes
-from registry.api.asking import actor_of, page_of
+from registry.api.asking import AS_OF, actor_of, page_of
+from registry.as_of import existing, registry_at
 from registry.lineage import edges
 from registry.models import Dataset, Model, ModelVersion, Run
 
@@ -40,12 +42,16 @@ class Models(APIView):
 
 
 class ModelDetail(APIView):
-    """One model."""
+    """One model, now or at ``as_of``: then with its versions and aliases, and without the names of people."""
 
     required_action: ClassVar[dict[str, str]] = {"GET": "registry.read"}
 
-    @extend_schema(responses=shapes.ModelAnswer)
+    @extend_schema(parameters=[AS_OF], responses=shapes.ModelAnswer)
     def get(self, request: Request, name: str) -> Response:
+        if then := asked(request.query_params.get("as_of", "")):
+            found = registry_at(then, of=("model", name))
+            existing(found.models, name, then)
+            return Response(shapes.model_then(found, name, then))
         return Response(shapes.ModelAnswer(versions.find_model(name)).data)
 
 

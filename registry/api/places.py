@@ -6,23 +6,22 @@ from typing import ClassVar
 
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from audit.as_of import asked
 from audit.refusals import BadInput, NotKnown
 from registry import deployments, environments, queries
 from registry.api import serializers as shapes
-from registry.api.asking import actor_of, page_of
+from registry.api.asking import AS_OF, actor_of, page_of
 from registry.api.catalogue import READ_AND_CHANGE
+from registry.as_of import SERVING, existing, registry_at
 from registry.lineage.graph import Direction
-from registry.models import Environment
-from registry.moments import moment
+from registry.models import Deployment, Environment
 
 DIRECTIONS: tuple[Direction, ...] = ("upstream", "downstream", "both")
-AS_OF = OpenApiParameter("as_of", OpenApiTypes.DATETIME, description="A moment, RFC 3339 with its zone; default now.")
 
 
 class Environments(APIView):
@@ -46,12 +45,15 @@ class Environments(APIView):
 
 
 class EnvironmentDetail(APIView):
-    """One environment."""
+    """One environment, now or at ``as_of``."""
 
     required_action: ClassVar[dict[str, str]] = {"GET": "registry.read"}
 
-    @extend_schema(responses=shapes.EnvironmentAnswer)
+    @extend_schema(parameters=[AS_OF], responses=shapes.EnvironmentAnswer)
     def get(self, request: Request, slug: str) -> Response:
+        if then := asked(request.query_params.get("as_of", "")):
+            found = existing(registry_at(then, of=("environment", slug)).environments, slug, then)
+            return Response(shapes.environment_then(found, then))
         return Response(shapes.EnvironmentAnswer(environments.find_environment(slug)).data)
 
 
@@ -62,35 +64,32 @@ class Serving(APIView):
 
     @extend_schema(parameters=[AS_OF], responses=shapes.ServingAnswer)
     def get(self, request: Request, slug: str) -> Response:
-        at = moment(request.query_params.get("as_of", "")) or timezone.now()
+        then = asked(request.query_params.get("as_of", ""))
+        if then is not None:
+            found = registry_at(then, of=("environment", slug))
+            existing(found.environments, slug, then)
+            rows = [shapes.served_then(each) for each in found.serving()]
+            answer = {"environment": slug, "as_of": then.at, "through_entry": then.last, "serving": rows}
+            return Response(shapes.ServingAnswer(answer).data)
         environment = environments.find_environment(slug)
-        rows = [
-            {
-                "model": each.version.model.name,
-                "version": each.version.subject,
-                "number": each.version.number,
-                "digest": each.deployment.digest,
-                "share": each.share,
-                "strategy": each.deployment.strategy,
-                "since": each.deployment.since,
-                "decision_id": each.deployment.decision_id,
-                "recorded_by": each.deployment.actor_id,
-            }
-            for each in deployments.serving(environment, at=at)
-        ]
-        return Response(shapes.ServingAnswer({"environment": environment.slug, "as_of": at, "serving": rows}).data)
+        rows = [shapes.served_now(each) for each in deployments.serving(environment)]
+        answer = {"environment": slug, "as_of": timezone.now(), "through_entry": None, "serving": rows}
+        return Response(shapes.ServingAnswer(answer).data)
 
 
 class History(APIView):
-    """Every deployment and rollback, newest first; with ``as_of`` only those that served then."""
+    """Every deployment and rollback, newest first; with ``as_of`` only those that served then, told by the log."""
 
     required_action: ClassVar[dict[str, str]] = {"GET": "registry.read"}
     ordering = "-id"
 
     @extend_schema(parameters=[AS_OF], responses=shapes.DeploymentAnswer(many=True))
     def get(self, request: Request) -> Response:
-        rows = queries.deployments_as_of(moment(request.query_params.get("as_of", "")))
-        return page_of(self, request, rows, shapes.DeploymentAnswer)
+        then = asked(request.query_params.get("as_of", ""))
+        if then is None:
+            return page_of(self, request, Deployment.objects.with_names(), shapes.DeploymentAnswer)
+        served = [shapes.deployment_then(each.deployment) for each in registry_at(then, SERVING).serving()]
+        return Response({"next": None, "previous": None, "through_entry": then.last, "results": served})
 
 
 class Lineage(APIView):

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from django.utils.translation import gettext as _
 from rest_framework import serializers
 
+from audit.as_of import AsOf, State
+from registry.as_of import DeploymentThen, Registry, ServingThen
+from registry.deployments import Serving
 from registry.models import Dataset, Deployment, Environment, Model, ModelVersion, Perimeter, Risk, Tier
 from registry.models.datasets import Classification
 
@@ -160,7 +164,85 @@ class ServingAnswer(serializers.Serializer[Any]):
 
     environment = serializers.CharField()
     as_of = serializers.DateTimeField()
+    through_entry = serializers.IntegerField(
+        allow_null=True, help_text="The last entry of the log that the answer is made of; null for now."
+    )
     serving = ServedVersion(many=True)
+
+
+def served_now(each: Serving) -> dict[str, Any]:
+    """What ``ServedVersion`` describes, from the tables."""
+    return {
+        "model": each.version.model.name,
+        "version": each.version.subject,
+        "number": each.version.number,
+        "digest": each.deployment.digest,
+        "share": each.share,
+        "strategy": each.deployment.strategy,
+        "since": each.deployment.since,
+        "decision_id": each.deployment.decision_id,
+        "recorded_by": each.deployment.actor_id,
+    }
+
+
+def served_then(each: ServingThen) -> dict[str, Any]:
+    """The same from the log."""
+    row = each.deployment
+    return {
+        "model": row.model,
+        "version": f"version:{row.version}",
+        "number": row.number,
+        "digest": row.digest,
+        "share": each.share,
+        "strategy": row.strategy,
+        "since": datetime.fromisoformat(row.since),
+        "decision_id": row.decision_id,
+        "recorded_by": row.recorded_by,
+    }
+
+
+def deployment_then(row: DeploymentThen) -> dict[str, Any]:
+    """A deployment as ``DeploymentAnswer`` names its fields, from the log; what people wrote is left out."""
+    return {
+        "id": int(row.key.rpartition("/")[2]),
+        "environment": row.environment,
+        "version": f"version:{row.version}",
+        "kind": row.kind,
+        "strategy": row.strategy,
+        "weight": row.weight,
+        "digest": row.digest,
+        "decision_id": row.decision_id,
+        "actor_id": row.recorded_by,
+        "since": row.since,
+        "until": row.until or None,
+        "incident": row.incident,
+        "entry": row.entry,
+    }
+
+
+def environment_then(state: State, then: AsOf) -> dict[str, Any]:
+    """An environment as ``EnvironmentAnswer`` names its fields, from the log."""
+    slug, facts = state.subject.partition(":")[2], state.facts
+    names = ("name", "tier", "perimeter", "regions", "log_sinks")
+    told = {"slug": slug, "subject": state.subject, **{name: facts[name] for name in names}}
+    return {**told, "created": state.began.recorded_at, **_moment(then)}
+
+
+def model_then(found: Registry, name: str, then: AsOf) -> dict[str, Any]:
+    """A model as ``ModelAnswer`` names its fields but for its owner, with versions and aliases, from the log."""
+    state = found.models[name]
+    told = {key: state.facts[key] for key in ("title", "purpose", "risk", "risk_reason")}
+    versions = [
+        {"number": row.number, "digest": row.digest, "run_id": row.run_id, "metrics": row.metrics}
+        for row in found.versions
+    ]
+    aliases = {alias: label for (_model, alias), label in found.aliases.items()}
+    created = {"created": state.began.recorded_at, "versions": versions, "aliases": aliases}
+    return {"name": name, "subject": state.subject, **told, **created, **_moment(then)}
+
+
+def _moment(then: AsOf) -> dict[str, Any]:
+    return {"as_of": then.query, "through_entry": then.last}
 
 
 class EdgeAnswer(serializers.Serializer[Any]):

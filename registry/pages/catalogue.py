@@ -10,11 +10,13 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from audit import queries as audit_queries
+from audit.as_of import asked
 from registry import datasets, queries, versions
 from registry.models import Dataset, Deployment, ModelVersion
 from registry.pages.access import readable
 from registry.pages.lineage import picture_of
 from registry.pages.paging import page_of
+from registry.pages.then import model_then
 
 PER_PAGE = 50
 
@@ -36,7 +38,9 @@ def model_list(request: HttpRequest) -> HttpResponse:
 
 @readable
 def model_detail(request: HttpRequest, name: str) -> HttpResponse:
-    """One model with its versions."""
+    """One model with its versions; ``?as_of=`` answers for another moment."""
+    if then := asked(request.GET.get("as_of", "")):
+        return model_then(request, name, then)
     model = versions.find_model(name)
     rows = list(queries.versions_of(model))
     context = {
