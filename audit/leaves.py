@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -44,6 +45,13 @@ def take_lock(connection: psycopg.Connection[tuple[Any, ...]], log_id: int) -> N
     if not got or not got[0]:
         connection.close()
         raise AlreadyRunning(f"another sequencer is running for log {log_id}")
+
+
+def release(connection: psycopg.Connection[tuple[Any, ...]]) -> None:
+    """Give up the log and close; the server would notice the closed connection only a moment later."""
+    with contextlib.suppress(psycopg.Error):
+        connection.execute("SELECT pg_advisory_unlock_all()")
+    connection.close()
 
 
 def store(

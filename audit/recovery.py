@@ -42,6 +42,9 @@ _ROW = """
     SELECT id, event_id, object_key, entry, leaf_hash, created_at FROM audit.entry
     WHERE log_id = %s AND event_id = %s AND entry = %s
 """
+_PUT_CHECKPOINT = """
+    INSERT INTO audit.checkpoint (log_id, size, root, note, watermark) VALUES (%s, %s, %s, %s, '0'::xid8)
+"""
 _CARRY_ENTRIES = """
     INSERT INTO audit.entry (log_id, event_id, object_key, entry)
     SELECT %s, e.event_id, e.object_key, e.entry FROM audit.entry e WHERE e.log_id = %s
@@ -85,7 +88,7 @@ def replay(source: Path, signer: Signing, *, url: str, by: Actor) -> tuple[int, 
     sizes ``(before, after)``. Private values and the governed rows do not come back with them. Raises ``Conflict``
     when nothing is missing or the source does not fit, ``CopyDamaged``, ``AlreadyRunning`` while a sequencer works.
     """
-    head, _note = signer.head()
+    head, note = signer.head()
     with as_owner(url) as connection:
         fetch = _fetching(connection)
         number = _number_of(fetch, signer.origin)
@@ -104,6 +107,7 @@ def replay(source: Path, signer: Signing, *, url: str, by: Actor) -> tuple[int, 
             rows = [_put_back(connection, number, data) for data in missing[start : start + _BATCH]]
             for order in leaves.store(connection, number, tree, rows):
                 orders.carry_out(fetch, signer, number, _as_then(order))
+        connection.execute(_PUT_CHECKPOINT, [number, head.size, head.root, note])
     with transaction.atomic():
         facts = {"from": before, "to": head.size, "root": head.root.hex()}
         log.append(Event.LOG_REPLAYED, f"log:{head.origin}", facts=facts, by=by)

@@ -142,7 +142,7 @@ class Sequencer:
     def close(self) -> None:
         """Give up the lock and the connection."""
         if self._connection is not None:
-            self._connection.close()
+            leaves.release(self._connection)
         self._connection = self._tree = None
 
     def _ended(self) -> bool:
@@ -254,7 +254,7 @@ class Sequencer:
             )
             self._reported = reason
         if self._connection is not None:
-            self._connection.close()  # and with it the lock, which whoever mends the log needs
+            leaves.release(self._connection)  # whoever mends the log needs it
         raise LogFrozen(reason)
 
     def _connected(self) -> psycopg.Connection[tuple[Any, ...]]:

@@ -13,6 +13,7 @@ from audit.actors import Actor
 from audit.models import Event
 from audit.signer import Signing
 from audit.verification import Verdict, verify_log
+from tests.conftest import CommittedDatabase
 
 LAYLA = Actor(id="user:00000000-0000-7000-8000-000000000001", name="Layla Haddad", roles=frozenset({"ml_lead"}))
 TABLES = ("log", "key", "entry", "entry_1", "leaf", "tile", "checkpoint", "cosignature", "anchor", "payload", "event")
@@ -41,6 +42,20 @@ def execute(url: str, *statements: str, values: Sequence[Any] | None = None) -> 
 def as_attacker(url: str, *statements: str) -> None:
     """Run statements as a superuser with every trigger switched off."""
     execute(url, "SET session_replication_role = replica", *statements)
+
+
+def cut_off(own: CommittedDatabase, size: int) -> None:
+    """Remove every trace of the entries from index ``size`` on: what a restored backup or a lossy failover leaves."""
+    as_attacker(
+        own.admin_url,
+        f"DELETE FROM audit.checkpoint WHERE size > {size}",
+        f"DELETE FROM audit.event WHERE leaf_index >= {size}",
+        "DELETE FROM audit.payload p USING audit.entry e, audit.leaf l WHERE p.event_id = e.event_id"
+        f" AND l.entry_id = e.id AND l.leaf_index >= {size}",
+        f"DELETE FROM audit.entry e USING audit.leaf l WHERE l.entry_id = e.id AND l.leaf_index >= {size}",
+        f"DELETE FROM audit.leaf WHERE leaf_index >= {size}",
+        f"DELETE FROM audit.tile WHERE (idx + 1) * 256 > {size} AND level = 0",
+    )
 
 
 def verdict(signer: Signing | None, **options: Any) -> Verdict:
