@@ -82,7 +82,8 @@ GROUPS: tuple[Group, ...] = (
         _("Audit"),
         (
             Page("audit:log", "list-tree", _("Log"), ("audit:entry",)),
-            Page("audit:verify", "badge-check", _("Verify")),
+            Page("audit:verify", "badge-check", _("Verify"), ("audit:verify_bundle",)),
+            Page("audit:exports", "package", _("Exports"), ("audit:export",)),
         ),
     ),
 )

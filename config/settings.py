@@ -66,6 +66,11 @@ MIDDLEWARE = [
 ROOT_URLCONF = "config.urls"
 WSGI_APPLICATION = "config.wsgi.application"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+FILE_UPLOAD_HANDLERS = [
+    "audit.exports.dropped.BoundedUpload",
+    "django.core.files.uploadhandler.MemoryFileUploadHandler",
+    "django.core.files.uploadhandler.TemporaryFileUploadHandler",
+]
 
 # ── storage and work ─────────────────────────────────────────────────────────────────────────────────────────────────
 DATABASES: dict[str, dict[str, Any]] = {"default": env.database("DATABASE_URL")}
@@ -95,6 +100,7 @@ CELERY_BEAT_SCHEDULE = {
     "verify the log": {"task": "audit.self_check", "schedule": 900.0},
     "begin the year's log": {"task": "audit.close_if_due", "schedule": 300.0},
     "finish erasures": {"task": "governance.finish_erasures", "schedule": 60.0},
+    "redeliver waiting exports": {"task": "audit.redeliver_exports", "schedule": 30.0},
     "forget kept answers": {"task": "governance.forget_answers", "schedule": 86_400.0},
 }
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}

@@ -36,6 +36,7 @@ RULES: Mapping[Role, frozenset[Action]] = {
     },
     Role.COMPLIANCE_OFFICER: _READS
     | {
+        Action.AUDIT_EXPORT,
         Action.EXPLAIN_REQUEST,
         Action.PROMOTION_SIGN,
         Action.GATE_CHECK,
@@ -45,13 +46,14 @@ RULES: Mapping[Role, frozenset[Action]] = {
     },
     Role.DPO: _READS
     | {
+        Action.AUDIT_EXPORT,
         Action.PROMOTION_SIGN,
         Action.GATE_CHECK,
         Action.TRANSFER_CHANGE,
         Action.ACCOUNT_ERASE,
         Action.TOKEN_ISSUE,
     },
-    Role.AUDITOR: _READS,
+    Role.AUDITOR: _READS | {Action.AUDIT_EXPORT},
     Role.DATA_SCIENTIST: _READS
     | {
         Action.REGISTRY_CHANGE,

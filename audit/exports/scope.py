@@ -6,13 +6,29 @@ from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from typing import Any
 
+from django.conf import settings
+from django.utils.functional import Promise
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from audit.refusals import BadInput
 from audit.searching import Filters
 
 #: Entries that a selection may hold: each is a file with its receipt. Everything has no bound.
 MAX_CHOSEN = 100_000
+#: Private fields that entries have; their values leave the server only when they are named.
+FIELDS: dict[str, Promise] = {
+    "actor.name": gettext_lazy("Name of who acted"),
+    "reason": gettext_lazy("Reasons and comments"),
+    "printed_name": gettext_lazy("Printed name of a signature"),
+    "username": gettext_lazy("Account: name to sign in"),
+    "display_name": gettext_lazy("Account: name"),
+    "label": gettext_lazy("Label of a token"),
+    "owner": gettext_lazy("Owner of a model"),
+    "trained_by": gettext_lazy("Who trained a version"),
+    "contributors": gettext_lazy("Who contributed data"),
+    "document": gettext_lazy("Reference of a safeguard's document"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +64,17 @@ class Scope:
                 code="export.period",
                 fields={"until": _("The period ends before it begins.")},
             )
+        for given, known, name in (
+            (self.disclose, FIELDS, "disclose"),
+            ((self.language,), dict(settings.LANGUAGES), "language"),
+        ):
+            unknown = [each for each in given if each not in known]
+            if unknown:
+                sentence = _("«%(unknown)s» is not one of: %(known)s.") % {
+                    "unknown": str(unknown[0])[:60],
+                    "known": ", ".join(known),
+                }
+                raise BadInput(sentence, code=f"export.{name}", fields={name: sentence})
         return self
 
     def filters(self, log: int, size: int) -> Filters:

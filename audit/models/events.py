@@ -23,6 +23,9 @@ class Event(StrEnum):
     ALERT_RAISED = "alert.raised"
     ALERT_RESOLVED = "alert.resolved"
     SUBJECT_ERASED = "subject.erased"
+    EXPORT_REQUESTED = "export.requested"
+    EXPORT_FINISHED = "export.finished"
+    EXPORT_FAILED = "export.failed"
     STORY_SEEDED = "story.seeded"
     STORY_WIPED = "story.wiped"
     # people and access
@@ -103,6 +106,9 @@ SENTENCES: dict[Event, Promise] = {
     Event.ALERT_RAISED: _("raised an alert about the log"),
     Event.ALERT_RESOLVED: _("found the cause of an alert gone"),
     Event.SUBJECT_ERASED: _("erased private values from the log"),
+    Event.EXPORT_REQUESTED: _("requested an export of the log"),
+    Event.EXPORT_FINISHED: _("finished an export of the log"),
+    Event.EXPORT_FAILED: _("could not finish an export of the log"),
     Event.STORY_SEEDED: _("seeded the demo story"),
     Event.STORY_WIPED: _("wiped the demo story"),
     Event.USER_CREATED: _("created an account"),

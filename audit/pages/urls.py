@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from audit.pages import tiles, views
+from audit.pages import exports, tiles, views
 
 app_name = "audit"
 urlpatterns = [
@@ -15,5 +15,11 @@ urlpatterns = [
     path("log/tile/<path:name>", tiles.hash_tile, name="hash_tile"),
     path("log/<int:index>", views.entry, name="entry"),
     path("log/<int:index>.tlog-proof", views.proof, name="proof"),
+    path("log.csv", exports.table, {"kind": "csv"}, name="csv"),
+    path("log.xlsx", exports.table, {"kind": "xlsx"}, name="xlsx"),
     path("verify", views.verify, name="verify"),
+    path("verify/bundle", exports.verify_bundle, name="verify_bundle"),
+    path("audit/exports", exports.exports, name="exports"),
+    path("audit/exports/<int:number>", exports.export, name="export"),
+    path("audit/exports/<int:number>.zip", exports.download, name="export_file"),
 ]

@@ -53,7 +53,7 @@ class Migration(migrations.Migration):
             options={
                 'db_table': 'governance_user',
                 'ordering': ('username',),
-                'constraints': [models.CheckConstraint(condition=models.Q(('kind__in', ['person', 'service'])), name='user_kind_known'), models.CheckConstraint(condition=models.Q(('username__regex', '^[a-z0-9][a-z0-9._-]{0,62}$')), name='user_username_form'), models.CheckConstraint(condition=models.Q(('roles__contained_by', ['ml_lead', 'compliance_officer', 'dpo', 'auditor', 'data_scientist', 'operator', 'administrator'])), name='user_roles_known'), models.CheckConstraint(condition=models.Q(('scopes__contained_by', ['audit.read', 'registry.read', 'registry.change', 'explain.read', 'explain.request', 'promotion.read', 'promotion.request', 'promotion.withdraw', 'gate.check', 'deploy.record', 'rollback.record', 'policy.change', 'transfer.change'])), name='user_scopes_known'), models.CheckConstraint(condition=models.Q(models.Q(('kind', 'person'), ('scopes', [])), models.Q(('kind', 'service'), ('roles', [])), _connector='OR'), name='user_roles_or_scopes')],
+                'constraints': [models.CheckConstraint(condition=models.Q(('kind__in', ['person', 'service'])), name='user_kind_known'), models.CheckConstraint(condition=models.Q(('username__regex', '^[a-z0-9][a-z0-9._-]{0,62}$')), name='user_username_form'), models.CheckConstraint(condition=models.Q(('roles__contained_by', ['ml_lead', 'compliance_officer', 'dpo', 'auditor', 'data_scientist', 'operator', 'administrator'])), name='user_roles_known'), models.CheckConstraint(condition=models.Q(('scopes__contained_by', ['audit.read', 'audit.export', 'registry.read', 'registry.change', 'explain.read', 'explain.request', 'promotion.read', 'promotion.request', 'promotion.withdraw', 'gate.check', 'deploy.record', 'rollback.record', 'policy.change', 'transfer.change'])), name='user_scopes_known'), models.CheckConstraint(condition=models.Q(models.Q(('kind', 'person'), ('scopes', [])), models.Q(('kind', 'service'), ('roles', [])), _connector='OR'), name='user_roles_or_scopes')],
             },
         ),
         migrations.CreateModel(
@@ -239,7 +239,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='apitoken',
-            constraint=models.CheckConstraint(condition=models.Q(('scopes__contained_by', ['audit.read', 'registry.read', 'registry.change', 'explain.read', 'explain.request', 'promotion.read', 'promotion.request', 'promotion.withdraw', 'gate.check', 'deploy.record', 'rollback.record', 'policy.change', 'transfer.change']), models.Q(('scopes', []), _negated=True)), name='token_scopes_known'),
+            constraint=models.CheckConstraint(condition=models.Q(('scopes__contained_by', ['audit.read', 'audit.export', 'registry.read', 'registry.change', 'explain.read', 'explain.request', 'promotion.read', 'promotion.request', 'promotion.withdraw', 'gate.check', 'deploy.record', 'rollback.record', 'policy.change', 'transfer.change']), models.Q(('scopes', []), _negated=True)), name='token_scopes_known'),
         ),
         migrations.AddConstraint(
             model_name='apitoken',

@@ -25,6 +25,7 @@ class Action(StrEnum):
     """Everything that access is decided for. The same words are the scopes of tokens."""
 
     AUDIT_READ = "audit.read"
+    AUDIT_EXPORT = "audit.export"
     REGISTRY_READ = "registry.read"
     REGISTRY_CHANGE = "registry.change"
     EXPLAIN_READ = "explain.read"
@@ -54,6 +55,7 @@ SCOPES: tuple[Action, ...] = tuple(action for action in Action if action not in 
 #: The action as the subject of a sentence: «Recording a deployment needs the role operator.»
 DOING: dict[Action, Promise] = {
     Action.AUDIT_READ: _("Reading the log"),
+    Action.AUDIT_EXPORT: _("Exporting the log"),
     Action.REGISTRY_READ: _("Reading the registry"),
     Action.REGISTRY_CHANGE: _("Changing the registry"),
     Action.EXPLAIN_READ: _("Reading explanations"),
