@@ -54,8 +54,11 @@ _CHANGED_WITHOUT_ENTRY = """
 
 def completeness_step(fetch: Fetch) -> Step:
     """Every governed row of every governed table against all entries, numbered or not."""
-    tables = governed_tables()
     step = Step("completeness", "")
+    there = {name for (name,) in fetch("SELECT relname FROM pg_class WHERE relname = ANY(%s)", [governed_tables()])}
+    tables = [table for table in governed_tables() if table in there]
+    for missing in sorted(set(governed_tables()) - there):
+        step.find(_("the governed table %(name)s does not exist") % {"name": missing})
     if not tables:
         step.detail = _("no table is governed")
         return step
