@@ -14,7 +14,7 @@ from audit.outgoing import NotDelivered
 from audit.witnesses.client import KnowsAnotherSize, Request, Target, add_checkpoint
 from tests.audit.outside import Answer, Cosigner, Received, Server, head_in, keys_of, serving
 
-LIAR = Cosigner()
+LIAR, OTHER = Cosigner(), Cosigner("other.example/1")
 HEAD = Head("log.example/x", 7, b"\7" * 32)
 NOTE = str(keys_of(HEAD.origin).sign(HEAD, 1_700_000_000))
 REQUEST = Request(HEAD, NOTE, 0, [])
@@ -64,7 +64,7 @@ LIES: dict[str, tuple[str, Reply]] = {
     "a time in the future": ("invalid", lambda got: Answer(200, LIAR.line(HEAD, NOW + 3600))),
     "a time in the past": ("invalid", lambda got: Answer(200, LIAR.line(HEAD, NOW - 3600))),
     "an impossible time": ("invalid", lambda got: Answer(200, LIAR.line(HEAD, 2**63))),
-    "too much": ("invalid", lambda got: Answer(200, LIAR.line(HEAD) * 1000)),
+    "too much": ("invalid", lambda got: Answer(200, OTHER.line(HEAD) * 1000 + LIAR.line(HEAD))),
     "409 and a page": ("invalid", lambda got: Answer(409, b"<html></html>", SIZE)),
     "409 and another type": ("invalid", lambda got: Answer(409, b"5\n", {"Content-Type": "text/plain"})),
     "409 and a huge size": ("invalid", lambda got: Answer(409, b"9223372036854775808\n", SIZE)),
