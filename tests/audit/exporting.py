@@ -57,10 +57,9 @@ def verdict(folder: Path, path: Path, *arguments: str) -> dict[str, Any]:
 
 def members(path: Path) -> dict[str, bytes]:
     """Every file of a bundle."""
-    opened = Bundle(str(path))
-    found = {name: opened.read(name, 2**40) for name in opened.members}
-    opened.file.close()
-    return found
+    with path.open("rb") as file:
+        opened = Bundle(file, str(path))
+        return {name: opened.read(name, 2**40) for name in opened.members}
 
 
 def pack(path: Path, files: dict[str, bytes]) -> None:

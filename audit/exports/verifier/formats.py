@@ -94,11 +94,11 @@ def end_of_archive(count: int, size: int, offset: int) -> bytes:
 class Bundle:
     """The archive, read once from start to end; members are then read again at their offsets."""
 
-    def __init__(self, path: str) -> None:
-        if not stat.S_ISREG(os.stat(path).st_mode):
+    def __init__(self, file: BinaryIO, path: str) -> None:
+        found = os.fstat(file.fileno())
+        if not stat.S_ISREG(found.st_mode):
             raise Unable("%s is not a file" % path)
-        self.file: BinaryIO = open(path, "rb")  # noqa: SIM115  closed when the program ends
-        self.size = os.fstat(self.file.fileno()).st_size
+        self.file, self.size = file, found.st_size
         self.members: dict[str, Member] = {}
         self.findings: list[str] = []
         start = self.file.read(30 + len(FIRST))
