@@ -137,9 +137,9 @@ def test_the_missing_tail_is_put_back_byte_for_byte_and_the_log_goes_on(world: W
     verify_consistency(600, 605, again._stored(600).root(), root, again._stored(605).consistency(600))
     row = queries.search().rows[0]
     assert (row.event, row.facts["from"], row.facts["to"]) == ("log.replayed", 302, 600)
+    again.close()
     with pytest.raises(Conflict, match="Nothing is missing"):
         recovery.replay(world.copies / "1", world.holder, url=world.restored.admin_url, by=LAYLA)
-    again.close()
 
 
 def test_a_tail_of_other_bytes_another_order_or_too_few_is_refused_and_changes_nothing(
