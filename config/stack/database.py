@@ -48,9 +48,7 @@ def provision(admin_url: str, passwords: Mapping[str, str]) -> None:
         with psycopg.connect(admin_url, autocommit=True) as connection:
             for role in LOGIN_ROLES + GROUP_ROLES:
                 _ensure_role(connection, role, passwords.get(role))
-            connection.execute("GRANT audit_owner TO countersign_owner WITH SET TRUE, INHERIT FALSE")
-            # Since PostgreSQL 16 whoever creates a role administers it, but may act for it only when told so.
-            connection.execute("GRANT countersign_owner TO CURRENT_USER WITH INHERIT TRUE, SET TRUE")
+            _let_act_for(connection)
             grant_database(connection)
     except psycopg.OperationalError as error:
         raise StackFailure(f"The database server at DATABASE_URL does not answer: {str(error).strip()}") from None
@@ -98,6 +96,18 @@ def provision_keys(admin_url: str, passwords: Mapping[str, str]) -> None:
         raise StackFailure(
             f"The database of the subjects' keys (SUBJECT_KEYS_DATABASE_URL) cannot be prepared: {str(error).strip()}"
         ) from None
+
+
+def _let_act_for(connection: psycopg.Connection[tuple[object, ...]]) -> None:
+    """The owner may step into audit_owner's role, and has its rights only then; who prepares may act for the owner."""
+    if connection.info.server_version >= 160000:
+        connection.execute("GRANT audit_owner TO countersign_owner WITH SET TRUE, INHERIT FALSE")
+        # Since PostgreSQL 16 whoever creates a role administers it, but may act for it only when told so.
+        connection.execute("GRANT countersign_owner TO CURRENT_USER WITH INHERIT TRUE, SET TRUE")
+    else:  # before it, a role inherits from all of its groups or from none
+        connection.execute("ALTER ROLE countersign_owner NOINHERIT")
+        connection.execute("GRANT audit_owner TO countersign_owner")
+        connection.execute("GRANT countersign_owner TO CURRENT_USER")
 
 
 def create_keys_database(admin_url: str, name: str) -> None:

@@ -23,7 +23,7 @@ CREATE TABLE audit.entry (
     log_id integer NOT NULL,
     event_id uuid NOT NULL,
     object_key text NOT NULL CHECK (length(object_key) BETWEEN 1 AND 400),
-    entry bytea NOT NULL CHECK (octet_length(entry) BETWEEN 2 AND 65535) CHECK (entry IS JSON OBJECT),
+    entry bytea NOT NULL CHECK (octet_length(entry) BETWEEN 2 AND 65535) CHECK (json_typeof(convert_from(entry, 'UTF8')::json) = 'object'),
     leaf_hash bytea GENERATED ALWAYS AS (sha256('\x00'::bytea || entry)) STORED,
     txid xid8 NOT NULL DEFAULT pg_current_xact_id(),
     created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
