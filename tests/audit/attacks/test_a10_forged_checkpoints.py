@@ -268,3 +268,26 @@ def test_the_witnesses_of_a_note_are_those_whose_lines_hold() -> None:
     for note in (note_of(HEAD) + CLASSIC.line(OLD), NOTE + CLASSIC.line(HEAD, NOON + 1)):
         with pytest.raises(NoteInvalid):
             cosignatures(note, [CLASSIC.vkey])
+
+
+@pytest.mark.parametrize(
+    ("defect", "sentence"),
+    [
+        ("CRLF everywhere", "control character"),
+        ("U+0000", "control character"),
+        ("a tab", "control character"),
+        ("the final line feed missing", "line feed"),
+        ("a leading zero", "size"),
+        ("base64 with stray bits", "canonical base64"),
+        ("signatures copied from an older checkpoint", "does not hold"),
+        ("signed by a stranger under the log's name", "has 0 Ed25519 signatures"),
+    ],
+)
+def test_the_refusal_says_what_is_wrong(defect: str, sentence: str) -> None:
+    with pytest.raises(NoteInvalid, match=sentence):
+        verify(FORGED[defect], KEYS.vkeys)
+
+
+def test_half_of_a_surrogate_pair_is_no_note() -> None:
+    with pytest.raises(NoteInvalid, match="UTF-8"):
+        parse(NOTE.replace(ORIGIN, "tests.example/\ud800"))
