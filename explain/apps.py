@@ -8,3 +8,9 @@ from django.apps import AppConfig
 class ExplainConfig(AppConfig):
     name = "explain"
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        from audit.exports import sources
+        from explain.documents import documents
+
+        sources.register("explain", documents)

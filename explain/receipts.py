@@ -21,7 +21,12 @@ _LIBRARIES = ("numpy", "scikit-learn", "scipy", "lime", "httpx", "orjson", "pyar
 
 def digest(value: Any) -> str:
     """``sha256:`` of the RFC 8785 form of ``value``; whole numbers from 2^53 and NaN, which it lacks, become text."""
-    return "sha256:" + hashlib.sha256(rfc8785.dumps(_canonical(value))).hexdigest()
+    return "sha256:" + hashlib.sha256(canonical(value)).hexdigest()
+
+
+def canonical(value: Any) -> bytes:
+    """The bytes that ``digest`` hashes."""
+    return rfc8785.dumps(_canonical(value))
 
 
 def _canonical(value: Any) -> Any:

@@ -12,4 +12,8 @@ class GovernanceConfig(AppConfig):
     verbose_name = _("governance")
 
     def ready(self) -> None:
+        from audit.exports import sources
         from governance import access  # noqa: F401  (registers its system check)
+        from governance.documents import documents
+
+        sources.register("governance", documents)

@@ -125,4 +125,7 @@ class Told:
         if self._missing is not None or self._erasing:
             self.bundle.report("erased.jsonl names an entry that is not here")
         if self._digests:
-            self.notes.append("%d documents are named by no entry of this bundle" % len(self._digests))
+            self.notes.append(
+                "%d documents are vouched for by the manifest alone: no entry of this bundle holds their digest"
+                % len(self._digests)
+            )
