@@ -140,7 +140,7 @@ class Register:
         self.execute(f"{sql} VALUES (%s, %s, %s, %s, %s, %s)", [*key, *told, checkpoint.size])
         self._told[key] = told
         level = logging.INFO if state == "working" else logging.ERROR
-        logger.log(level, "%s %s: %s", kind, target, sentence or "working")
+        logger.log(level, "%s: %s", f"{kind} {target}".strip(), sentence or "working")
 
     def close(self) -> None:
         """Give up the lock and the connection."""

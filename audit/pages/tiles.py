@@ -25,6 +25,7 @@ from audit import entries, tile_files
 from audit.log import log_id
 from audit.queries import fetch
 from audit.tile_files import NotATile, Tile
+from audit.witnesses import queries as witnesses
 
 #: Seconds. tlog-tiles: the checkpoint's headers should prevent caching beyond a few seconds; tiles never change.
 CHECKPOINT_AGE = 2
@@ -35,11 +36,12 @@ TILE_AGE = 365 * 24 * 3600
 @login_not_required
 @require_safe
 def checkpoint(request: HttpRequest) -> HttpResponseBase:
-    """The newest signed checkpoint, for whoever watches the log: it tells its size and root and nothing else."""
+    """The newest signed checkpoint with the cosignatures that it has by now, for whoever watches the log."""
     newest = entries.newest_checkpoint()
     if newest is None:
         return _refusal(_("The log has no signed checkpoint yet."), 404)
-    return _file(request, newest.note.encode(), f"public, max-age={CHECKPOINT_AGE}", _TEXT)
+    text = newest.note + "".join(witnesses.lines(log_id(), newest.size))
+    return _file(request, text.encode(), f"public, max-age={CHECKPOINT_AGE}", _TEXT)
 
 
 @login_not_required
