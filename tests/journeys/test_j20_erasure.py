@@ -41,8 +41,9 @@ def rana(stack: RunningStack) -> str:
     answer = browser.post("/promotions/new", data=form)
     number = re.search(r"/promotions/(\d+)$", str(answer.url))
     assert number, answer.text[:3000]
-    taken_back = {"reason": "Rana changed her mind", "csrfmiddlewaretoken": token_in(answer.text)}
-    assert browser.post(f"/promotions/{number.group(1)}/withdraw", data=taken_back).status_code == 200
+    if "/withdraw" in answer.text:  # a version that serves there already leaves nothing open
+        taken_back = {"reason": "Rana changed her mind", "csrfmiddlewaretoken": token_in(answer.text)}
+        assert browser.post(f"/promotions/{number.group(1)}/withdraw", data=taken_back).status_code == 200
     return found.group(1)
 
 
