@@ -25,6 +25,8 @@ from audit.searching import Filters as Filters
 from audit.searching import Search
 
 MAX_PAGE = 200
+#: Entries without a number that are looked at, the newest.
+MAX_PENDING = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,13 +91,16 @@ _NUMBERED = f"""
     JOIN audit.leaf l ON (l.log_id, l.leaf_index) = (%s, found.leaf_index)
     JOIN audit.entry e ON (e.log_id, e.id) = (l.log_id, l.entry_id) {_PAYLOADS}
 """  # noqa: S608  constants only
-# Everything from before the newest checkpoint's watermark is in the tree: the search for the rest stays short.
+# Everything from before the newest checkpoint's watermark is in the tree: the search for the rest stays short. The
+# limit keeps it short while the sequencer is away, and has the planner walk the index of transactions.
+_SINCE_THE_CHECKPOINT = f"""
+    SELECT * FROM audit.entry WHERE log_id = %s AND txid >= coalesce(
+        (SELECT watermark FROM audit.checkpoint WHERE log_id = %s ORDER BY size DESC LIMIT 1), '0'::xid8)
+    ORDER BY txid DESC LIMIT {MAX_PENDING}
+"""  # noqa: S608  constants only
 _PENDING = f"""
-    SELECT NULL::bigint, {_COLUMNS}, false, e.id AS position FROM audit.entry e {_PAYLOADS}
-    WHERE e.log_id = %s
-    AND e.txid >= coalesce(
-        (SELECT watermark FROM audit.checkpoint c WHERE c.log_id = e.log_id ORDER BY size DESC LIMIT 1), '0'::xid8)
-    AND NOT EXISTS (SELECT FROM audit.event v WHERE (v.log_id, v.event_id) = (e.log_id, e.event_id))
+    SELECT NULL::bigint, {_COLUMNS}, false, e.id AS position FROM ({{source}}) AS e {_PAYLOADS}
+    WHERE NOT EXISTS (SELECT FROM audit.event v WHERE (v.log_id, v.event_id) = (e.log_id, e.event_id))
 """  # noqa: S608  constants only
 _LOGS = "SELECT log_id, origin FROM audit.log ORDER BY log_id DESC"
 # The distinct values of a column, each found in its index by a step from the one before.
@@ -117,7 +122,8 @@ def entry_by_event_id(event_id: UUID | str) -> EntryRow | None:
     """The entry that ``append`` gave this id, or None. One query."""
     number = log_id()
     found = "SELECT leaf_index FROM audit.event WHERE log_id = %s AND event_id = %s"
-    sql = f"{_NUMBERED.format(found=found)} UNION ALL {_PENDING} AND e.event_id = %s LIMIT 1"
+    pending = _PENDING.format(source="SELECT * FROM audit.entry WHERE log_id = %s AND event_id = %s")
+    sql = f"{_NUMBERED.format(found=found)} UNION ALL {pending} LIMIT 1"
     rows = _rows(sql, [number, number, event_id, number, number, event_id])
     return rows[0] if rows else None
 
@@ -250,12 +256,13 @@ def _newest(filters: Filters, limit: int, search: Search | None = None) -> LogPa
     search = search or searching(filters)
     waiting, told = _waiting(filters)
     found, values = search.statement(search.low, search.high, limit + 1)
+    pending = _PENDING.format(source=_SINCE_THE_CHECKPOINT) + waiting
     sql = f"""
-        (SELECT * FROM ({_PENDING}{waiting}) AS waiting ORDER BY position DESC LIMIT %s)
+        (SELECT * FROM ({pending}) AS waiting ORDER BY position DESC LIMIT %s)
         UNION ALL (SELECT * FROM ({_NUMBERED.format(found=found)}) AS numbered ORDER BY 1 DESC)
     """  # noqa: S608  constants only
     number = search.log
-    rows = _rows(sql, [number, *told, MAX_PAGE, number, *values, number])
+    rows = _rows(sql, [number, number, *told, MAX_PAGE, number, *values, number])
     rows = [row for row in rows if row.index is not None or _is_about(row, filters)]
     numbered = [row for row in rows if row.index is not None]
     if search.may_end_early and len(numbered) <= limit:
