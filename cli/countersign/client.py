@@ -1,21 +1,24 @@
-"""One POST to the server. Whatever is not a clear answer is ``Stop(UNDECIDED)``: an outage is never a yes."""
+"""Questions to the server. Whatever is not a clear answer is ``Stop(UNDECIDED)``: an outage is never a yes."""
 
 from __future__ import annotations
 
+import hashlib
 import http.client
 import json
 import time
 import urllib.error
 import urllib.request
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, BinaryIO, TypeVar
 from urllib.parse import urlsplit
 
 from countersign import __version__
 from countersign.exits import Exit, Stop
 
 LIMIT_BYTES = 20_000_000
+_T = TypeVar("_T")
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
@@ -41,24 +44,41 @@ class Server:
 
     def post(self, path: str, body: dict[str, Any], *, key: str, request_id: str = "") -> dict[str, Any]:
         """The JSON object of a 2xx answer. Raises ``Stop`` for everything else."""
-        request = urllib.request.Request(  # noqa: S310  (the scheme is checked above)
+        headers = {"Content-Type": "application/json", "Idempotency-Key": key}
+        request = self._request(path, headers, request_id, json.dumps(body).encode())
+        return self._answer(request, lambda answer, ends: _object(_read(answer, ends), answer.status))
+
+    def get(self, path: str, *, request_id: str = "") -> dict[str, Any]:
+        """The JSON object of a 2xx answer. Raises ``Stop`` for everything else."""
+        request = self._request(path, {}, request_id)
+        return self._answer(request, lambda answer, ends: _object(_read(answer, ends), answer.status))
+
+    def fetch(self, path: str, target: BinaryIO, *, request_id: str = "") -> str:
+        """Write the body of a 2xx answer to ``target``; its SHA-256 in hexadecimal. Raises ``Stop``."""
+        request = self._request(path, {"Accept": "*/*"}, request_id)
+        return self._answer(request, lambda answer, ends: _copy(answer, target, ends))
+
+    def _request(
+        self, path: str, headers: dict[str, str], request_id: str, body: bytes | None = None
+    ) -> urllib.request.Request:
+        return urllib.request.Request(  # noqa: S310  (the scheme is checked above)
             self.url.rstrip("/") + path,
-            data=json.dumps(body).encode(),
-            method="POST",
+            data=body,
             headers={
                 "Authorization": f"Bearer {self.token}",
-                "Content-Type": "application/json",
                 "Accept": "application/json, application/problem+json",
-                "Idempotency-Key": key,
                 "X-Request-ID": request_id or uuid.uuid4().hex,
                 "User-Agent": f"countersign-cli/{__version__}",
+                **headers,
             },
         )
+
+    def _answer(self, request: urllib.request.Request, read: Callable[[Any, float], _T]) -> _T:
         opener = urllib.request.build_opener(_NoRedirect)
         ends = time.monotonic() + self.timeout
         try:
             with opener.open(request, timeout=self.timeout) as answer:
-                return _object(_read(answer, ends), answer.status)
+                return read(answer, ends)
         except urllib.error.HTTPError as error:
             with error:
                 raise _refusal(error.code, _read_quietly(error, ends)) from None
@@ -99,6 +119,20 @@ def _read(answer: Any, ends: float) -> bytes:
     if left:
         raise Stop(Exit.UNDECIDED, f"The answer broke off {left} bytes before its end.")
     return b"".join(parts)
+
+
+def _copy(answer: Any, target: BinaryIO, ends: float) -> str:
+    """A body of any size, within the time that is left."""
+    digest = hashlib.sha256()
+    while part := answer.read1(1 << 20):
+        digest.update(part)
+        try:
+            target.write(part)
+        except OSError as error:
+            raise Stop(Exit.UNDECIDED, f"The file could not be written: {error.strerror}.") from error
+        if time.monotonic() > ends:
+            raise Stop(Exit.UNDECIDED, "The file did not arrive in time; give a longer --timeout.")
+    return digest.hexdigest()
 
 
 def _read_quietly(answer: Any, ends: float) -> bytes:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from countersign import __version__, outputs, settings
+from countersign import __version__, exports, outputs, settings
 from countersign.answers import permit_of, understand
 from countersign.client import Server
 from countersign.digest import digest_of_path
@@ -99,6 +99,29 @@ def rollback_record(arguments: argparse.Namespace, shape: str) -> int:
     return _record(arguments, shape, "rollback", "/api/v1/rollbacks", body)
 
 
+def export(arguments: argparse.Namespace, shape: str) -> int:
+    """Fetch a bundle of the audit log that verifies without the server."""
+    settings.fill(arguments, os.environ, ("url", "token", "out"))
+    scope = _given(
+        everything=arguments.everything or None,
+        model=arguments.model,
+        environment=arguments.environment,
+        since=arguments.since,
+        until=arguments.until,
+        disclose=[field for field in (arguments.disclose or "").split(",") if field],
+        language=arguments.language,
+    )
+    server = Server(arguments.url, arguments.token, settings.seconds(arguments.timeout))
+    key = arguments.idempotency_key or settings.fresh_key()
+    made = exports.fetch(server, scope, Path(arguments.out), key=key, request_id=arguments.request_id or "")
+    if shape == "json":
+        print(json.dumps({**made, "exit_code": 0}, indent=2, ensure_ascii=False), flush=True)
+    else:
+        print(outputs.plain(f"EXPORTED  {made['entries']} entries, checkpoint of size {made['size']}"))
+        print(outputs.plain(f"{made['sha256']}  {arguments.out}"), flush=True)
+    return 0
+
+
 def digest(arguments: argparse.Namespace, shape: str) -> int:
     """Print the digest of a file or folder."""
     found = digest_of_path(Path(arguments.path))
@@ -130,7 +153,7 @@ def _post(arguments: argparse.Namespace, path: str, body: dict[str, Any], key: s
 
 def _given(**values: Any) -> dict[str, Any]:
     """Only what was given: an empty flag must not become an empty field."""
-    return {name: value for name, value in values.items() if value not in (None, "", {})}
+    return {name: value for name, value in values.items() if value not in (None, "", {}, [])}
 
 
 def _shape(arguments: argparse.Namespace) -> str:
@@ -183,6 +206,10 @@ def _parser() -> argparse.ArgumentParser:
     one = _command(rollback, "record", rollback_record)
     _flags(one, model="name", version="number to go back to", digest="sha256:...", environment="slug")
     _flags(one, reason="why", incident="number or link of the incident")
+    one = _command(commands, "export", export)
+    _flags(one, model="name", environment="slug", since="first moment, RFC 3339", until="end, not part of it")
+    _flags(one, disclose="private fields, with commas", language="en | ar", out="file that does not exist yet")
+    one.add_argument("--everything", action="store_true", help="the whole log")
     one = commands.add_parser("digest", help=digest.__doc__, epilog=_EPILOG, allow_abbrev=False)
     one.add_argument("path")
     one.add_argument("--output")

@@ -12,7 +12,7 @@ from tests.cli.gate import CLI, run
 PAGE = (CLI.parent / "docs" / "cli.md").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("command", ["check", "deploy record", "rollback record", "digest"])
+@pytest.mark.parametrize("command", ["check", "deploy record", "rollback record", "export", "digest"])
 def test_every_flag_is_documented(command: str) -> None:
     shown = run(*command.split(), "--help")
     assert shown.returncode == 0
