@@ -78,6 +78,7 @@ class _Work:
     names: deque[tuple[int, str, str]] = field(default_factory=lambda: deque(maxlen=2 * LISTED))
     counts: dict[str, int] = field(default_factory=lambda: {"entries": 0, "disclosed": 0, "erased": 0, "documents": 0})
     objects: set[str] | None = None
+    any_erased: bool = False
 
     def put(self, name: str, data: bytes) -> None:
         """A file at the top of the bundle: the manifest names it."""
@@ -108,6 +109,7 @@ def write(
         for spool in spools:
             closing.callback(spool.close)
         work = _Work(archive, folder, scope, log, checkpoint, progress, lines, values, gone)
+        work.any_erased = reading.any_erased(log)
         work.put(FIRST, note.encode())
         work.put("policy.txt", policy_text(log, checkpoint).encode())
         if scope.everything:
@@ -214,7 +216,7 @@ def _told(work: _Work, rows: Sequence[tuple[int, bytes]]) -> None:
             work.counts["disclosed"] += 1
             if one.field in ("actor.name", "reason"):
                 work.names.append((one.index, one.field, one.value))
-    for lost in reading.erased(work.log, indexes, work.checkpoint.size):
+    for lost in reading.erased(work.log, indexes, work.checkpoint.size) if work.any_erased else ():
         who = {"erased_by": str(lost.erased_by), "erased_index": lost.erased_index}
         work.gone.write(_line(who | {"event_id": str(lost.event_id), "field": lost.field, "index": lost.index}))
         work.counts["erased"] += 1

@@ -134,6 +134,11 @@ def disclosed(log: int, indexes: Sequence[int], fields: Sequence[str]) -> Iterat
         yield Disclosed(index, columns[0], columns[1], value.salt, value.data.decode())
 
 
+def any_erased(log: int) -> bool:
+    """Whether anything was ever erased in the log: most exports need not look entry by entry."""
+    return bool(rows("SELECT EXISTS (SELECT FROM audit.erased WHERE log_id = %s)", [log])[0][0])
+
+
 def erased(log: int, indexes: Sequence[int], size: int) -> list[Erased]:
     """Which committed values of these entries are gone, each by an entry below ``size``."""
     return [Erased(*row) for row in rows(_ERASED, [log, list(indexes), size])]
