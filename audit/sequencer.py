@@ -32,6 +32,8 @@ from audit.signer import SignerRefusal, Signing
 from audit.stored_tree import StoredTree
 
 BATCH = 1000
+#: Batches of a backlog after which entries with late, lower ids are looked for again.
+RESCAN = 50
 #: Milliseconds that closing waits for writers before entries are sequenced again.
 CLOSING_PATIENCE = 500
 
@@ -43,7 +45,7 @@ logger = logging.getLogger(__name__)
 # every process: nothing depends on transaction numbers that a restore may set back.
 _UNSEQUENCED = """
     SELECT e.id, e.event_id, e.object_key, e.entry, e.leaf_hash, e.created_at FROM audit.entry e
-    WHERE e.log_id = %s AND e.txid >= %s::xid8
+    WHERE e.log_id = %s AND e.txid >= %s::xid8 AND e.id > %s
     AND NOT EXISTS (SELECT FROM audit.leaf l WHERE l.log_id = e.log_id AND l.entry_id = e.id)
     ORDER BY {first} e.id LIMIT %s
 """
@@ -65,7 +67,8 @@ class Sequencer:
         self._connection: psycopg.Connection[tuple[Any, ...]] | None = None
         self._tree: GrowingTree | None = None
         self._signed = Head(signer.origin, 0, b"")
-        self._watermark = "0"
+        self._watermark = self._horizon = "0"
+        self._floor = 0
         self._reported = ""
         self._ending = self._key_ended = False
         self.finished = False
@@ -96,11 +99,12 @@ class Sequencer:
         connection = self._connected()
         try:
             with connection.transaction():
-                horizon = self._fetch("SELECT pg_snapshot_xmin(pg_current_snapshot())::text", [])[0][0]
-                first, values = "", [self._log_id, self._watermark, self._batch]
+                if not self._floor:
+                    self._horizon = self._fetch("SELECT pg_snapshot_xmin(pg_current_snapshot())::text", [])[0][0]
+                first, values = "", [self._log_id, self._watermark, self._floor, self._batch]
                 if not tree.size:
                     first = "array_position(%s::uuid[], e.event_id),"
-                    values.insert(2, list(self._fetch(_OPENING, [self._log_id])[0]))
+                    values.insert(3, list(self._fetch(_OPENING, [self._log_id])[0]))
                 entries = self._fetch(_UNSEQUENCED.format(first=first), values)
                 if entries:
                     for order in leaves.store(self._connected(), self._log_id, tree, entries):
@@ -109,10 +113,13 @@ class Sequencer:
                         self._key_ended |= order.event == Event.KEY_RETIRED
         except BaseException:
             self._tree = None  # what is in memory may be ahead of the database now
-            self._ending = False
+            self._ending, self._floor = False, 0
             raise
         if len(entries) < self._batch:
-            self._watermark = horizon
+            self._watermark = self._horizon
+        # A backlog is read on from the last id; ids that committed late below it are found when it begins again at 0.
+        onward = len(entries) == self._batch and not first and tree.size // self._batch % RESCAN
+        self._floor = entries[-1][0] if onward else 0
         return len(entries)
 
     def sign(self) -> None:
@@ -181,7 +188,7 @@ class Sequencer:
     def _ready(self) -> GrowingTree:
         """The tree in memory; before the first index is given it is compared with what the signer signed."""
         if self._tree is None or self._connection is None or self._connection.closed:
-            self._watermark = "0"
+            self._watermark, self._floor = "0", 0
             self._open()
             self._tree = self._agreed()
         return self._tree
@@ -262,6 +269,11 @@ class Sequencer:
             connection = psycopg.connect(self._url, autocommit=True, application_name="audit-sequencer")
             weakref.finalize(self, connection.close)
             leaves.take_lock(connection, self._log_id)
+            # What is signed must be on disk first, whatever the server's default allows others to lose.
+            connection.execute(
+                "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit')"
+                " IN ('off', 'local')"
+            )
             self._connection = connection
         return self._connection
 
