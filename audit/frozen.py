@@ -16,7 +16,7 @@ STEPS = (
     "Only if no copy of the missing entries exists: give this log up. Its successor's first entry states the loss:\n"
     "     python3 manage.py audit_shard lost --reason TEXT --by NAME",
     "If someone else may have the signer's keys, follow the procedure for a compromised key instead:\n"
-    "     python3 manage.py audit_shard compromise --stands CHECKPOINT_FILE --reason TEXT --by NAME",
+    "     python3 manage.py audit_shard compromise --stands CHECKPOINT_FILE --by NAME",
 )
 
 
