@@ -48,10 +48,12 @@ _QUERIES: dict[str, str] = {
         SELECT format('%%s has %%s on %%s (%%s)', {_GRANTEE}, a.privilege_type, name, attname), {_GRANTED}
         FROM relation JOIN pg_attribute ON attrelid = relation.oid, aclexplode(attacl) a
     """,  # noqa: S608  constants
+    # A partition has its numbers from its parent; since PostgreSQL 17 its own column says so too.
     "column": """
         SELECT format('the column %%s.%%s', name, attname), concat_ws(
             ' ', format_type(atttypid, atttypmod), CASE WHEN attnotnull THEN 'not null' END,
-            CASE attidentity WHEN 'a' THEN 'always an identity' WHEN 'd' THEN 'identity by default' END,
+            CASE WHEN relispartition THEN NULL WHEN attidentity = 'a' THEN 'always an identity'
+                 WHEN attidentity = 'd' THEN 'identity by default' END,
             CASE WHEN attgenerated <> '' THEN 'generated as' WHEN atthasdef THEN 'default' END,
             pg_get_expr(adbin, adrelid))
         FROM relation JOIN pg_attribute a ON attrelid = relation.oid AND attnum > 0 AND NOT attisdropped
