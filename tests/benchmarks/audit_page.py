@@ -40,11 +40,13 @@ def told(index: int, total: int) -> dict[str, str]:
     """Who did what to whom in entry ``index``: GONE did the first third, RARE three entries at the beginning."""
     model, place = MODELS[index % 3], ("prod-uae", "staging")[index % 7 == 0]
     actor = RARE if index in (5, 6, 7) else GONE if index < total // 3 else LAYLA
-    event = EVENTS[index % 4] if index % 997 else "rollback.recorded"
+    rare = index % (total // 60) == 11  # some sixty in each log, so that both pages show as many rows
+    event = "rollback.recorded" if rare else EVENTS[index % 4]
     if index == 9:
         event = "alias.moved"
+    subject = "safeguard:TS-1" if rare else f"promotion:{index % (total // 200)}"
     name = f"version:{model}/{index % 50 + 1}"
-    return {"actor": actor, "event": event, "subject": f"promotion:{index % 5000}", "version": name, "place": place}
+    return {"actor": actor, "event": event, "subject": subject, "version": name, "place": place}
 
 
 def load(url: str, total: int) -> None:
@@ -123,9 +125,9 @@ def searches(total: int) -> dict[str, str]:
         "event that never happened": "event=pack.retired",
         "event that happened once": "event=alias.moved",
         "family": "event=promotion.*",
-        "subject": "subject=promotion:17",
+        "subject": "subject=promotion:3",
         "beginning of a subject": "subject=promotion:*",
-        "rare beginning": "subject=promotion:499*",
+        "rare beginning": "subject=safeguard:*",
         "request": "request=request-77",
         "unknown request": "request=nothing",
         "one day": day,
