@@ -5,23 +5,40 @@ from __future__ import annotations
 import json
 import logging
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import psycopg
 from django.conf import settings
 from django.db import connection
+from django.utils.functional import Promise
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from audit import posture
 from audit.log import log_id
-from audit.queries import fetch
+from audit.queries import fetch, stale_after
 from audit.signer import SignerUnavailable
 from audit.signer_protocol import SignerClient, read_secret
 from audit.verification import Verdict, verify_log
 
 logger = logging.getLogger(__name__)
+
+#: What a person reads for each step of a verification, in the order of the checklist.
+_TITLES: dict[str, Promise] = {
+    "keys": gettext_lazy("The keys are those that the log announced"),
+    "entries": gettext_lazy("Every entry was hashed and is shown as it was recorded"),
+    "private": gettext_lazy("Private values fit their commitments"),
+    "tiles": gettext_lazy("The tree was computed again, tile by tile"),
+    "checkpoints": gettext_lazy("Every checkpoint is signed and fits the tree"),
+    "signer": gettext_lazy("The signer remembers the same tree"),
+    "outside": gettext_lazy("Checkpoints kept outside fit the tree"),
+    "witnesses": gettext_lazy("Witnesses cosigned the same tree"),
+    "timestamps": gettext_lazy("Timestamps of an authority hold"),
+    "completeness": gettext_lazy("Every governed row has its entry"),
+    "posture": gettext_lazy("Nobody was given more power over the log"),
+}
 
 _NEWEST = """
     SELECT source, outcome, size, root, finding, steps, started_at, finished_at FROM audit.self_check
@@ -31,7 +48,7 @@ _NEWEST = """
 
 @dataclass(frozen=True, slots=True)
 class StoredCheck:
-    """What the Verify page shows; ``steps`` are dicts with name, state, detail and findings. Times in UTC."""
+    """What the Verify page shows; ``steps`` are dicts with name, title, state, detail and findings. Times in UTC."""
 
     source: str
     outcome: str
@@ -41,6 +58,17 @@ class StoredCheck:
     steps: list[dict[str, Any]]
     started_at: datetime
     finished_at: datetime
+
+    @property
+    def state(self) -> str:
+        """The outcome as it counts now: what was verified too long ago, or in the future, is ``unknown``."""
+        current = timedelta() <= datetime.now(UTC) - self.finished_at <= stale_after()
+        return "unknown" if self.outcome == "verified" and not current else self.outcome
+
+    @property
+    def is_old(self) -> bool:
+        """Whether it held, but too long ago to speak for the log."""
+        return self.state != self.outcome
 
 
 def signer_for_reading() -> SignerClient | None:
@@ -105,6 +133,8 @@ def newest() -> StoredCheck | None:
         return None
     source, outcome, size, root, finding, steps, started_at, finished_at = rows[0]
     parsed = json.loads(steps) if isinstance(steps, str) else steps
+    for step in parsed:
+        step["title"] = str(_TITLES.get(step["name"], step["name"]))
     return StoredCheck(source, outcome, size, root, finding, parsed, started_at, finished_at)
 
 

@@ -15,6 +15,7 @@ UNREADABLE = "unreadable"
 MAX_TEXT = 2000
 #: Facts that name a version, model or environment, in the order in which they are believed.
 _TELLING = ("version", "by_version", "target", "source")
+_PLACES = frozenset({"model", "environment", *_TELLING})
 _NO_TIME = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -72,6 +73,8 @@ def of_value(entry: Any, object_key: str) -> Projection:
 
 def places(entry: Any) -> tuple[str, str]:
     """The model and the environment that an entry is about, empty for none. Raises as an unreadable entry does."""
+    if entry["facts"].keys().isdisjoint(_PLACES):
+        return _model_of(entry["subject"]), _environment_of(entry["subject"])
     return _place(entry, "model", _model_of), _place(entry, "environment", _environment_of)
 
 

@@ -20,6 +20,8 @@ MAX_INTEGER = 2**53 - 1
 MAX_DEPTH = 32
 #: An entry bundle stores the length of an entry in two bytes (C2SP tlog-tiles).
 MAX_BYTES = 65_535
+#: Where a float may stand; a text that looks like it is looked at more closely.
+_FLOAT = re.compile(rb'(?:":|[\[,])-?[0-9]+[.eE]')
 _ASTRAL = re.compile("[\U00010000-\U0010ffff]")
 #: Keys by code point; integers beyond 2^53 - 1 are an error.
 _SORTED = orjson.OPT_SORT_KEYS | orjson.OPT_STRICT_INTEGER
@@ -63,11 +65,20 @@ def _quickly(data: bytes) -> dict[str, Any] | None:
             if _ASTRAL.search(text) or not unicodedata.is_normalized("NFC", text):
                 return None
         value = orjson.loads(data)
-        if isinstance(value, dict) and _is_plain(value, 0) and orjson.dumps(value, option=_SORTED) == data:
+        if (
+            isinstance(value, dict)
+            and (_is_surely_plain(data) or _is_plain(value, 0))
+            and orjson.dumps(value, option=_SORTED) == data
+        ):
             return value
     except (UnicodeDecodeError, orjson.JSONDecodeError, orjson.JSONEncodeError):
         pass
     return None
+
+
+def _is_surely_plain(data: bytes) -> bool:
+    """The same as ``_is_plain`` for nearly every entry, without a look at each value. False says nothing yet."""
+    return data.count(b"{") + data.count(b"[") < MAX_DEPTH and not _FLOAT.search(data)
 
 
 def _is_plain(value: Any, depth: int) -> bool:

@@ -22,6 +22,7 @@ Connection = psycopg.Connection[tuple[Any, ...]]
 #: (leaf index, code of the problem, detail for the sentence)
 Problem = tuple[int, str, str]
 MAX_PROBLEMS = 100
+_TEXTS = {str}
 #: Leaves in one range: whole tiles, and little enough to be held in memory.
 RANGE = 64 * TILE_WIDTH
 
@@ -176,8 +177,8 @@ def _is_shown(value: Mapping[str, Any], data: bytes, event_id: str, object_key: 
             and type(value["facts"]) is dict
             and type(commit) is dict
             and type(roles) is list
-            and all(type(text) is str for text in roles)
-            and all(type(text) is str for text in commit.values())
+            and set(map(type, roles)) <= _TEXTS
+            and set(map(type, commit.values())) <= _TEXTS
         )
     except (KeyError, TypeError, ValueError, AttributeError):
         return False

@@ -14,7 +14,7 @@ from audit.posture import fetch
 from audit.signer import Signer
 from audit.verification.completeness import completeness_step
 from registry.models import Environment
-from registry.models.environments import Perimeter
+from registry.models.environments import Perimeter, Tier
 from tests.audit.story import LAYLA, as_attacker, verdict
 from tests.conftest import CommittedDatabase
 
@@ -23,7 +23,12 @@ def _environment(slug: str) -> Environment:
     """A governed row with its entry, in one transaction without savepoints, as a task or a command writes it."""
     with transaction.atomic():
         made = Environment(
-            slug=slug, name=slug.title(), regions=["uae"], log_sinks=["uae"], perimeter=Perimeter.values[0]
+            slug=slug,
+            name=slug.title(),
+            regions=["uae"],
+            log_sinks=["uae"],
+            perimeter=Perimeter.values[0],
+            tier=Tier.values[0],
         )
         made.save(force_insert=True)
         log.append(Event.ENVIRONMENT_REGISTERED, made, by=LAYLA)
