@@ -239,7 +239,7 @@ def log_state() -> LogState:
 
 def stale_after() -> timedelta:
     """Twice the interval of the scheduled self-check: an older verification no longer speaks for the log."""
-    schedule = settings.CELERY_BEAT_SCHEDULE["verify the log"]["schedule"]
+    schedule: Any = settings.CELERY_BEAT_SCHEDULE["verify the log"]["schedule"]
     return timedelta(seconds=2 * float(schedule))
 
 
