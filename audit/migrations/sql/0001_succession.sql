@@ -34,7 +34,8 @@ BEGIN
                    ' INCLUDING GENERATED INCLUDING STORAGE)', 'entry_' || number);
     EXECUTE format('ALTER TABLE audit.entry ATTACH PARTITION audit.%I FOR VALUES IN (%s)', 'entry_' || number, number);
     PERFORM audit.make_append_only(format('audit.%I', 'entry_' || number)::regclass);
-    EXECUTE format('GRANT SELECT ON audit.%I TO countersign_app, audit_sequencer, audit_reader', 'entry_' || number);
+    EXECUTE format('GRANT SELECT ON audit.%I TO countersign_app, audit_sequencer, audit_eraser, audit_reader',
+                   'entry_' || number);
     INSERT INTO audit.log (log_id, origin) VALUES (number, name);
 END $$;
 
