@@ -20,6 +20,7 @@ from audit.exports import jobs, tables
 from audit.exports.queries import find
 from audit.exports.scope import FIELDS, Scope
 from audit.models import Export
+from audit.searching import Filters
 
 
 class ScopeSerializer(serializers.Serializer[dict[str, Any]]):
@@ -51,6 +52,7 @@ class ScopeSerializer(serializers.Serializer[dict[str, Any]]):
 class ExportSerializer(serializers.ModelSerializer[Export]):
     """One export. ``sha256`` and ``length`` (bytes) are the file's; ``progress``: entries done and in all, or null."""
 
+    state = serializers.CharField(help_text="requested, finished, failed")
     progress = serializers.SerializerMethodField()
 
     class Meta:
@@ -111,21 +113,37 @@ class ExportFile(APIView):
 
 
 class EntryTable(APIView):
-    """Every entry that the filters find, as CSV or XLSX: as many rows as ``count`` of the list says."""
+    """Every entry that the filters find, as CSV: as many rows as ``count`` of the list says."""
 
     required_action = {"GET": "audit.read"}
 
     @extend_schema(
-        parameters=[EntryQuery], operation_id="log_entries_table", responses={(200, "text/csv"): OpenApiTypes.STR}
+        parameters=[EntryQuery], operation_id="log_entries_csv", responses={(200, "text/csv"): OpenApiTypes.STR}
     )
-    def get(self, request: Request, kind: str) -> StreamingHttpResponse | FileResponse:
-        query = EntryQuery(data=request.query_params.dict())
-        query.is_valid(raise_exception=True)
-        disposition = {"Content-Disposition": f'attachment; filename="log.{kind}"'}
-        if kind == "csv":
-            pieces = tables.csv_pieces(query.filters)
-            return StreamingHttpResponse(pieces, content_type="text/csv; charset=utf-8", headers=disposition)
+    def get(self, request: Request) -> StreamingHttpResponse:
+        headers = {"Content-Disposition": 'attachment; filename="log.csv"'}
+        pieces = tables.csv_pieces(_filters(request))
+        return StreamingHttpResponse(pieces, content_type="text/csv; charset=utf-8", headers=headers)
+
+
+class EntryBook(APIView):
+    """The same as XLSX."""
+
+    required_action = {"GET": "audit.read"}
+
+    @extend_schema(
+        parameters=[EntryQuery],
+        operation_id="log_entries_xlsx",
+        responses={(200, "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"): OpenApiTypes.BINARY},
+    )
+    def get(self, request: Request) -> FileResponse:
         target = tempfile.TemporaryFile()  # noqa: SIM115  closed with the response
-        tables.write_xlsx(target, query.filters)
+        tables.write_xlsx(target, _filters(request))
         target.seek(0)
         return FileResponse(target, as_attachment=True, filename="log.xlsx")
+
+
+def _filters(request: Request) -> Filters:
+    query = EntryQuery(data=request.query_params.dict())
+    query.is_valid(raise_exception=True)
+    return query.filters

@@ -137,7 +137,7 @@ def _everything(work: _Work) -> None:
         for start in range(0, len(rows), TILE_WIDTH):
             tile = rows[start : start + TILE_WIDTH]
             name = tile_path(None, tile[0][0] // TILE_WIDTH, len(tile))
-            work.archive.add(name, entry_bundle(entry for _index, entry in tile))
+            work.archive.add(name, entry_bundle([entry for _index, entry in tile]))
         _told(work, rows)
         work.progress(work.counts["entries"], size)
     for name, level, index, width in paths(size):
