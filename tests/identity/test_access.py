@@ -35,9 +35,9 @@ def test_only_the_named_personas_hold_a_sensitive_action(action, holders):
     assert {name for name, user in people.items() if user.has_perm(action)} == holders
 
 
-def test_an_auditor_can_read_everything_and_change_nothing():
+def test_an_auditor_can_read_everything_take_the_log_home_and_change_nothing():
     held = held_by(personas.get("noor"))
-    assert held == {"audit.read", "registry.read", "explain.read", "promotion.read"}
+    assert held == {"audit.read", "audit.export", "registry.read", "explain.read", "promotion.read"}
 
 
 def test_an_administrator_can_neither_sign_nor_change_a_policy():
