@@ -6,11 +6,14 @@ subjects' keys, whose destruction must reach every copy.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import itertools
 import json
 import os
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -30,6 +33,9 @@ from audit.stored_tree import StoredTree
 DUMP, CHECKPOINT, MANIFEST = "database.dump", "checkpoint", "manifest.json"
 _FORMAT = "countersign-backup/1"
 _CHUNK = 1 << 20
+#: What pg_restore of PostgreSQL 17 and newer writes first, whatever the server; an older one refuses it.
+_SINCE_17 = b"SET transaction_timeout = 0;\n"
+_HEADER_LINES = 40
 _NEWEST = """
     SELECT c.note FROM audit.checkpoint c ORDER BY c.log_id DESC, c.size DESC LIMIT 1
 """
@@ -96,8 +102,8 @@ def restore(folder: Path, *, url: str) -> Restored:
                 % {"name": parts["PGDATABASE"]},
                 code="backup.not_empty",
             )
-    how = ["--exit-on-error", "--single-transaction", "--no-password", f"--dbname={parts['PGDATABASE']}"]
-    _run("pg_restore", [*how, str(folder / DUMP)], parts)
+        no_timeout = connection.info.server_version < 170000
+    _run_script(folder / DUMP, parts, without=_SINCE_17 if no_timeout else b"")
     with psycopg.connect(url) as connection:
         return _compared(lambda sql, values: connection.execute(sql, values).fetchall(), note)
 
@@ -174,6 +180,38 @@ def _run(program: str, arguments: list[str], parts: dict[str, str]) -> None:
     )
     if done.returncode:
         raise BackupFailed(f"{program} failed: {done.stderr.strip()[-1500:]}")
+
+
+def _run_script(dump: Path, parts: dict[str, str], *, without: bytes) -> None:
+    """Restore ``dump`` in one transaction, less the line ``without``, which the tool writes for every server."""
+    psql = ["--no-psqlrc", "--quiet", "--no-password", "--single-transaction", "--set=ON_ERROR_STOP=1"]
+    with (
+        tempfile.TemporaryFile() as said,
+        subprocess.Popen([_found("pg_restore"), "--file=-", str(dump)], stdout=subprocess.PIPE, stderr=said) as reader,
+        subprocess.Popen(
+            [_found("psql"), *psql],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=said,
+            env=os.environ | parts,
+        ) as writer,
+    ):
+        assert reader.stdout is not None  # noqa: S101  both were asked for above
+        assert writer.stdin is not None  # noqa: S101
+        with contextlib.suppress(BrokenPipeError):  # psql gave up: its exit code says so
+            for line in itertools.islice(reader.stdout, _HEADER_LINES):
+                if line != without:
+                    writer.stdin.write(line)
+            shutil.copyfileobj(reader.stdout, writer.stdin, _CHUNK)
+        reader.stdout.close()
+        if reader.wait():
+            writer.kill()  # before it sees the end of its input, at which it would commit half of a dump
+        with contextlib.suppress(BrokenPipeError):
+            writer.stdin.close()
+        if writer.wait() or reader.returncode:
+            said.seek(0)
+            words = said.read().decode(errors="replace").strip()[-1500:]
+            raise BackupFailed(f"{'pg_restore' if reader.returncode > 0 else 'psql'} failed: {words}")
 
 
 def _found(program: str) -> str:
