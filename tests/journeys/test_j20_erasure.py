@@ -96,7 +96,7 @@ def test_her_name_is_on_no_page_and_she_cannot_sign_in(stack: RunningStack, rana
         assert NAME not in text, page
         assert "Rana" not in text, page
     assert f"user:{rana}" in browser.get(f"/log?actor=user:{rana}").text
-    with httpx.Client(base_url=stack.url, headers={"Referer": stack.url}) as client:
+    with httpx.Client(base_url=stack.url, headers={"Referer": stack.url}, timeout=30) as client:
         page = client.get("/login")
         form = {"username": USERNAME, "password": stack.passwords[USERNAME], "csrfmiddlewaretoken": token_in(page.text)}
         assert client.post("/login", data=form).status_code == 403
