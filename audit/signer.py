@@ -73,6 +73,10 @@ class Signer:
     log or in use: a signer that forgot its head must never start again from nothing.
     """
 
+    _sets: list[KeySet]
+    _last: Head
+    _note: str
+
     def __init__(self, state: Path, origin: str = "", *, first: Signer | None = None) -> None:
         self._state = Path(state)
         self._unlock = weakref.finalize(self, os.close, locked(self._state))
