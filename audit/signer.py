@@ -82,6 +82,8 @@ class Signer:
         self._unlock = weakref.finalize(self, os.close, locked(self._state))
         self._first, self._finished = first or self, False
         self._successors: list[Signer] = []
+        self._sets: list[KeySet] = []
+        self._last, self._note = Head(origin, 0, EMPTY_ROOT), ""
         try:
             self._begin(origin)
         except BaseException:
@@ -207,7 +209,6 @@ class Signer:
             if not origin:
                 raise SignerUnavailable(f"{self._state} holds no log")
             self._sets = [KeySet.create(self._state, 1, origin, above=0)]
-            self._last, self._note = Head(origin, 0, EMPTY_ROOT), ""
             self._store()
         self._load(origin)
         successors = sorted(self._state.glob(f"{_SUCCESSOR}*"), key=lambda path: int(path.name[len(_SUCCESSOR) :]))
