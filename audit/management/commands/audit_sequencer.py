@@ -21,7 +21,7 @@ from audit.signer_protocol import SignerClient, read_secret
 
 POLL = 0.2
 #: After a batch the next look comes sooner: with work at hand an entry waits for this and one signature.
-BUSY_POLL = 0.1
+BUSY_POLL = 0.05
 #: Seconds before the next try when the database or the signer does not answer, or another sequencer holds the log.
 PATIENCE = 1.0
 #: A frozen log is looked at again this often: it thaws by itself once the missing entries are back.
