@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -69,7 +70,11 @@ class Erased:
 def rows(sql: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
     """Rows with bytes as they are: in the text format each byte would travel as two digits."""
     connection.ensure_connection()
-    with psycopg.Cursor(connection.connection) as cursor:
+    return _rows(connection.connection, sql, values)
+
+
+def _rows(over: psycopg.Connection[Any], sql: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
+    with psycopg.Cursor(over) as cursor:
         cursor.execute(sql, values, binary=True)
         found: list[tuple[Any, ...]] = cursor.fetchall()
     return found
@@ -77,11 +82,20 @@ def rows(sql: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
 
 def every_entry(log: int, size: int) -> Iterator[list[tuple[int, bytes]]]:
     """All entries below ``size`` in order, ``CHUNK`` at a time. Raises ``Conflict`` when the tables miss one."""
-    for start in range(0, size, CHUNK):
-        end = min(start + CHUNK, size)
-        found = rows(_EVERY, [log, start, end])
-        _require_all(found, end - start, start)
-        yield found
+    connection.ensure_connection()
+    with ThreadPoolExecutor(1) as ahead:  # the database reads the next piece while this one is written
+
+        def ask(start: int) -> Future[list[tuple[int, bytes]]]:
+            return ahead.submit(_rows, connection_now, _EVERY, [log, start, min(start + CHUNK, size)])
+
+        connection_now = connection.connection
+        coming = ask(0)
+        for start in range(0, size, CHUNK):
+            found = coming.result()
+            if start + CHUNK < size:
+                coming = ask(start + CHUNK)
+            _require_all(found, min(CHUNK, size - start), start)
+            yield found
 
 
 def chosen_entries(log: int, indexes: Sequence[int]) -> Iterator[list[tuple[int, bytes]]]:
