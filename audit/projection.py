@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
+import orjson
+
 #: Stands for the event of an entry whose bytes are not of our shape.
 UNREADABLE = "unreadable"
 #: Bytes in UTF-8. PostgreSQL refuses an index row of more than 2704, and a refused row would stop the sequencer.
@@ -41,6 +43,13 @@ class Projection:
 
 def project(data: bytes, object_key: str) -> Projection:
     """Read an entry; what is not of our shape becomes ``unreadable`` and keeps its place."""
+    try:
+        return of_value(orjson.loads(data), object_key)
+    except orjson.JSONDecodeError:
+        return _projected_slowly(data, object_key)  # JSON has more than orjson takes
+
+
+def _projected_slowly(data: bytes, object_key: str) -> Projection:
     try:
         entry = json.loads(data)
         # half a surrogate pair or an infinite number is valid in JSON, but neither a column nor an answer can hold it
