@@ -6,6 +6,7 @@ completeness, nothing that sequences. Our side runs with everything on: governed
 
 from __future__ import annotations
 
+import os
 import random
 import re
 import signal
@@ -28,14 +29,13 @@ from tests.benchmarks._server import Bench, migrated_server  # sets Django up, s
 from audit.actors import Actor
 from audit.log import entry_bytes
 from audit.models.events import Event
-from audit.sequencer import Sequencer
-from audit.signer import Signer
 from config.stack import database
+from config.stack.state import free_port
 
 WRITERS = 32
 SECONDS = 2
 ROUNDS = 9
-_TABLES = """
+TABLES = """
     CREATE TABLE plain_row (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, value integer NOT NULL);
     CREATE TABLE plain_entry (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, log_id integer NOT NULL,
                               event_id uuid NOT NULL, object_key text NOT NULL, entry bytea NOT NULL);
@@ -76,51 +76,72 @@ def sample_entry() -> bytes:
 
 @contextmanager
 def sequencing(bench: Bench) -> Iterator[None]:
-    """The sequencer as a process of its own, with its signer, as the stack runs it."""
-    command = [sys.executable, "-m", "tests.benchmarks._appending", bench.url(database.SEQUENCER)]
-    process = subprocess.Popen(command)
-    try:
-        with psycopg.connect(bench.admin_url, autocommit=True) as connection:
-            for _ in range(200):
-                if connection.execute("SELECT count(*) FROM audit.checkpoint").fetchone() != (0,):
-                    break
-                time.sleep(0.1)
-            else:
-                raise RuntimeError("the sequencer does not start")
-        yield
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(60)
+    """The signer and the sequencer as the stack runs them: two processes of ``manage.py``."""
+    with tempfile.TemporaryDirectory() as state:
+        environment = os.environ | {
+            "SEQUENCER_DATABASE_URL": bench.url(database.SEQUENCER),
+            "SIGNER_ADDRESS": f"127.0.0.1:{free_port()}",
+            "SIGNER_SECRET_FILE": f"{state}/secret",
+            "SIGNER_STATE_DIR": f"{state}/signer",
+        }
+        commands = [[sys.executable, "-m", "django", name] for name in ("audit_signer", "audit_sequencer")]
+        processes = [
+            subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            for command in commands
+        ]
+        try:
+            until_signed(bench)
+            yield
+        finally:
+            for process in reversed(processes):
+                process.send_signal(signal.SIGTERM)
+                process.wait(60)
+
+
+def until_signed(bench: Bench) -> None:
+    """Wait until every committed entry is under a signed checkpoint. Raises ``RuntimeError`` after two minutes."""
+    with psycopg.connect(bench.admin_url, autocommit=True) as connection:
+        for _ in range(1200):
+            row = connection.execute(
+                "SELECT (SELECT max(size) FROM audit.checkpoint), (SELECT count(*) FROM audit.entry)"
+            ).fetchone()
+            if row and row[0] and row[0] == row[1]:
+                return
+            time.sleep(0.1)
+    raise RuntimeError("the sequencer does not keep up")
 
 
 def compare(*, milliseconds_of_work: int = 0, writers: int = WRITERS, rounds: int = ROUNDS) -> Slices:
     """Alternate slices of both sides in shuffled order while the sequencer runs."""
     slices = Slices()
     with migrated_server("max_wal_size=8GB", "checkpoint_timeout=1h") as bench:
-        bench.execute(_TABLES)
+        bench.execute(TABLES)
         work = f"\\sleep {milliseconds_of_work} ms\n" if milliseconds_of_work else ""
         with sequencing(bench), tempfile.TemporaryDirectory() as folder:
             sides: list[tuple[Callable[[float], None], Path]] = [
-                (slices.plain.append, _script(folder, "plain_row", "plain_entry", work)),
-                (slices.ours.append, _script(folder, "governed_row", "audit.entry", work)),
+                (slices.plain.append, script(folder, "plain_row", "plain_entry", work)),
+                (slices.ours.append, script(folder, "governed_row", "audit.entry", work)),
             ]
             for number in range(rounds + 1):
-                for keep, script in random.sample(sides, 2):
-                    rate = _transactions_per_second(bench, script, writers)
+                for keep, written in random.sample(sides, 2):
+                    rate = transactions_per_second(bench, written, writers)
+                    until_signed(bench)  # what this side left to do is not the other's burden
                     if number:  # the first round fills caches
                         keep(rate)
     return slices
 
 
-def _script(folder: str, row: str, entry: str, work: str) -> Path:
+def script(folder: str, row: str, entry: str, work: str = "") -> Path:
+    """A pgbench script that writes one business row and one entry in a transaction."""
     path = Path(folder) / f"{row}.sql"
     path.write_text(_SCRIPT.format(row=row, entry=entry, data=sample_entry().hex(), work=work))
     return path
 
 
-def _transactions_per_second(bench: Bench, script: Path, writers: int) -> float:
-    command = [str(bench.binaries / "pgbench"), "--no-vacuum", "--protocol=prepared", f"--file={script}"]
-    command += [f"--client={writers}", "--jobs=2", f"--time={SECONDS}"]
+def transactions_per_second(bench: Bench, written: Path, writers: int, seconds: int = SECONDS) -> float:
+    """One slice with pgbench; a failed transaction ends the benchmark."""
+    command = [str(bench.binaries / "pgbench"), "--no-vacuum", "--protocol=prepared", f"--file={written}"]
+    command += [f"--client={writers}", "--jobs=2", f"--time={seconds}"]
     done = subprocess.run(command, env=bench.environment(), capture_output=True, text=True, check=True)
     found = re.search(r"tps = ([\d.]+) \(without", done.stdout)
     failed = re.search(r"number of failed transactions: (\d+)", done.stdout)
@@ -134,18 +155,3 @@ def report(name: str, slices: Slices, goal: float) -> None:
     for plain, ours in zip(slices.plain, slices.ours, strict=True):
         print(f"plain {plain:8.0f} tps   ours {ours:8.0f} tps   {ours / plain:.2f}")
     print(f"{name} ratio={slices.ratio:.2f} goal={goal}")
-
-
-def _sequence_for_ever(url: str) -> None:
-    stop: list[int] = []
-    signal.signal(signal.SIGTERM, lambda number, _frame: stop.append(number))
-    with tempfile.TemporaryDirectory() as state:
-        sequencer = Sequencer(url, Signer(Path(state) / "signer", "bench.example/log"))
-        while not stop:
-            sequencer.run_once()
-            time.sleep(0.2)
-        sequencer.close()
-
-
-if __name__ == "__main__":
-    _sequence_for_ever(sys.argv[1])
