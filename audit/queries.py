@@ -54,6 +54,11 @@ class EntryRow:
     environment: str = ""
     sealed: bool = False
 
+    @property
+    def was_told(self) -> bool:
+        """Whether ``reason`` is what a refusal told the actor, not what the actor wrote."""
+        return bool(self.reason) and "rule" in self.facts
+
 
 @dataclass(frozen=True, slots=True)
 class LogPage:
@@ -71,12 +76,16 @@ class LogPage:
 
 @dataclass(frozen=True, slots=True)
 class LogState:
-    """For the top bar. ``state`` is verified, failed or unknown; ``at`` the time of the last verification."""
+    """For the top bar. ``state`` is verified, failed or unknown; ``at`` the time of the last verification.
+
+    ``entries`` are in the log now; ``checked`` of them were there when it was last verified.
+    """
 
     state: str
     entries: int
     at: datetime | None
     finding: str = ""
+    checked: int = 0
 
 
 _COLUMNS = "e.event_id, e.created_at, e.object_key, e.entry, name.key_id, name.body, reason.key_id, reason.body"
@@ -222,19 +231,19 @@ def log_state() -> LogState:
     """
     sql = """
         SELECT (SELECT coalesce(max(leaf_index) + 1, 0) FROM audit.leaf WHERE log_id = %s), s.outcome, s.finished_at,
-               s.finding, d.outcome, d.finished_at, d.finding
+               s.finding, s.size, d.outcome, d.finished_at, d.finding, d.size
         FROM (SELECT 1) AS one
-        LEFT JOIN LATERAL (SELECT outcome, finished_at, finding FROM audit.self_check WHERE log_id = %s
+        LEFT JOIN LATERAL (SELECT outcome, finished_at, finding, size FROM audit.self_check WHERE log_id = %s
                            ORDER BY id DESC LIMIT 1) s ON true
-        LEFT JOIN LATERAL (SELECT outcome, finished_at, finding FROM audit.self_check WHERE log_id = %s
+        LEFT JOIN LATERAL (SELECT outcome, finished_at, finding, size FROM audit.self_check WHERE log_id = %s
                            AND outcome <> 'unknown' ORDER BY id DESC LIMIT 1) d ON s.outcome = 'unknown'
     """
-    entries, outcome, at, finding, *decided = fetch(sql, [log_id()] * 3)[0]
+    entries, outcome, at, finding, checked, *decided = fetch(sql, [log_id()] * 3)[0]
     if decided[0] == "failed":
-        outcome, at, finding = decided
+        outcome, at, finding, checked = decided
     if outcome == "verified" and not timedelta() <= timezone.now() - at <= stale_after():
         outcome = "unknown"
-    return LogState(outcome or "unknown", entries, at, finding or "")
+    return LogState(outcome or "unknown", entries, at, finding or "", checked or 0)
 
 
 def stale_after() -> timedelta:

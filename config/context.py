@@ -144,12 +144,18 @@ def log_line(state: LogState) -> LogLine:
     """A sentence, tone and icon for what the last self-check found, with its age. Unknown is not shown as fine."""
     url = address("audit:verify")
     at = state.at.strftime("%Y-%m-%d %H:%M:%S UTC") if state.at else ""
-    told = {"n": f"{state.entries:,}", "age": timesince(state.at, depth=1) if state.at else ""}
+    told = {
+        "n": f"{state.entries:,}",
+        "checked": f"{state.checked:,}",
+        "age": timesince(state.at, depth=1) if state.at else "",
+    }
     if state.state == "failed":
         return LogLine(_("The log does not verify"), "critical", "shield-alert", url, at, state.finding)
     if state.state == "verified":
-        sentence = _("Log verified %(age)s ago · %(n)s entries") % told
-        return LogLine(sentence, "positive", "circle-check", url, at)
+        sentence = _("Log verified %(age)s ago · %(n)s entries")
+        if state.checked < state.entries:
+            sentence = _("Log verified %(age)s ago · %(checked)s of %(n)s entries")
+        return LogLine(sentence % told, "positive", "circle-check", url, at)
     if state.at:
         sentence = _("Log not verified: last looked at %(age)s ago · %(n)s entries") % told
         return LogLine(sentence, "caution", "clock", url, at, state.finding)
