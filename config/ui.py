@@ -6,7 +6,7 @@ Each renders one component of ``static/css/components.css``. Everything that com
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from functools import lru_cache
@@ -246,8 +246,10 @@ def subject_url(name: str) -> str:
 
 
 @register.simple_tag
-def subject(name: object) -> SafeString:
-    """A subject by its name, linked to its page when it has one."""
+def subject(name: object, names: Mapping[str, str] | None = None) -> SafeString:
+    """A subject by its name, linked to its page when it has one. ``names`` says what accounts are called."""
+    if names and (person := names.get(str(name))):
+        return format_html('<bdi title="{}">{}</bdi>', name, person)
     address = subject_url(str(name))
     shown = format_html("<bdi>{}</bdi>", name)
     return format_html('<a class="subject" href="{}">{}</a>', address, shown) if address else shown
@@ -337,7 +339,8 @@ def event_icon(event: object) -> SafeString:
 
 def _history_row(row: EntryRow) -> SafeString:
     picture, tone = event_look(row.event)
-    comment = format_html("<blockquote><bdi>{}</bdi></blockquote>", row.reason) if row.reason else ""
+    told = format_html('<span class="muted">{}</span> ', _("Was told:")) if row.was_told else ""
+    comment = format_html("<blockquote>{}<bdi>{}</bdi></blockquote>", told, row.reason) if row.reason else ""
     return format_html(
         '<li class="event"><span class="event-icon tone-{}">{}</span><div class="event-text">'
         '<p><strong><bdi>{}</bdi></strong> {}</p>{}<p class="event-time">{}</p></div>'

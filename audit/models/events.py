@@ -122,7 +122,7 @@ SENTENCES: dict[Event, Promise] = {
     Event.ROLE_GRANTED: _("granted a role"),
     Event.ROLE_REVOKED: _("revoked a role"),
     Event.SESSION_OPENED: _("signed in"),
-    Event.SESSION_REFUSED: _("was refused at sign-in"),
+    Event.SESSION_REFUSED: _("refused a wrong username or password"),
     Event.SESSION_CLOSED: _("signed out"),
     Event.TOKEN_ISSUED: _("issued an API token"),
     Event.TOKEN_REVOKED: _("revoked an API token"),

@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from audit import as_of, checks, entries, health, published, queries, stories
+from audit import as_of, checks, entries, health, people, published, queries, stories
 from audit.log import log_id
 from audit.pages.commands import check_signature, verify_inclusion
 from audit.pages.forms import Known, LogFilter
@@ -29,7 +29,8 @@ PAGE = 50
 def log(request: HttpRequest) -> HttpResponse:
     """The list with its filters and how many entries match; ten queries at most besides those of every page."""
     _may_read(request)
-    known = Known(queries.actors(), queries.named("model"), queries.named("environment"), queries.logs())
+    actors = queries.actors()
+    known = Known(actors, queries.named("model"), queries.named("environment"), queries.logs())
     form = LogFilter(request.GET, known=known)
     if not form.is_valid():
         return render(request, "audit/log_list.html", {"form": form, "page": None}, status=400)
@@ -45,6 +46,7 @@ def log(request: HttpRequest) -> HttpResponse:
         "filtered": form.is_filtered,
         "as_of": then,
         "counted": search.count(exact=request.GET.get("count") == "exact"),
+        "names": people.names_of((row.subject for row in page.rows), dict(actors)),
         "waiting": sum(1 for row in page.rows if row.index is None),
         "exactly": form.address(count="exact"),
         "older": form.address(before=page.older) if page.older is not None else "",
@@ -67,6 +69,7 @@ def entry(request: HttpRequest, index: int) -> HttpResponse:
         "detail": found,
         "row": found.row,
         "old_log": log,
+        "names": people.names_of([found.row.subject], {}),
         "told": stories.sentence(found.row.event, found.row.subject, found.row.facts),
         "changes": stories.changes(found.row.facts),
         "around": stories.around(found.row),

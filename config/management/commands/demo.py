@@ -70,13 +70,12 @@ class Command(BaseCommand):
     def say_logins(self, logins: dict[str, Any]) -> None:
         """Passwords and the token, once."""
         from config.story.people import PEOPLE
+        from governance.models.roles import Role
 
         self.say("Logins (shown once):")
         for person in PEOPLE:
             password = logins["passwords"][person.username]
-            self.say(
-                f"  {person.username:<6} {password:<18} {person.name}, {person.role.replace('_', ' ')}: {person.does}"
-            )
+            self.say(f"  {person.username:<6} {password:<18} {person.name}, {Role(person.role).label}: {person.does}")
         self.say(f"  CI token  {logins['token']}")
 
 
