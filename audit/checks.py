@@ -17,11 +17,12 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from audit import posture
+from audit.all_logs import LogResult, Survey, verify_all
 from audit.log import log_id
 from audit.queries import fetch, stale_after
 from audit.signer import SignerUnavailable
 from audit.signer_protocol import SignerClient, read_secret
-from audit.verification import Verdict, verify_log
+from audit.verification import Step
 
 logger = logging.getLogger(__name__)
 
@@ -40,10 +41,13 @@ _TITLES: dict[str, Promise] = {
     "posture": gettext_lazy("Nobody was given more power over the log"),
 }
 
+#: A result is about every log, whichever was the newest then.
 _NEWEST = """
     SELECT source, outcome, size, root, finding, steps, started_at, finished_at FROM audit.self_check
-    WHERE log_id = %s ORDER BY id DESC LIMIT 1
+    ORDER BY id DESC LIMIT 1
 """
+#: What the name of the step about a whole log begins with.
+_LOG = "log:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,15 +92,15 @@ def signer_for_writing() -> SignerClient:
 
 
 def self_check() -> str:
-    """Verify the whole log and store the result; returns the outcome. A failure to verify is stored as unknown."""
+    """Verify every log and store the result; returns the outcome. A failure to verify is stored as unknown."""
     started = datetime.now(UTC)
     try:
-        verdict = verify_log(signer_for_reading())
+        survey = verify_all(signer_for_reading())
     except psycopg.Error as error:
         _store("self-check", "unknown", 0, "", _("The log could not be read: %s") % error, [], started)
         return "unknown"
-    record(verdict, source="self-check")
-    return verdict.outcome
+    record(survey, source="self-check")
+    return survey.outcome
 
 
 def check_posture() -> list[str]:
@@ -115,27 +119,53 @@ def check_posture() -> list[str]:
     return found
 
 
-def record(verdict: Verdict, *, source: str) -> None:
-    """Store a verdict. ``source`` is ``self-check`` or ``operator``."""
-    steps = [
-        {"name": step.name, "state": step.state, "detail": step.detail, "findings": step.findings[:20]}
-        for step in verdict.steps
-    ]
-    unknown = next((step.detail for step in verdict.steps if step.state == "unknown"), "")
-    finding = verdict.findings[0] if verdict.findings else unknown
-    _store(source, verdict.outcome, verdict.size, verdict.root.hex(), finding, steps, verdict.started_at)
+def record(survey: Survey, *, source: str) -> None:
+    """Store what was found: the newest log's steps, then a line for each other log.
+
+    ``source`` is ``self-check`` or ``operator``.
+    """
+    last = survey.newest
+    verdict = last.verdict
+    steps = [_stored(step.name, step) for step in (verdict.steps if verdict else ())]
+    if last.step.findings:
+        steps.append(_stored(_LOG + last.origin, last.step))
+    steps += [_stored(_LOG + each.origin, _summary(each)) for each in reversed(survey.results) if each is not last]
+    unknown = next((step["detail"] for step in steps if step["state"] == "unknown"), "")
+    finding = survey.findings[0] if survey.findings else unknown
+    size, root = (verdict.size, verdict.root.hex()) if verdict else (0, "")
+    _store(source, survey.outcome, size, root, finding, steps, survey.started_at)
+
+
+def _summary(result: LogResult) -> Step:
+    """One line about a log that is not the newest."""
+    verdict = result.verdict
+    if verdict is None:
+        return result.step
+    said = _("%(n)s entries, root %(root)s") % {"n": f"{verdict.size:,}", "root": verdict.root.hex()}
+    unclear = next((step.detail for step in verdict.steps if step.state == "unknown"), "")
+    return Step("log", f"{said} · {unclear}" if unclear else said, result.findings, unknown=bool(unclear))
+
+
+def _stored(name: str, step: Step) -> dict[str, Any]:
+    return {"name": name, "state": step.state, "detail": step.detail, "findings": step.findings[:20]}
 
 
 def newest() -> StoredCheck | None:
     """The newest result, or None before the first. One query."""
-    rows = fetch(_NEWEST, [log_id()])
+    rows = fetch(_NEWEST, [])
     if not rows:
         return None
     source, outcome, size, root, finding, steps, started_at, finished_at = rows[0]
     parsed = json.loads(steps) if isinstance(steps, str) else steps
     for step in parsed:
-        step["title"] = str(_TITLES.get(step["name"], step["name"]))
+        step["title"] = _title(step["name"])
     return StoredCheck(source, outcome, size, root, finding, parsed, started_at, finished_at)
+
+
+def _title(name: str) -> str:
+    if name.startswith(_LOG):
+        return _("The log %(name)s") % {"name": name.removeprefix(_LOG)}
+    return str(_TITLES.get(name, name))
 
 
 def _store(

@@ -225,7 +225,7 @@ def named(column: Literal["model", "environment"]) -> list[str]:
 
 
 def log_state() -> LogState:
-    """Whether the last verification held, for the top bar. One query; a stale answer is ``unknown``.
+    """Whether the last verification held, of every log, for the top bar. One query; a stale answer is ``unknown``.
 
     ``failed`` stays until a verification holds again: one that could not be finished explains nothing away.
     """
@@ -233,12 +233,12 @@ def log_state() -> LogState:
         SELECT (SELECT coalesce(max(leaf_index) + 1, 0) FROM audit.leaf WHERE log_id = %s), s.outcome, s.finished_at,
                s.finding, s.size, d.outcome, d.finished_at, d.finding, d.size
         FROM (SELECT 1) AS one
-        LEFT JOIN LATERAL (SELECT outcome, finished_at, finding, size FROM audit.self_check WHERE log_id = %s
+        LEFT JOIN LATERAL (SELECT outcome, finished_at, finding, size FROM audit.self_check
                            ORDER BY id DESC LIMIT 1) s ON true
-        LEFT JOIN LATERAL (SELECT outcome, finished_at, finding, size FROM audit.self_check WHERE log_id = %s
-                           AND outcome <> 'unknown' ORDER BY id DESC LIMIT 1) d ON s.outcome = 'unknown'
+        LEFT JOIN LATERAL (SELECT outcome, finished_at, finding, size FROM audit.self_check
+                           WHERE outcome <> 'unknown' ORDER BY id DESC LIMIT 1) d ON s.outcome = 'unknown'
     """
-    entries, outcome, at, finding, checked, *decided = fetch(sql, [log_id()] * 3)[0]
+    entries, outcome, at, finding, checked, *decided = fetch(sql, [log_id()])[0]
     if decided[0] == "failed":
         outcome, at, finding, checked = decided
     if outcome == "verified" and not timedelta() <= timezone.now() - at <= stale_after():

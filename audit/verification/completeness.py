@@ -5,6 +5,7 @@ a row that exists has an entry; a row that its newest entry removed does not exi
 remove it does; and a transaction that wrote entries wrote one for every governed row that it left behind.
 The last rule knows a row's transaction by ``xmin``. It says nothing about rows written under a savepoint or before a
 restore, whose ``xmin`` is of another transaction: then a deleted entry of a later change to an old row stays unseen.
+The entries of a detached log are no longer here: for the first rule the list of what they were about counts instead.
 """
 
 from __future__ import annotations
@@ -26,7 +27,9 @@ _ROWS = " UNION ALL ".join
 _ROW = "SELECT '{table}/' || id AS object_key, xmin AS version FROM {table}"
 _WITHOUT_ENTRY = """
     SELECT r.object_key FROM ({rows}) r
-    WHERE NOT EXISTS (SELECT FROM audit.entry e WHERE e.object_key = r.object_key) LIMIT %s
+    WHERE NOT EXISTS (SELECT FROM audit.entry e WHERE e.object_key = r.object_key)
+    AND NOT EXISTS (SELECT FROM audit.log_state s JOIN audit.event v ON v.log_id = s.log_id
+                    WHERE s.kind = 'detached' AND v.object_key = r.object_key) LIMIT %s
 """
 # The newest entry of each key that has no row, unless it removed the row.
 _WITHOUT_ROW = """

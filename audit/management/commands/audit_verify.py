@@ -1,4 +1,4 @@
-"""``manage.py audit_verify``: compute the whole log again. Exit 0: fine; 1: tampered; 2: could not verify."""
+"""``manage.py audit_verify``: compute every log again. Exit 0: fine; 1: tampered; 2: could not verify."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import Error
 
 from audit import checks
+from audit.all_logs import LogResult, Survey, verify_all
 from audit.merkle.checkpoint import Vkey
-from audit.verification import Verdict, verify_log
 
 FINE, TAMPERED, UNVERIFIED = 0, 1, 2
 _EXITS = {"verified": FINE, "failed": TAMPERED, "unknown": UNVERIFIED}
+_WORDS = {"verified": "verified", "failed": "TAMPERED", "unknown": "could not verify"}
 _BAR = 30
 
 
@@ -42,14 +43,14 @@ class Progress:
 
 
 class Command(BaseCommand):
-    help = "Verify every entry, tile, checkpoint and privilege of the log. Exit 0 fine, 1 tampered, 2 not verified."
+    help = "Verify every entry, tile, checkpoint and privilege of every log. Exit 0 fine, 1 tampered, 2 not verified."
     requires_system_checks = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """``--checkpoint`` and ``--vkey`` bring what was kept outside this machine."""
         parser.add_argument("--checkpoint", action="append", default=[], help="a signed checkpoint that you kept")
         parser.add_argument("--vkey", action="append", default=[], help="a verification key that you kept")
-        parser.add_argument("--log", type=int, default=None, help="the number of an earlier log (default: the current)")
+        parser.add_argument("--log", type=int, default=None, help="the number of one log (default: every log)")
         parser.add_argument("--record", action="store_true", help="store the result for the Verify page")
         parser.add_argument(
             "--resume",
@@ -60,23 +61,25 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Prints one line for each step, then the verdict."""
+        """Prints a section for each log, with one line for each step, then the verdict."""
         if options["record"] and options["resume"]:
             raise CommandError("--record shows the result on every page, and a resumed run did not read everything.")
+        if options["record"] and options["log"]:
+            raise CommandError("--record shows the result on every page, and --log leaves out the other logs.")
         try:
             heads = [Path(name).read_text() for name in options["checkpoint"]]
             vkeys = [Vkey.parse(text.strip()) for text in options["vkey"]]
-            verdict = verify_log(
+            survey = verify_all(
                 checks.signer_for_reading(),
                 heads=heads,
                 vkeys=vkeys,
-                number=options["log"],
+                only=options["log"],
                 progress=Progress(sys.stderr),
                 state=options["resume"],
             )
             if options["record"]:
-                checks.record(verdict, source="operator")
-        except (OSError, ValueError, psycopg.Error, Error) as error:
+                checks.record(survey, source="operator")
+        except (OSError, ValueError, LookupError, psycopg.Error, Error) as error:
             self.stderr.write(f"could not verify: {error}")
             sys.exit(UNVERIFIED)
         except KeyboardInterrupt:
@@ -84,19 +87,30 @@ class Command(BaseCommand):
                 "\ncould not verify: interrupted" + (" (resume with --resume)" if options["resume"] else "")
             )
             sys.exit(UNVERIFIED)
-        self._print(verdict)
-        sys.exit(_EXITS[verdict.outcome])
+        for result in survey.results:
+            self._print(survey, result)
+        self._conclude(survey)
+        sys.exit(_EXITS[survey.outcome])
 
-    def _print(self, verdict: Verdict) -> None:
-        for step in verdict.steps:
+    def _print(self, survey: Survey, result: LogResult) -> None:
+        if survey.several:
+            self.stdout.write(f"log {result.number}: {result.origin} ({result.state})")
+        verdict = result.verdict
+        for step in (*(verdict.steps if verdict else ()), result.step):
+            if step is result.step and not (step.detail or step.findings):
+                continue
             self.stdout.write(f"{step.state:8} {step.name:12} {step.detail}")
             for finding in step.findings:
                 self.stdout.write(f"         {finding}")
-        words = {"verified": "verified", "failed": "TAMPERED", "unknown": "could not verify"}
-        self.stdout.write(f"{words[verdict.outcome]}: {verdict.size} entries, root {verdict.root.hex()}")
-        if verdict.not_read:
-            self.stdout.write(
-                f"not read again: entries #0 to #{verdict.not_read - 1}, read by the run that this one resumed"
-            )
-        if verdict.findings:
-            self.stdout.write(f"first difference: {verdict.findings[0]}")
+        if verdict:
+            self.stdout.write(f"{_WORDS[result.outcome]}: {verdict.size} entries, root {verdict.root.hex()}")
+            if verdict.not_read:
+                self.stdout.write(
+                    f"not read again: entries #0 to #{verdict.not_read - 1}, read by the run that this one resumed"
+                )
+
+    def _conclude(self, survey: Survey) -> None:
+        if survey.several:
+            self.stdout.write(f"all logs: {_WORDS[survey.outcome]}")
+        if survey.findings:
+            self.stdout.write(f"first difference: {survey.findings[0]}")

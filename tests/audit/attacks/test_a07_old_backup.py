@@ -16,13 +16,14 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 
 from audit import backup, health, queries, recovery
+from audit.all_logs import verify_all
 from audit.entry_copies import CopyDamaged, read_copy
 from audit.merkle.proofs import verify_consistency
 from audit.refusals import BadInput, Conflict
 from audit.sequencer import LogFrozen, Sequencer
 from audit.signer import Signer, SignerRefusal
 from config.stack import database
-from tests.audit.story import LAYLA, ORIGIN, append, execute
+from tests.audit.story import LAYLA, ORIGIN, append, as_attacker, execute
 from tests.conftest import CommittedDatabase, Server, use_database
 
 _numbers = itertools.count(1)
@@ -185,6 +186,11 @@ def test_without_a_copy_a_new_log_states_the_loss_and_takes_what_waits(world: Wo
     append(1)
     assert successor.run_once() == 1
     successor.close()
+    survey = verify_all(world.holder)
+    assert not [finding for finding in survey.findings if "600" in finding or "end of" in finding], survey.findings
+    lie = "UPDATE audit.log_state SET kind = 'closed' WHERE log_id = 1 AND kind = 'lost'"
+    as_attacker(world.restored.admin_url, lie)
+    assert "covers 600 entries, the log has only 302" in "\n".join(verify_all(world.holder).findings)
 
 
 def test_a_whole_log_is_not_given_up(world: World) -> None:
