@@ -12,10 +12,13 @@ import pytest
 #: Where the plug-in writes what it ran, for the test that started the run.
 REPORT = "OLDER_SERVER_REPORT"
 _OWN = "kills or damages a server of its own, which is always the embedded one"
+_BYTES = "tries the bytes of a bundle on its verifier, which knows no server"
 #: A file or a test, and the reason.
 LEFT_OUT = {
     "test_a_bit_that_flips_on_the_disk_is_never_verified": _OWN,
     "test_a26_power_and_disk.py": _OWN,
+    "test_no_byte_can_be_flipped_unseen": _BYTES,
+    "test_foreign_damaged_and_hostile_files_end_with_a_clear_verdict": _BYTES,
 }
 _SERVER = {"postgres_server", "db", "transactional_db", "django_db_setup"}
 

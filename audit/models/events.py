@@ -30,7 +30,6 @@ class Event(StrEnum):
     STORY_WIPED = "story.wiped"
     # people and access
     USER_CREATED = "user.created"
-    USER_CHANGED = "user.changed"
     USER_DEACTIVATED = "user.deactivated"
     USER_ERASED = "user.erased"
     USER_ERASURE_REFUSED = "user.erasure_refused"
@@ -112,7 +111,6 @@ SENTENCES: dict[Event, Promise] = {
     Event.STORY_SEEDED: _("seeded the demo story"),
     Event.STORY_WIPED: _("wiped the demo story"),
     Event.USER_CREATED: _("created an account"),
-    Event.USER_CHANGED: _("changed an account"),
     Event.USER_DEACTIVATED: _("deactivated an account"),
     Event.USER_ERASED: _("erased an account"),
     Event.USER_ERASURE_REFUSED: _("was refused the erasure of an account"),

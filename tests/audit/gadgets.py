@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import psycopg
 import pytest
 from django.db import models, transaction
@@ -51,13 +53,20 @@ def make(name: str) -> Gadget:
     return gadget
 
 
-def refused(url: str, statement: str, *errors: type[psycopg.Error]) -> None:
-    """Fail with the statement's name unless it is refused with one of ``errors``."""
-    try:
-        execute(url, *statement.split(";"))
-    except errors:
-        return
-    pytest.fail(f"not refused: {statement}")
+def refused(url: str, statements: Iterable[str], *errors: type[psycopg.Error], first: str = "") -> None:
+    """Fail with the statement's name unless each is refused with one of ``errors``, in a transaction of its own.
+
+    ``first`` is what each transaction begins with.
+    """
+    with psycopg.connect(url) as connection:
+        for statement in statements:
+            try:
+                connection.execute(f"{first}; {statement}" if first else statement)  # type: ignore[arg-type]
+                connection.commit()
+            except errors:
+                connection.rollback()
+            else:
+                pytest.fail(f"not refused: {statement}")
 
 
 #: Every table of the log, partitions too, with a column that an UPDATE may name.

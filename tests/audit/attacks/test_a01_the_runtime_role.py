@@ -33,8 +33,7 @@ def test_the_runtime_role_cannot_change_what_is_recorded_in_any_table_of_the_log
     found = changes_of_tables(committed_db)
     assert {"entry", "entry_1", "leaf", "tile", "checkpoint", "payload", "erased", "log_state"} <= found.keys()
     for statements in found.values():
-        for statement in statements:
-            refused(committed_db.url(), statement, InsufficientPrivilege)
+        refused(committed_db.url(), statements, InsufficientPrivilege)
 
 
 ENTRY = "INSERT INTO audit.entry (log_id, event_id, object_key, entry{}) VALUES (1, gen_random_uuid(), 'a/1', '{{}}'{})"
@@ -72,8 +71,7 @@ BEYOND_INSERTING = [
 
 
 def test_the_runtime_role_cannot_reach_past_inserting_entries(committed_db: CommittedDatabase) -> None:
-    for statement in BEYOND_INSERTING:
-        refused(committed_db.url(), statement, InsufficientPrivilege, GeneratedAlways)
+    refused(committed_db.url(), BEYOND_INSERTING, InsufficientPrivilege, GeneratedAlways)
 
 
 def test_the_runtime_role_can_insert_an_entry_so_the_refusals_are_about_the_rest(
@@ -181,14 +179,14 @@ def test_an_entry_of_an_earlier_transaction_does_not_count(gadgets: type[Gadget]
 
 def test_a_governed_table_cannot_be_truncated(gadgets: type[Gadget], committed_db: CommittedDatabase) -> None:
     for role in (database.APP, database.OWNER):
-        refused(committed_db.url(role), "TRUNCATE tests_gadget", InsufficientPrivilege, RestrictViolation)
+        refused(committed_db.url(role), ["TRUNCATE tests_gadget"], InsufficientPrivilege, RestrictViolation)
 
 
 def test_the_runtime_role_cannot_switch_the_completeness_rule_off(
     gadgets: type[Gadget], committed_db: CommittedDatabase
 ) -> None:
-    for statement in ("ALTER TABLE tests_gadget DISABLE TRIGGER ALL", "DROP TRIGGER governed_entry ON tests_gadget"):
-        refused(committed_db.url(), statement, InsufficientPrivilege)
+    statements = "ALTER TABLE tests_gadget DISABLE TRIGGER ALL", "DROP TRIGGER governed_entry ON tests_gadget"
+    refused(committed_db.url(), statements, InsufficientPrivilege)
 
 
 def test_an_entry_that_is_too_long_is_refused_by_us_and_by_the_database(committed_db: CommittedDatabase) -> None:

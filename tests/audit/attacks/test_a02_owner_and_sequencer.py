@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 
 import psycopg
@@ -40,8 +41,7 @@ def test_even_the_owner_of_the_tables_is_refused_while_triggers_are_on(
         if table in MADE_AGAIN:
             continue
         assert execute(committed_db.admin_url, f"SELECT count(*) > 0 FROM audit.{table}") == [(True,)], table
-        for statement in statements:
-            refused(committed_db.admin_url, f"SET ROLE audit_owner;{statement}", RestrictViolation)
+        refused(committed_db.admin_url, statements, RestrictViolation, first="SET LOCAL ROLE audit_owner")
 
 
 def test_the_sequencer_and_the_eraser_can_change_nothing_that_stands(
@@ -50,9 +50,8 @@ def test_the_sequencer_and_the_eraser_can_change_nothing_that_stands(
     append()
     sequence()
     for role in (database.SEQUENCER, database.ERASER):
-        for statements in changes_of_tables(committed_db).values():
-            for statement in statements:
-                refused(committed_db.url(role), statement, InsufficientPrivilege)
+        statements = itertools.chain.from_iterable(changes_of_tables(committed_db).values())
+        refused(committed_db.url(role), statements, InsufficientPrivilege)
 
 
 LEAF = "INSERT INTO audit.leaf (log_id, leaf_index, entry_id, leaf_hash)"
@@ -82,8 +81,8 @@ def pending(committed_db: CommittedDatabase, sequence: Callable[[], None]) -> st
 def test_the_sequencer_cannot_leave_a_gap_use_a_wrong_hash_or_sign_another_size(
     committed_db: CommittedDatabase, pending: str
 ) -> None:
-    for statement in OUT_OF_ORDER.values():
-        refused(committed_db.url(database.SEQUENCER), statement.format(pending=pending), IntegrityError)
+    wrong = [statement.format(pending=pending) for statement in OUT_OF_ORDER.values()]
+    refused(committed_db.url(database.SEQUENCER), wrong, IntegrityError)
     right = LEAF + f" SELECT 1, 4 + row_number() OVER (ORDER BY id), id, leaf_hash FROM {pending}"
     execute(committed_db.url(database.SEQUENCER), right, HEAD.format(8))
 
