@@ -107,7 +107,7 @@ def seal(event_id: UUID, values: Sequence[Value]) -> list[Sealed]:
     for value in values:
         key = keys[value.subject]
         nonce = os.urandom(NONCE)
-        body = nonce + key.cipher.encrypt(nonce, value.data, _bound(event_id, value.field))
+        body = nonce + key.cipher.encrypt(nonce, value.data, _bound(event_id.bytes, value.field))
         sealed.append(Sealed(event_id, value.field, value.salt, key.key_id, body))
     return sealed
 
@@ -147,12 +147,17 @@ def _opened(row: Sealed, ciphers: dict[UUID, AESGCM | None]) -> Revealed:
     cipher = ciphers[row.key_id]
     if cipher is None:
         return Revealed(State.ERASED, salt)
+    data = opened(cipher, row.event_id.bytes, row.field, body)
+    return Revealed(State.DAMAGED, salt) if data is None else Revealed(State.READABLE, salt, data)
+
+
+def opened(cipher: AESGCM, event_id: bytes, field: str, body: bytes) -> bytes | None:
+    """The value in a sealed body of the entry with this id (16 bytes); None when these are not the bytes written."""
     try:
-        data = cipher.decrypt(body[:NONCE], body[NONCE:], _bound(row.event_id, row.field))
+        return cipher.decrypt(body[:NONCE], body[NONCE:], _bound(event_id, field))
     except (InvalidTag, ValueError):
-        return Revealed(State.DAMAGED, salt)
-    return Revealed(State.READABLE, salt, data)
+        return None
 
 
-def _bound(event_id: UUID, field: str) -> bytes:
-    return b"countersign/payload/v1\0" + event_id.bytes + field.encode()
+def _bound(event_id: bytes, field: str) -> bytes:
+    return b"countersign/payload/v1\0" + event_id + field.encode()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -85,6 +85,14 @@ def places(entry: Any) -> tuple[str, str]:
     if entry["facts"].keys().isdisjoint(_PLACES):
         return _model_of(entry["subject"]), _environment_of(entry["subject"])
     return _place(entry, "model", _model_of), _place(entry, "environment", _environment_of)
+
+
+def places_of_all(entries: Sequence[Any]) -> list[tuple[str, str]]:
+    """``places`` of each, faster when the facts of none name one. Raises as an unreadable entry does."""
+    if _PLACES.isdisjoint(set().union(*[entry["facts"] for entry in entries])):
+        subjects = [entry["subject"] for entry in entries]
+        return list(zip(map(_model_of, subjects), map(_environment_of, subjects), strict=True))
+    return list(map(places, entries))
 
 
 def _unreadable(object_key: str) -> Projection:

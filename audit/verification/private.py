@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
-from audit import payloads
-from audit.payloads import Sealed, State
+from audit import payloads, subject_keys
 
 if TYPE_CHECKING:
-    from audit.verification.ranges import Connection, RangeResult
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-#: By event id: the index of an entry and its commitments.
-Promised = Mapping[str, tuple[int, Mapping[str, str]]]
+    from audit.verification.ranges import Connection, RangeResult
+    from audit.verification.shown import Promised
 
 # Event ids grow with time, so those of a range lie together; strays that spread them out are met by the second form.
+_COLUMNS = "p.event_id::text, uuid_send(p.event_id), p.field, p.salt, uuid_send(p.key_id), p.body"
 _BETWEEN = f"""
-    SELECT p.event_id::text, {payloads.COLUMNS} FROM audit.payload p
+    SELECT {_COLUMNS} FROM audit.payload p
     WHERE p.log_id = %s AND p.event_id >= %s::uuid AND p.event_id <= %s::uuid LIMIT %s
 """  # noqa: S608  a constant
 _NAMED = f"""
-    SELECT p.event_id::text, {payloads.COLUMNS} FROM audit.payload p
-    WHERE p.log_id = %s AND p.event_id = ANY(%s::uuid[])
+    SELECT {_COLUMNS} FROM audit.payload p WHERE p.log_id = %s AND p.event_id = ANY(%s::uuid[])
 """  # noqa: S608  a constant
 # The erasure must be an entry that says so itself, not only a row that claims one.
 _ERASED = """
@@ -35,40 +33,49 @@ _ERASED = """
 
 
 def check_private(connection: Connection, log_id: int, promised: Promised, result: RangeResult) -> None:
-    """Add to ``result`` what is wrong with the private values of the entries ``promised``."""
+    """Add to ``result`` what is wrong with the private values of the entries ``promised``, which keeps what is missing.
+
+    A commitment is taken out of ``promised`` as soon as a row answers it, so a second row for it is one too many.
+    """
     if not promised:
         return
-    missing = {(event_id, name) for event_id, (_, named) in promised.items() for name in named}
-    names, rows = _rows(connection, log_id, promised)
+    rows = _rows(connection, log_id, promised)
     result.private += len(rows)
-    states: Counter[str] = Counter()
-    for event_id, row, value in zip(names, rows, payloads.reveal(rows), strict=True):
+    ciphers = _ciphers({key_id for _id, _bytes, _name, _salt, key_id, _body in rows})
+    for event_id, id_bytes, name, salt, key_id, body in rows:
         index, commitments = promised[event_id]
-        missing.discard((event_id, row.field))
-        if row.field not in commitments:
-            result.problems.append((index, "private.added", row.field))
-        elif value.state == State.READABLE:
-            if value.commitment != commitments[row.field]:
-                result.problems.append((index, "private.differs", row.field))
-        elif value.state == State.DAMAGED:
-            result.problems.append((index, "private.differs", row.field))
+        commitment = commitments.pop(name, None)
+        if commitment is None:
+            result.problems.append((index, "private.added", name))
+        elif key_id not in ciphers:
+            result.unreadable += 1
+        elif (cipher := ciphers[key_id]) is None:
+            result.destroyed += 1
         else:
-            states[value.state] += 1
-    result.unreadable += states[State.UNAVAILABLE]
-    result.destroyed += states[State.ERASED]
+            value = payloads.opened(cipher, id_bytes, name, body)
+            if value is None or payloads.commitment(salt, value) != commitment:
+                result.problems.append((index, "private.differs", name))
+    missing = {(event_id, name) for event_id, (_, named) in promised.items() if named for name in named}
     if missing:
         _explain_missing(connection, log_id, promised, missing, result)
 
 
-def _rows(connection: Connection, log_id: int, promised: Promised) -> tuple[list[str], list[Sealed]]:
+def _ciphers(key_ids: set[bytes]) -> dict[bytes, AESGCM | None]:
+    """As ``subject_keys.ciphers``; empty when nobody answers for the keys."""
+    try:
+        return {key.bytes: cipher for key, cipher in subject_keys.ciphers(UUID(bytes=each) for each in key_ids).items()}
+    except subject_keys.KeysUnavailable:
+        return {}
+
+
+def _rows(connection: Connection, log_id: int, promised: Promised) -> list[tuple[Any, ...]]:
     limit = 8 * len(promised) + 1000
     found: list[tuple[Any, ...]] = connection.execute(
         _BETWEEN, (log_id, min(promised), max(promised), limit), binary=True
     ).fetchall()
     if len(found) == limit:
         found = connection.execute(_NAMED, (log_id, list(promised)), binary=True).fetchall()
-    own = [row for row in found if row[0] in promised]
-    return [row[0] for row in own], [Sealed(*row[1:]) for row in own]
+    return [row for row in found if row[0] in promised]
 
 
 def _explain_missing(

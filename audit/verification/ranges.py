@@ -5,24 +5,18 @@ Runs in worker processes, so it knows neither Django nor a language: problems le
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
-from hashlib import sha256
 from typing import Any
 
 import psycopg
 
-from audit.merkle import canonical
 from audit.merkle.tree import HASH_BYTES, TILE_WIDTH, root_of
-from audit.projection import MAX_TEXT, places, project
 from audit.verification.private import check_private
+from audit.verification.shown import COLUMNS, SHOWN, Problem, Promised, as_shown, check
 
 Connection = psycopg.Connection[tuple[Any, ...]]
-#: (leaf index, code of the problem, detail for the sentence)
-Problem = tuple[int, str, str]
 MAX_PROBLEMS = 100
-_TEXTS = {str}
 #: Leaves in one range: whole tiles, and little enough to be held in memory.
 RANGE = 64 * TILE_WIDTH
 
@@ -30,16 +24,14 @@ RANGE = 64 * TILE_WIDTH
 _BOUNDS = """
     SELECT min(entry_id), max(entry_id) FROM audit.leaf WHERE log_id = %s AND leaf_index >= %s AND leaf_index < %s
 """
-_LEAVES = """
-    SELECT l.leaf_index, l.leaf_hash, e.entry, e.event_id::text, e.object_key,
-           v.occurred_at, v.event, v.actor_id, v.subject, v.object_key, v.request_id, v.model, v.environment,
-           v.event_id = e.event_id AND v.recorded_at = e.created_at
+_LEAVES = f"""
+    SELECT {COLUMNS}
     FROM audit.leaf l
-    LEFT JOIN audit.entry e ON e.log_id = {log} AND e.id = l.entry_id AND e.id >= {low} AND e.id <= {high}
-    LEFT JOIN audit.event v ON v.log_id = {log} AND v.leaf_index = l.leaf_index
-        AND v.leaf_index >= {start} AND v.leaf_index < {end}
-    WHERE l.log_id = {log} AND l.leaf_index >= {start} AND l.leaf_index < {end} ORDER BY l.leaf_index
-"""
+    LEFT JOIN audit.entry e ON e.log_id = {{log}} AND e.id = l.entry_id AND e.id >= {{low}} AND e.id <= {{high}}
+    LEFT JOIN audit.event v ON v.log_id = {{log}} AND v.leaf_index = l.leaf_index
+        AND v.leaf_index >= {{start}} AND v.leaf_index < {{end}}
+    WHERE l.log_id = {{log}} AND l.leaf_index >= {{start}} AND l.leaf_index < {{end}} ORDER BY l.leaf_index
+"""  # noqa: S608  a constant
 _TILES = "SELECT idx, hashes, root FROM audit.tile WHERE log_id = %s AND level = 0 AND idx >= %s AND idx < %s"
 
 
@@ -104,81 +96,39 @@ def _differing(index: int, stored: bytes, data: bytes) -> int:
     return (index + 1) * TILE_WIDTH - 1
 
 
-def _entries(
-    connection: Connection, log_id: int, result: RangeResult
-) -> tuple[list[bytes], dict[str, tuple[int, Mapping[str, str]]]]:
+def _entries(connection: Connection, log_id: int, result: RangeResult) -> tuple[list[bytes], Promised]:
     """The leaf hashes of the range, and by event id the commitments of each entry with its index."""
-    start, end, problems = result.start, result.end, result.problems
+    start, end = result.start, result.end
     bounds = connection.execute(_BOUNDS, (log_id, start, end)).fetchone() or (0, 0)
     hashes: list[bytes] = []
-    promised: dict[str, tuple[int, Mapping[str, str]]] = {}
+    promised: Promised = {}
     low, high = (int(bound or 0) for bound in bounds)
     statement = _LEAVES.format(log=int(log_id), low=low, high=high, start=int(start), end=int(end))
+    cursor = connection.execute(statement, binary=True)
     expected = start
-    for index, stored, data, event_id, object_key, *shown in connection.execute(statement, binary=True):
-        if index != expected:
-            problems.append((min(expected, index), "leaf.missing", str(index)))
-            break
-        expected += 1
-        if shown[1] is not None:
-            result.shown += 1
-        if data is None:
-            hashes.append(stored)
-            problems.append((index, "entry.missing", ""))
-            continue
-        # The tree is built from the bytes: the stored hash proves nothing.
-        hashed = sha256(b"\x00" + data).digest()
-        hashes.append(hashed)
-        if hashed != stored:
-            problems.append((index, "entry.hash", ""))
-        commitments = _compare(index, data, event_id, object_key, shown, problems)
-        promised[event_id] = index, commitments
-        if len(problems) > MAX_PROBLEMS:
-            del problems[MAX_PROBLEMS:]
-    else:
-        if expected != end:
-            problems.append((expected, "leaf.missing", ""))
+    while rows := cursor.fetchmany(TILE_WIDTH):
+        found = as_shown(rows, expected) or _one_by_one(rows, expected, result)
+        hashes += found[0]
+        promised |= found[1]
+        expected += len(found[0])
+        result.shown += sum([row[SHOWN] is not None for row in rows])
+        if len(found[0]) < len(rows):
+            return hashes, promised
+    if expected != end:
+        result.problems.append((expected, "leaf.missing", ""))
     return hashes, promised
 
 
-def _compare(
-    index: int, data: bytes, event_id: str, object_key: str, shown: list[Any], problems: list[Problem]
-) -> Mapping[str, str]:
-    """Compare the bytes with the rows beside them; the entry's commitments."""
-    try:
-        value = canonical.decode(data)
-    except canonical.NotCanonical as error:
-        problems.append((index, "entry.canonical", str(error)))
-        value = {}
-    if _is_shown(value, data, event_id, object_key, shown):
-        commitments: dict[str, str] = value["commit"]
-        return commitments
-    if value and (value.get("id"), value.get("object")) != (event_id, object_key):
-        problems.append((index, "entry.row", ""))
-    row = project(data, object_key)
-    told = [row.occurred_at, row.event, row.actor_id, row.subject, object_key, row.request_id]
-    if shown[1] is None:
-        problems.append((index, "event.missing", ""))
-    elif shown != [*told, row.model, row.environment, True]:
-        problems.append((index, "event.differs", ""))
-    return row.commitments
-
-
-def _is_shown(value: Mapping[str, Any], data: bytes, event_id: str, object_key: str, shown: list[Any]) -> bool:
-    """Whether an entry of our shape is shown as it is. The quick way for nearly all; False says nothing yet."""
-    try:
-        if len(data) > MAX_TEXT or value["id"] != event_id or value["object"] != object_key:
-            return False
-        actor, commit, roles = value["actor"], value["commit"], value["actor"]["roles"]
-        told = [value["event"], actor["id"], value["subject"], object_key, value["request"], *places(value), True]
-        return (
-            told == shown[1:]
-            and datetime.fromisoformat(value["at"]) == shown[0]
-            and type(value["facts"]) is dict
-            and type(commit) is dict
-            and type(roles) is list
-            and set(map(type, roles)) <= _TEXTS
-            and set(map(type, commit.values())) <= _TEXTS
-        )
-    except (KeyError, TypeError, ValueError, AttributeError):
-        return False
+def _one_by_one(rows: Sequence[tuple[Any, ...]], expected: int, result: RangeResult) -> tuple[list[bytes], Promised]:
+    """The same as ``as_shown`` with what is wrong; ends before a gap in the indexes."""
+    hashes: list[bytes] = []
+    promised: Promised = {}
+    for index, row in enumerate(rows, expected):
+        if row[0] != index:
+            result.problems.append((min(index, row[0]), "leaf.missing", str(row[0])))
+            break
+        hashed, commitments = check(row, result.problems)
+        hashes.append(hashed)
+        promised |= commitments
+        del result.problems[MAX_PROBLEMS:]
+    return hashes, promised

@@ -6,7 +6,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from audit.verification.ranges import Problem
+from audit.verification.shown import Problem
 
 _WORDS: dict[str, Promise] = {
     "entry.missing": gettext_lazy("its bytes are missing"),
