@@ -73,6 +73,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """
     longest = ["journeys", "browser", "tests"]  # the last is this folder itself: linters and type checks
     items.sort(key=lambda item: (*longest, item.path.parent.name).index(item.path.parent.name))
+    items.sort(key=lambda item: item.path.stem != "test_older_server")  # one test, minutes long, beside the journeys
     for item in items:
         folder, name = item.path.parent.name, item.path.stem
         shared = folder == "journeys" and name not in {"test_life_of_a_demo", "test_other_servers"}
