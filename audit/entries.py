@@ -118,6 +118,6 @@ def newest_checkpoint(log: int = 0) -> Checkpoint | None:
     return Checkpoint(size, bytes(root), note, created_at)
 
 
-def vkeys() -> list[str]:
+def vkeys(log: int = 0) -> list[str]:
     """The keys that sign the newest checkpoint, in the order of its lines: Ed25519 first. One query."""
-    return [str(vkey) for vkey in keyring(fetch, log_id()).valid()]
+    return [str(vkey) for vkey in keyring(fetch, log or log_id()).valid()]

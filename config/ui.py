@@ -23,6 +23,7 @@ from django.utils.timesince import timesince, timeuntil
 from django.utils.translation import gettext as _
 from lucide.templatetags.lucide import lucide
 
+from audit import current_log
 from config.states import look_of
 
 if TYPE_CHECKING:
@@ -196,14 +197,14 @@ def moment(when: datetime | str | None, *, seconds: bool = False) -> SafeString:
 def entry(index: int | None, log: int | None = None) -> SafeString:
     """A link to an entry of the log, ``#12,479``; in words while the sequencer has not numbered it yet.
 
-    ``log`` is the number of a log that is no longer the one in use.
+    ``log`` is the number of its log; an address names it only when it is no longer the one in use.
     """
     if index is None:
         return format_html('<span class="muted sequencing">{}</span>', _("being sequenced"))
     return format_html(
         '<a class="entry" href="{}{}"><bdi>#{}</bdi></a>',
         reverse("audit:entry", args=[index]),
-        f"?log={log}" if log else "",
+        f"?log={log}" if log and log != current_log.number() else "",
         f"{index:,}",
     )
 
@@ -214,8 +215,8 @@ def as_of_sentence(then: AsOf) -> SafeString:
     return format_html(
         _("As of {moment}, from entries {first} to {last}."),
         moment=moment(then.at, seconds=True),
-        first=entry(0),
-        last=entry(then.last),
+        first=entry(0, then.log_id),
+        last=entry(then.last, then.log_id),
     )
 
 

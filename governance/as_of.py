@@ -55,6 +55,7 @@ class PromotionThen:
     environment: str
     state: str
     round: int
+    log_id: int
     entry: int
 
     @property
@@ -97,6 +98,7 @@ def promotions_of(found: Iterable[State]) -> tuple[PromotionThen, ...]:
             environment=state.facts["environment"].partition(":")[2],
             state=state.facts.get("state", PromotionState.REQUESTED.value),
             round=state.facts.get("round", 1),
+            log_id=state.last.log_id,
             entry=state.last.index,
         )
         for state in found

@@ -1,6 +1,8 @@
 """What outsiders fetch: the checkpoint, the keys, and the log as cacheable files (C2SP tlog-tiles).
 
 Hashes tell nothing about what was recorded, so everybody may have them. Entries need the right to read the log.
+Below ``/log/of/<number>/`` each log has addresses of its own, which never become those of another; ``/log/`` itself
+answers for the newest, so nothing there is cached for longer than a checkpoint.
 """
 
 from __future__ import annotations
@@ -31,24 +33,27 @@ from audit.witnesses import queries as witnesses
 CHECKPOINT_AGE = 2
 VKEY_AGE = 60
 TILE_AGE = 365 * 24 * 3600
+_IS_DETACHED = "SELECT FROM audit.log_state WHERE log_id = %s AND kind = 'detached'"
 
 
 @login_not_required
 @require_safe
-def checkpoint(request: HttpRequest) -> HttpResponseBase:
+def checkpoint(request: HttpRequest, number: int | None = None) -> HttpResponseBase:
     """The newest signed checkpoint with the cosignatures that it has by now, for whoever watches the log."""
-    newest = entries.newest_checkpoint()
+    log = _log(number)
+    newest = entries.newest_checkpoint(log) if log else None
     if newest is None:
         return _refusal(_("The log has no signed checkpoint yet."), 404)
-    text = newest.note + "".join(witnesses.lines(log_id(), newest.size))
+    text = newest.note + "".join(witnesses.lines(log, newest.size))
     return _file(request, text.encode(), f"public, max-age={CHECKPOINT_AGE}", _TEXT)
 
 
 @login_not_required
 @require_safe
-def vkey(request: HttpRequest) -> HttpResponseBase:
+def vkey(request: HttpRequest, number: int | None = None) -> HttpResponseBase:
     """The log's verification keys, one a line, Ed25519 first."""
-    keys = entries.vkeys()
+    log = _log(number)
+    keys = entries.vkeys(log) if log else []
     if not keys:
         return _refusal(_("The log has announced no key yet."), 404)
     return _file(request, ("\n".join(keys) + "\n").encode(), f"public, max-age={VKEY_AGE}", _TEXT)
@@ -56,9 +61,9 @@ def vkey(request: HttpRequest) -> HttpResponseBase:
 
 @login_not_required
 @require_safe
-def hash_tile(request: HttpRequest, name: str) -> HttpResponseBase:
+def hash_tile(request: HttpRequest, name: str, number: int | None = None) -> HttpResponseBase:
     """A tile of hashes, full or of the width that some signed checkpoint has."""
-    return _tile(request, name)
+    return _tile(request, name, number)
 
 
 class _AnyMediaType(BaseContentNegotiation):
@@ -84,14 +89,21 @@ class EntryBundle(APIView):
     required_action = {"GET": "audit.read"}
     content_negotiation_class = _AnyMediaType
 
-    def get(self, request: Request, name: str) -> HttpResponseBase:
-        """``name`` is what follows ``tile/entries/``."""
-        answer = _tile(request._request, "entries/" + name)
+    def get(self, request: Request, name: str, number: int | None = None) -> HttpResponseBase:
+        """``name`` is what follows ``tile/entries/``, ``number`` that of a log."""
+        answer = _tile(request._request, "entries/" + name, number)
         patch_vary_headers(answer, ["Authorization", "Cookie"])
         return answer
 
 
-def _tile(request: HttpRequest, name: str) -> HttpResponseBase:
+def _log(number: int | None) -> int:
+    """The log that an address names, the newest when it names none; 0 for a number that no log can have."""
+    if number is None:
+        return log_id()
+    return number if number < 2**31 else 0
+
+
+def _tile(request: HttpRequest, name: str, number: int | None) -> HttpResponseBase:
     try:
         tile = tile_files.parse_path("tile/" + name)
     except NotATile:
@@ -102,25 +114,29 @@ def _tile(request: HttpRequest, name: str) -> HttpResponseBase:
             ),
             404,
         )
-    if not tile_files.is_published(fetch, log_id(), tile):
+    log = _log(number)
+    if not tile_files.is_published(fetch, log, tile):
         return _refusal(
             _("No signed checkpoint of the log has this tile. Fetch the checkpoint first; its size says which it has."),
             404,
         )
     try:
-        content = _content(tile)
+        content = _content(tile, log)
     except LookupError:
+        if tile.level is None and fetch(_IS_DETACHED, [log]):
+            return _refusal(_("The log is detached: its entries are in its export, not in the live tables."), 410)
         return _refusal(
             _("A checkpoint has this tile, and the log's tables do not hold it. Run «manage.py audit_verify»."), 503
         )
     scope = "public" if tile.level is not None else "private"
-    return _file(request, content, f"{scope}, max-age={TILE_AGE}, immutable", "application/octet-stream")
+    caching = f"max-age={CHECKPOINT_AGE}" if number is None else f"max-age={TILE_AGE}, immutable"
+    return _file(request, content, f"{scope}, {caching}", "application/octet-stream")
 
 
-def _content(tile: Tile) -> bytes:
+def _content(tile: Tile, log: int) -> bytes:
     if tile.level is None:
-        return tile_files.entry_bundle(fetch, log_id(), tile.index, tile.width)
-    return tile_files.hash_tile(fetch, log_id(), tile.level, tile.index, tile.width)
+        return tile_files.entry_bundle(fetch, log, tile.index, tile.width)
+    return tile_files.hash_tile(fetch, log, tile.level, tile.index, tile.width)
 
 
 _TEXT = "text/plain; charset=utf-8"

@@ -14,7 +14,8 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from audit import as_of, checks, entries, health, people, published, queries, stories
+from audit import as_of, checks, entries, health, people, published, queries, shards, stories
+from audit.exports.scope import FIELDS
 from audit.log import log_id
 from audit.pages.commands import check_signature, verify_inclusion
 from audit.pages.forms import Known, LogFilter
@@ -79,11 +80,11 @@ def entry(request: HttpRequest, index: int) -> HttpResponse:
         "canonical": found.data.decode(),
         "leaf_hash": found.leaf_hash.hex(),
         "commitments": [
-            (name, commitment, name in found.erased, found.erased.get(name))
+            (FIELDS.get(name, name), commitment, name in found.erased, found.erased.get(name))
             for name, commitment in sorted(found.commitments.items())
         ],
         "proof_command": verify_inclusion(found),
-        "signature_command": check_signature(request.build_absolute_uri(reverse("audit:checkpoint"))),
+        "signature_command": check_signature(_checkpoint_address(request, log)),
     }
     if found.inclusion is not None:
         context["root"] = found.inclusion.checkpoint.root.hex()
@@ -117,8 +118,9 @@ def verify(request: HttpRequest) -> HttpResponse:
         "head": health.log_head(),
         "checkpoint": entries.newest_checkpoint(),
         "vkeys": entries.vkeys(),
+        "logs": shards.shards(queries.fetch),
         "published": published.of_log(log_id()),
-        "signature_command": check_signature(request.build_absolute_uri(reverse("audit:checkpoint"))),
+        "signature_command": check_signature(_checkpoint_address(request, 0)),
     }
     return render(request, "audit/log_verify.html", context)
 
@@ -136,6 +138,12 @@ def _old_log(request: HttpRequest) -> int:
     if asked and not (asked.isascii() and asked.isdigit() and 0 < int(asked[:12]) < 2**31):
         raise BadInput(_("“%(log)s” is not the number of a log.") % {"log": asked[:40]}, code="log.number")
     return int(asked or 0)
+
+
+def _checkpoint_address(request: HttpRequest, log: int) -> str:
+    return request.build_absolute_uri(
+        reverse("audit:checkpoint_of", args=[log]) if log else reverse("audit:checkpoint")
+    )
 
 
 def _may_read(request: HttpRequest) -> None:

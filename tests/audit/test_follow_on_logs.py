@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,19 +13,23 @@ import pytest
 from django.core.management import call_command
 from django.core.management.base import CommandError
 from django.db import transaction
+from django.test import Client
 
 from audit import current_log, health, log, queries, retention, shards
 from audit.actors import Actor
 from audit.entry_copies import EntryCopies
 from audit.keyring import keyring
-from audit.merkle.checkpoint import verify
+from audit.merkle.checkpoint import Vkey, verify
+from audit.merkle.tree import leaf_hash, root_of
 from audit.models import Event
 from audit.refusals import BadInput, Conflict
 from audit.sequencer import Sequencer
 from audit.signer import Signer
+from audit.tile_files import paths
 from config.stack import database
 from tests import personas
 from tests.audit.story import INSERT, LAYLA, ORIGIN, append, execute
+from tests.audit.test_tiles import entries_of
 from tests.conftest import CommittedDatabase
 
 ENTRIES = """
@@ -266,3 +270,45 @@ def test_the_command_shows_closes_and_says_what_is_wrong(
     call_command("audit_shard", "close", "--by", "layla")
     assert NEXT in capsys.readouterr().out
     assert Actor.system("x").kind == "system"
+
+
+def test_an_outsider_still_fetches_and_verifies_the_closed_log(
+    committed_db: CommittedDatabase,
+    closed: Path,
+    second: Sequencer,
+    client: Client,
+    client_for: Callable[[str], Client],
+) -> None:
+    append(2)
+    second.run_once()
+    current_log.forget()
+    reader = client_for("noor")
+    for prefix, origin in (("/log/of/1/", ORIGIN), ("/log/of/2/", NEXT), ("/log/", NEXT)):
+        keys = [Vkey.parse(line) for line in client.get(prefix + "vkey").content.decode().splitlines()]
+        head = verify(client.get(prefix + "checkpoint").content.decode(), keys)
+        assert head.origin == origin
+        files = {
+            path: (reader if level is None else client).get(prefix + path).content
+            for path, level, _index, _width in paths(head.size)
+        }
+        entries = entries_of(files[f"tile/entries/000.p/{head.size}"])
+        assert root_of([leaf_hash(entry) for entry in entries]) == head.root
+        assert files[f"tile/0/000.p/{head.size}"] == b"".join(leaf_hash(entry) for entry in entries)
+    assert client.get("/log/of/1/tile/entries/000.p/7").status_code == 401
+    for nonsense in ("0", "3", "2147483648", "9" * 40):
+        for name in ("checkpoint", "vkey", "tile/0/000.p/7"):
+            assert client.get(f"/log/of/{nonsense}/{name}").status_code == 404, (nonsense, name)
+    page = reader.get("/verify").content.decode()
+    assert 'href="/log/of/1/checkpoint"' in page
+    retention.detach(ORIGIN, closed, url=committed_db.admin_url, by=LAYLA, now=datetime(2040, 1, 1, tzinfo=UTC))
+    assert reader.get("/log/of/1/tile/entries/000.p/7").status_code == 410
+    assert client.get("/log/of/1/tile/0/000.p/7").status_code == 200
+
+
+def test_a_page_about_the_past_links_to_the_log_of_then(
+    committed_db: CommittedDatabase, closed: Path, second: Sequencer, client_for: Callable[[str], Client]
+) -> None:
+    ended = execute(committed_db.admin_url, "SELECT max(recorded_at) FROM audit.event WHERE log_id = 1")[0][0]
+    current_log.forget()
+    page = client_for("noor").get("/", {"as_of": ended.isoformat().replace("+00:00", "Z")}).content.decode()
+    assert 'href="/log/6?log=1"' in page

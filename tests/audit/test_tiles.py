@@ -62,8 +62,10 @@ def test_whoever_has_the_files_recomputes_the_signed_root_and_every_leaf(
     assert head.size == log_of_600 == 600
     reader, files = client_for("noor"), {}
     for path, level, index, width in paths(head.size):
-        answer = (reader if level is None else client).get("/log/" + path)
+        answer = (reader if level is None else client).get("/log/of/1/" + path)
+        newest = (reader if level is None else client).get("/log/" + path)
         assert answer.status_code == 200, path
+        assert (newest.content, newest["Cache-Control"][-9:]) == (answer.content, "max-age=2"), "another log may follow"
         assert answer["Content-Type"] == "application/octet-stream"
         assert answer["Cache-Control"].endswith("max-age=31536000, immutable")
         files[level, index] = answer.content
@@ -113,7 +115,7 @@ def test_leaves_that_no_checkpoint_covers_yet_are_not_served(
 
 def test_caches_ask_again_for_the_checkpoint_only_and_get_nothing_twice(log_of_5: str, client: Client) -> None:
     for path, age in {"checkpoint": 2, "vkey": 60, f"tile/0/{log_of_5}": 31536000}.items():
-        answer = client.get(f"/log/{path}")
+        answer = client.get(f"/log/of/1/{path}")
         assert answer["Cache-Control"].startswith(f"public, max-age={age}")
         again = client.get(f"/log/{path}", headers={"If-None-Match": answer["ETag"]})
         assert (again.status_code, again.content) == (304, b"")
