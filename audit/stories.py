@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -88,8 +88,8 @@ def around(row: EntryRow) -> Around:
         rows = search(Filters(request_id=row.request_id), limit=AROUND).rows
         request = [each for each in rows if each.event_id != row.event_id]
     named = [row, *request]
-    decision = next((name for each in named if (name := _decision(each))), "")
-    promotion = next((each.subject for each in named if each.subject.startswith("promotion:")), "")
+    decision = _decision(row) or _only(_decision(each) for each in request)
+    promotion = _only(each.subject for each in named if each.subject.startswith("promotion:"))
     signoffs: list[EntryRow] = []
     if promotion:
         filters = Filters(event=Event.SIGNOFF_GIVEN.value, subject=promotion, through=row.index)
@@ -126,6 +126,12 @@ def _decision(row: EntryRow) -> str:
         if isinstance(found := row.facts.get(key), str) and found.startswith("dec_"):
             return found
     return ""
+
+
+def _only(names: Iterable[str]) -> str:
+    """The one name among ``names``; a request about several things says nothing of this entry."""
+    found = set(names) - {""}
+    return found.pop() if len(found) == 1 else ""
 
 
 def _number(version: Any) -> str:

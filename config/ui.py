@@ -200,7 +200,7 @@ def entry(index: int | None, log: int | None = None) -> SafeString:
     ``log`` is the number of its log; an address names it only when it is no longer the one in use.
     """
     if index is None:
-        return format_html('<span class="muted sequencing">{}</span>', _("being sequenced"))
+        return format_html('<span class="muted sequencing">{}</span>', _("no number yet"))
     return format_html(
         '<a class="entry" href="{}{}"><bdi>#{}</bdi></a>',
         reverse("audit:entry", args=[index]),
@@ -229,6 +229,7 @@ _SUBJECT_PAGES: dict[str, str] = {
     "promotion": "governance:promotion",
     "decision": "governance:decision",
     "explanation": "explain:explanation",
+    "export": "audit:export",
     "pack": "governance:policy",
     "policy": "governance:policy",
 }
@@ -254,6 +255,14 @@ def subject(name: object, names: Mapping[str, str] | None = None) -> SafeString:
     address = subject_url(str(name))
     shown = format_html("<bdi>{}</bdi>", name)
     return format_html('<a class="subject" href="{}">{}</a>', address, shown) if address else shown
+
+
+@register.simple_tag
+def role_names(roles: Iterable[str]) -> str:
+    """Roles in words; one that is no longer known as it was recorded."""
+    from governance.models.roles import Role
+
+    return ", ".join(str(Role(role).label) if role in Role.values else role for role in roles)
 
 
 @register.simple_tag

@@ -39,7 +39,7 @@ def test_the_log_page_shows_the_newest_first_in_pages_by_key(
     _append(1, subject="model:waiting")
     first = client.get("/log")
     assert first.status_code == 200
-    assert "being sequenced" in first.content.decode()
+    assert "no number yet" in first.content.decode()
     older = client.get("/log" + first.context["older"])
     newest_there = older.context["page"].rows[0].index
     last_here = first.context["page"].rows[-1].index

@@ -94,7 +94,7 @@ def test_an_entry_links_to_its_page(render: Render) -> None:
 
 def test_an_entry_without_a_number_is_being_sequenced(render: Render) -> None:
     shown = render("{% entry value %}", value=None)
-    assert "being sequenced" in shown
+    assert "no number yet" in shown
     assert "<a" not in shown
 
 
@@ -155,6 +155,7 @@ def _row(index: int | None, event: str, reason: str = "") -> SimpleNamespace:
         event=event,
         sentence="signed off",
         reason=reason,
+        was_told=event.endswith(".refused"),
     )
 
 
@@ -162,6 +163,12 @@ def test_a_history_shows_who_what_when_why_and_the_entry(render: Render) -> None
     shown = render("{% history rows %}", rows=[_row(12479, "signoff.given", "Calibration checked.")])
     for part in ("Jonas Weber", "signed off", "Calibration checked.", "2026-11-21 09:12 UTC", "#12,479"):
         assert part in shown
+
+
+def test_a_history_marks_what_a_refusal_said_as_said(render: Render) -> None:
+    said = "You requested this promotion."
+    assert "Was told:" in render("{% history rows %}", rows=[_row(1, "signoff.refused", said)])
+    assert "Was told:" not in render("{% history rows %}", rows=[_row(1, "signoff.given", said)])
 
 
 def test_an_empty_history_says_so(render: Render) -> None:

@@ -33,7 +33,7 @@ def counted(page: str) -> int:
 @pytest.mark.parametrize("search", SEARCHES, ids=lambda search: "+".join(search))
 def test_the_exported_rows_are_as_many_as_the_screen_counts(stack: RunningStack, search: dict[str, str]) -> None:
     browser = stack.browser("omar")
-    assert eventually(lambda: "being sequenced" not in browser.get("/log", params=search).text)
+    assert eventually(lambda: "no number yet" not in browser.get("/log", params=search).text)
     page = browser.get("/log", params=search).text
     rows = list(csv.DictReader(io.StringIO(browser.get("/log.csv", params=search).text)))
     assert len(rows) == counted(page)

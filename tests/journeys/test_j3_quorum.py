@@ -140,4 +140,4 @@ def test_every_line_of_the_history_becomes_an_entry_with_a_number(stack: Running
     from tests.stack import eventually
 
     browser = stack.browser("noor")
-    assert eventually(lambda: "being sequenced" not in browser.get(f"/promotions/{number}").text, seconds=15)
+    assert eventually(lambda: "no number yet" not in browser.get(f"/promotions/{number}").text, seconds=15)
