@@ -106,7 +106,8 @@ def _run(folder: Path, path: Path, keys: Sequence[str], name: str) -> Verdict:
         state = {("verified", 0): "verified", ("failed", 1): "failed"}.get(
             (told["verdict"], done.returncode), "unknown"
         )
-        return Verdict(state, name, told["findings"], told["passed"], told["notes"], told["facts"])
+        findings = [text.replace(str(path), name) for text in told["findings"]]
+        return Verdict(state, name, findings, told["passed"], told["notes"], told["facts"])
     except subprocess.TimeoutExpired:
         finding = _("The check took longer than %(seconds)d seconds and was stopped.") % {"seconds": _SECONDS}
     except (OSError, ValueError, KeyError, TypeError):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from django.utils.translation import gettext as _
 
-from audit.exports.scope import Scope
+from audit.exports.scope import FIELDS, Scope
 from audit.models import Export
 from audit.queries import actors
 from audit.refusals import NotKnown
@@ -21,6 +21,11 @@ class Shown:
     export: Export
     scope: Scope
     requested_by: str
+
+    @property
+    def disclosed(self) -> list[str]:
+        """The private values in it, in words."""
+        return [str(FIELDS.get(field, field)) for field in self.scope.disclose]
 
     @property
     def title(self) -> str:

@@ -54,9 +54,9 @@ class Scope:
         chosen = any((self.model, self.environment, self.since, self.until))
         if self.everything == chosen:
             raise BadInput(
-                _("Choose everything, or a model, an environment or a period: exactly one of the two."),
+                _("Choose either everything, or a part of it: a model, an environment or a period."),
                 code="export.scope",
-                fields={"everything": _("Choose everything or a part, not both and not neither.")},
+                fields={"everything": _("Choose either everything or a part of it.")},
             )
         if self.since and self.until and self.until <= self.since:
             raise BadInput(

@@ -29,7 +29,13 @@ from audit.refusals import BadInput
 class ExportForm(forms.Form):
     """What to export; days are UTC and both ends belong to the period."""
 
-    everything = forms.BooleanField(label=_("Everything"), required=False)
+    everything = forms.BooleanField(
+        label=_("Everything"),
+        required=False,
+        help_text=_(
+            "Or leave this empty and choose a part below. Only an export of everything proves that none is missing."
+        ),
+    )
     model = forms.ChoiceField(label=_("Model"), required=False)
     environment = forms.ChoiceField(label=_("Environment"), required=False)
     since = forms.DateField(label=_("From"), required=False, widget=forms.DateInput(attrs={"type": "date"}))

@@ -66,7 +66,7 @@ def test_an_auditor_asks_for_a_bundle_on_the_page_and_verifies_it_at_home(
     client = client_for("noor")
     asked = client.post("/audit/exports", {"model": "credit-scoring", "disclose": ["reason"]})
     assert asked.status_code == 302, asked.content.decode()
-    assert "Waiting for a worker" in client.get(asked.url).content.decode()
+    assert "It has not begun yet" in client.get(asked.url).content.decode()
     number = Export.objects.get().pk
     assert jobs.perform(number) == "finished"
     assert jobs.perform(number) == "ignored"
@@ -95,7 +95,7 @@ def test_a_scope_that_chooses_nothing_or_too_much_is_told_in_a_sentence(client_f
     for scope in ({}, {"everything": "on", "model": ""} | {"since": "2026-01-01"}):
         answer = client.post("/audit/exports", scope)
         assert answer.status_code == 400
-        assert "exactly one of the two" in answer.content.decode()
+        assert "Choose either everything" in answer.content.decode()
 
 
 def test_the_api_asks_watches_and_fetches(
