@@ -122,10 +122,10 @@ def moment(text: str) -> datetime | None:
         found = None
     if found is None or timezone.is_naive(found):
         raise BadInput(
-            _("as_of must be a moment with its zone, for example 2026-11-22T09:00:00Z, not “%(given)s”.")
+            _("“%(given)s” is not a moment. Write date, time and zone, for example 2026-11-22T09:00:00Z.")
             % {"given": text[:60]},
             code="as_of.malformed",
-            fields={"as_of": _("RFC 3339 with a zone.")},
+            fields={"as_of": _("A date and a time with its zone (RFC 3339).")},
         )
     return found
 

@@ -82,6 +82,11 @@ class DeploymentThen:
         return self.strategy in SHARING_STRATEGIES
 
     @property
+    def strategy_said(self) -> str:
+        """The strategy in words; one that a newer version recorded as it was written."""
+        return str(Strategy(self.strategy).label) if self.strategy in Strategy.values else self.strategy
+
+    @property
     def url(self) -> str:
         """The version's page."""
         return reverse("registry:version", args=[self.model, self.number])

@@ -57,7 +57,7 @@ def test_a_page_begins_with_its_conclusion(path: str, sentence: str, catalogue: 
 def test_a_malformed_moment_is_said_in_a_sentence(
     path: str, given: str, catalogue: Catalogue, client_for: Browser
 ) -> None:
-    assert "as_of must be a moment with its zone" in page(client_for("noor"), f"{path}?as_of={given}", 400)
+    assert "is not a moment. Write date, time and zone" in page(client_for("noor"), f"{path}?as_of={given}", 400)
 
 
 @pytest.mark.parametrize(
