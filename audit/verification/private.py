@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     from audit.verification.shown import Promised
 
 # Event ids grow with time, so those of a range lie together; strays that spread them out are met by the second form.
-_COLUMNS = "p.event_id::text, uuid_send(p.event_id), p.field, p.salt, uuid_send(p.key_id), p.body"
+COLUMNS = "p.event_id::text, uuid_send(p.event_id), p.field, p.salt, uuid_send(p.key_id), p.body"
 _BETWEEN = f"""
-    SELECT {_COLUMNS} FROM audit.payload p
+    SELECT {COLUMNS} FROM audit.payload p
     WHERE p.log_id = %s AND p.event_id >= %s::uuid AND p.event_id <= %s::uuid LIMIT %s
 """  # noqa: S608  a constant
 _NAMED = f"""
-    SELECT {_COLUMNS} FROM audit.payload p WHERE p.log_id = %s AND p.event_id = ANY(%s::uuid[])
+    SELECT {COLUMNS} FROM audit.payload p WHERE p.log_id = %s AND p.event_id = ANY(%s::uuid[])
 """  # noqa: S608  a constant
 # The erasure must be an entry that says so itself, not only a row that claims one.
 _ERASED = """
