@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from governance.api import accounts, gate, promotions, rollouts, transfers
+from governance.api import accounts, gate, past, promotions, rollouts, transfers
 
 app_name = "governance-api"
 
@@ -16,6 +16,9 @@ urlpatterns = [
     path("promotions/<int:number>", promotions.PromotionDetail.as_view(), name="promotion"),
     path("promotions/<int:number>/signoffs", promotions.SignOffs.as_view(), name="signoffs"),
     path("promotions/<int:number>/withdraw", promotions.Withdraw.as_view(), name="withdraw"),
+    path("policies", past.Policies.as_view(), name="policies"),
+    path("policies/<slug:slug>", past.Policy.as_view(), name="policy"),
+    path("overview", past.Overview.as_view(), name="overview"),
     path("deployments", rollouts.Deployments.as_view(), name="deployments"),
     path("rollbacks", rollouts.Rollbacks.as_view(), name="rollbacks"),
     path("transfers", transfers.Transfers.as_view(), name="transfers"),

@@ -13,7 +13,7 @@ from django.test.utils import CaptureQueriesContext
 from audit import as_of
 from audit.models import Event
 from audit.refusals import BadInput, Refused
-from governance import packs
+from governance import packs, policies
 from governance.as_of import packs_at, promotions_at
 from governance.models import PolicyPack, Promotion
 from registry import aliases, deployments, environments, versions
@@ -40,6 +40,9 @@ READS = (
     "/api/v1/environments/prod-uae/serving",
     "/api/v1/deployments/history",
     "/api/v1/log/entries",
+    "/api/v1/overview",
+    "/api/v1/policies",
+    "/api/v1/policies/ksa-pdpl",
 )
 
 
@@ -160,11 +163,35 @@ def test_the_api_answers_for_the_same_moment(world: tuple[Catalogue, str], api_f
     assert [row["version"] for row in client.get(serving, {"as_of": now()}).json()["serving"]] == [made.second.subject]
 
 
+def test_the_api_says_which_policies_were_in_force_and_what_served(
+    world: tuple[Catalogue, str], sequence: Callable[[], None], api_for: Browser
+) -> None:
+    made, before = world
+    client = api_for("ci")
+    text = policies.shipped_packs()["ksa-pdpl"].replace("version: 1", "version: 2", 1)
+    packs.draft(text, by=scene.actor("omar"))
+    packs.activate("ksa-pdpl", 2, reason="A clearer text.", by=scene.actor("layla"))
+    sequence()
+    for asked, in_force, states in (({"as_of": before}, 1, ["active"]), ({}, 2, ["active", "retired"])):
+        answer = client.get("/api/v1/policies/ksa-pdpl", asked).json()
+        assert (answer["in_force"], [row["state"] for row in answer["versions"]]) == (in_force, states)
+        assert all(row["entry"] <= answer["through_entry"] for row in answer["versions"])
+        listed = [row for row in client.get("/api/v1/policies", asked).json()["policies"] if row["slug"] == "ksa-pdpl"]
+        assert listed == answer["versions"]
+    then = client.get("/api/v1/overview", {"as_of": before}).json()
+    later = client.get("/api/v1/overview").json()
+    assert [row["version"] for row in then["serving"]] == [made.first.subject]
+    assert [row["version"] for row in later["serving"]] == [made.second.subject]
+    assert ("ksa-pdpl", 1) in {(row["slug"], row["version"]) for row in then["policies_in_force"]}
+    assert ("ksa-pdpl", 2) in {(row["slug"], row["version"]) for row in later["policies_in_force"]}
+    assert client.get("/api/v1/policies/unknown").status_code == 404
+
+
 @pytest.mark.parametrize(
     ("asked", "status", "words"),
     [
-        ("yesterday", 400, "must be a moment"),
-        ("2026-13-45T00:00:00Z", 400, "must be a moment"),
+        ("yesterday", 400, "is not a moment"),
+        ("2026-13-45T00:00:00Z", 400, "is not a moment"),
         ("2126-01-01T00:00:00Z", 422, "has not come yet"),
         ("1999-12-31T23:59:59Z", 422, "before the first entry"),
     ],
