@@ -81,7 +81,7 @@ def site(
     with django_db_blocker.unblock():
         use_database(postgres_server.url(database.APP, name))
         world = worlds.whole()
-        _sequence(postgres_server.url(database.SEQUENCER, name), tmp_path_factory.mktemp("signer"))
+        _seal(world, postgres_server.url(database.SEQUENCER, name), tmp_path_factory.mktemp("signer"))
         server = ThreadedWSGIServer(("127.0.0.1", 0), _Quiet)
         server.set_app(get_internal_wsgi_application())
         thread = threading.Thread(target=server.serve_forever, daemon=True)
@@ -96,9 +96,16 @@ def site(
     postgres_server.drop(name)
 
 
-def _sequence(address: str, directory: Path) -> None:
-    """Give every entry of the seeded world its index."""
+def _seal(world: World, address: str, directory: Path) -> None:
+    """Give every entry of the seeded world its index, export it, and verify it."""
+    from audit import checks
+    from audit.all_logs import verify_all
     from audit.sequencer import Sequencer
     from audit.signer import Signer
 
-    Sequencer(address, Signer(directory, origin="tests.example/log")).run_once()
+    signer = Signer(directory, origin="tests.example/log")
+    sequencer = Sequencer(address, signer)
+    sequencer.run_once()
+    worlds.export(world, signer, directory / "exports")
+    sequencer.run_once()
+    checks.record(verify_all(signer), source="self-check")

@@ -7,6 +7,7 @@ here; ``test_every_page_is_walked`` says when one was forgotten.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 
 from tests.browser.world import World
 
@@ -29,6 +30,10 @@ class Page:
             waiting=world.explanations[-1] if world.explanations else 0,
             decision=world.decisions[0] if world.decisions else "",
             account=world.account,
+            export=world.exports[0] if world.exports else 0,
+            failed=world.exports[1] if world.exports else 0,
+            requested=world.exports[-1] if world.exports else 0,
+            moment=f"{datetime.now(UTC) - timedelta(seconds=1):%Y-%m-%dT%H:%M:%SZ}",
         )
 
 
@@ -65,6 +70,23 @@ PAGES = (
     Page("log", "/log", "audit:log", "noor"),
     Page("entry", "/log/0", "audit:entry", "noor"),
     Page("verify", "/verify", "audit:verify", "noor"),
+    Page("verify-officer", "/verify", "audit:verify", "omar"),
+    Page("log-filtered", "/log?model=credit-scoring&event=promotion.*&count=exact", "audit:log", "noor"),
+    Page("log-nothing-matches", "/log?subject=nothing:*", "audit:log", "noor"),
+    Page("log-wrong-filters", "/log?since=2026-02-02&until=2026-02-01", "audit:log", "noor", 400),
+    Page("log-as-of", "/log?as_of={moment}", "audit:log", "noor"),
+    Page("exports", "/audit/exports", "audit:exports", "noor"),
+    Page("export", "/audit/exports/{export}", "audit:export", "noor"),
+    Page("export-failed", "/audit/exports/{failed}", "audit:export", "noor"),
+    Page("export-requested", "/audit/exports/{requested}", "audit:export", "noor"),
+    Page("overview-as-of", "/?as_of={moment}", "governance:overview", "noor"),
+    Page("policies-as-of", "/policies?as_of={moment}", "governance:policies", "noor"),
+    Page("policy-as-of", "/policies/ksa-pdpl?as_of={moment}", "governance:policy", "noor"),
+    Page("model-as-of", "/models/credit-scoring?as_of={moment}", "registry:model", "noor"),
+    Page("environment-as-of", "/environments/prod-uae?as_of={moment}", "registry:environment", "noor"),
+    Page("deployments-as-of", "/deployments?as_of={moment}", "registry:deployments", "noor"),
+    Page("before-the-log", "/?as_of=2001-01-01T00:00:00Z", "", "noor", 422),
+    Page("no-moment", "/?as_of=yesterday", "", "noor", 400),
     Page("find", "/find?q=credit", "config:find"),
     Page("find-nothing", "/find?q=zzzz", "config:find"),
     Page("not-found", "/no/such/page", "", status=404),
@@ -74,8 +96,18 @@ PAGES = (
 #: Named addresses that are no page of their own: they change something, answer data or need no walk.
 NOT_PAGES = {
     "audit:checkpoint",
+    "audit:checkpoint_of",
+    "audit:csv",
+    "audit:entry_bundle",
+    "audit:entry_bundle_of",
+    "audit:export_file",
+    "audit:hash_tile",
+    "audit:hash_tile_of",
     "audit:proof",
+    "audit:verify_bundle",  # walked in test_verify.py
     "audit:vkey",
+    "audit:vkey_of",
+    "audit:xlsx",
     "config:language",
     "config:theme",
     "explain:cancel",

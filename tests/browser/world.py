@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from django.conf import settings
 
 from audit.actors import Actor
+from audit.signer import Signer
 from registry import datasets, deployments, environments, versions
 from registry.lineage import edges
 from registry.models import Dataset, Endpoint, Environment, Model, ModelVersion, Run
@@ -27,6 +32,8 @@ class World:
     promotions: list[int] = field(default_factory=list)
     explanations: list[int] = field(default_factory=list)
     decisions: list[str] = field(default_factory=list)
+    exports: list[int] = field(default_factory=list)
+    bundle: Path | None = None
     account: str = ""
 
 
@@ -155,3 +162,25 @@ def _explain(world: World) -> None:
         )
         world.explanations.append(job.pk)
     work.perform(world.explanations[0])
+
+
+def export(world: World, signer: Signer, folder: Path) -> None:
+    """An export that is finished, one that failed because no signer answered, and one that waits for a worker."""
+    from audit.exports import jobs
+    from audit.exports.scope import Scope
+
+    made = [
+        jobs.request(scope, queue=False, by=personas.get("noor").actor).pk
+        for scope in (
+            Scope(everything=True, disclose=("actor.name", "reason")),
+            Scope(model="credit-scoring"),
+            Scope(environment="prod-uae"),
+        )
+    ]
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(settings, "EXPORT_DIR", folder)
+        patched.setattr(settings, "SIGNER_ADDRESS", "127.0.0.1:1")
+        assert jobs.perform(made[1]) == "failed"
+        patched.setattr(jobs, "signer_of", lambda _number: signer)
+        assert jobs.perform(made[0]) == "finished"
+    world.exports, world.bundle = made, folder / f"export-{made[0]}.zip"
