@@ -95,6 +95,30 @@ def test_what_is_unusual_is_left_to_the_rule(changes: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
+    ("changes", "at"),
+    [
+        ({"at": "2026-01-02T03:04:05.000006X"}, None),
+        ({"at": "2026-01-02Z"}, datetime(2026, 1, 2)),
+        ({"actor": {"id": "user:ana", "roles": [1]}}, None),
+        ({"commit": {"actor.name": 5}}, None),
+        ({"commit": []}, None),
+        ({"facts": []}, None),
+    ],
+)
+def test_an_entry_that_nobody_can_read_is_not_shown_as_if_it_could_be_read(
+    changes: dict[str, Any], at: datetime | None
+) -> None:
+    rows = _rows(facts={})
+    data = orjson.dumps(_ENTRY | {"id": "id-1", "facts": {}} | changes, None, orjson.OPT_SORT_KEYS)
+    index, _hash, _data, event_id, object_key, shown_at, *shown = rows[1]
+    rows[1] = (index, sha256(b"\x00" + data).digest(), data, event_id, object_key, at or shown_at, *shown)
+    assert as_shown(rows, 256) is None
+    problems: list[Any] = []
+    check(rows[1], problems)
+    assert [code for _index, code, _detail in problems] == ["event.differs"]
+
+
+@pytest.mark.parametrize(
     "data",
     [
         b'{"b":1,"a":2}',
