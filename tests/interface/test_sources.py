@@ -34,7 +34,15 @@ def test_nothing_is_fetched_from_another_host(path: Path) -> None:
     assert re.findall(r"""(?:src|href)=["']?(?:https?:)?//|@import|url\(["']?(?:https?:)?//""", text) == []
 
 
-@pytest.mark.parametrize("path", TEMPLATES, ids=lambda path: path.relative_to(ROOT).as_posix())
+#: A file inside an export, read without this server: it brings its style along. It is no page of ours.
+_STAND_ALONE = ROOT / "templates" / "audit" / "export_index.html"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [path for path in TEMPLATES if path != _STAND_ALONE],
+    ids=lambda path: path.relative_to(ROOT).as_posix(),
+)
 def test_templates_hold_no_inline_style_or_script(path: Path) -> None:
     text = path.read_text("utf-8")
     assert (
