@@ -217,7 +217,10 @@ def _failures(export: Export, by: Actor) -> Iterator[list[str]]:
         yield said
     except Refusal as refusal:
         said.append(refusal.sentence)
-    except (SignerUnavailable, SignerRefusal) as error:
+    except SignerUnavailable as error:  # it may name a file of this server, which is nothing for the page or the log
+        logger.warning("export %s: %s", export.pk, error)
+        said.append(_("The manifest could not be signed, so there is no bundle: the signer does not answer."))
+    except SignerRefusal as error:
         said.append(_("The manifest could not be signed, so there is no bundle: %(why)s") % {"why": error})
     except LookupError as error:
         said.append(_("The log's tables are not whole: %(why)s. Run «manage.py audit_verify».") % {"why": error})
