@@ -89,7 +89,8 @@ def around(row: EntryRow) -> Around:
         request = [each for each in rows if each.event_id != row.event_id]
     named = [row, *request]
     decision = _decision(row) or _only(_decision(each) for each in request)
-    promotion = _only(each.subject for each in named if each.subject.startswith("promotion:"))
+    promotions = (each.subject for each in named if each.subject.startswith("promotion:"))
+    promotion = row.subject if row.subject.startswith("promotion:") else _only(promotions)
     signoffs: list[EntryRow] = []
     if promotion:
         filters = Filters(event=Event.SIGNOFF_GIVEN.value, subject=promotion, through=row.index)

@@ -96,7 +96,7 @@ def check(row: tuple[Any, ...], problems: list[Problem]) -> tuple[bytes, Promise
         problems.append((index, "entry.hash", ""))
     try:
         value = canonical.decode(data)
-        if (value.get("id"), value.get("object")) != (event_id, object_key):
+        if value and (value.get("id"), value.get("object")) != (event_id, object_key):
             problems.append((index, "entry.row", ""))
     except canonical.NotCanonical as error:
         problems.append((index, "entry.canonical", str(error)))

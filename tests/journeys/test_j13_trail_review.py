@@ -25,6 +25,8 @@ def counted(page: str) -> int:
     """The number in the first sentence of the Log page."""
     lede = re.search(r'class="lede">(.*?)</p>', page, re.S)
     assert lede, "the page has no first sentence"
+    if "No entry matches" in lede.group(1):
+        return 0
     found = re.search(r"([\d,]+) entr(?:y|ies) match", lede.group(1))
     assert found, lede.group(1)
     return int(found.group(1).replace(",", ""))

@@ -337,6 +337,7 @@ def test_an_import_that_is_killed_leaves_whole_versions_only_and_the_next_goes_o
         environment |= {
             "DJANGO_SETTINGS_MODULE": "config.settings",
             "DATABASE_URL": registry.url(),
+            "SUBJECT_KEYS_DATABASE_URL": settings.SUBJECT_KEYS_DATABASE_URL,
             "MLFLOW_TRACKING_URI": url,
             "SECRET_KEY": "tests-only-" * 6,
             "CELERY_BROKER_URL": "redis://127.0.0.1:1/0",
