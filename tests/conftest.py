@@ -66,6 +66,7 @@ class Server:
             connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups; after it, every test would be a group of its own
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep together what shares a server: all journeys on the demo, and each file with its own fixtures.
 

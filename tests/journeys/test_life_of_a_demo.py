@@ -24,14 +24,14 @@ def processes_of(stack: RunningStack) -> str:
 
 
 def test_ctrl_c_ends_every_process_and_a_second_start_keeps_the_data(own: RunningStack) -> None:
-    before = int(httpx.get(f"{own.url}/log/checkpoint").text.splitlines()[1])
+    before = int(httpx.get(f"{own.url}/log/checkpoint", timeout=60).text.splitlines()[1])
     assert stop(own) == 0
     assert processes_of(own) == ""
     again = launch(own.state, own.port)
     own.process = again.process
     wait_started(again)
     assert not any("Logins" in line for line in again.output), "passwords are shown once"
-    assert int(httpx.get(f"{own.url}/log/checkpoint").text.splitlines()[1]) >= before
+    assert int(httpx.get(f"{own.url}/log/checkpoint", timeout=60).text.splitlines()[1]) >= before
     assert own.browser("noor").get("/").status_code == 200
 
 
@@ -42,4 +42,4 @@ def test_a_wipe_removes_the_story_and_leaves_a_log_that_verifies(own: RunningSta
     assert own.manage("demo", "--check").returncode != 0
     with pytest.raises(AssertionError):
         own.browser("omar")
-    assert int(httpx.get(f"{own.url}/log/checkpoint").text.splitlines()[1]) > 200
+    assert int(httpx.get(f"{own.url}/log/checkpoint", timeout=60).text.splitlines()[1]) > 200
