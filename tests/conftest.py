@@ -24,6 +24,7 @@ from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
+from xdist.scheduler import LoadScopeScheduling
 
 from config.stack import database, postgres
 
@@ -66,21 +67,31 @@ class Server:
             connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups; after it, every test would be a group of its own
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep together what shares a server: all journeys on the demo, and each file with its own fixtures.
-
-    What takes longest starts first, so that nothing long is left alone at the end.
-    """
+    """What takes longest starts first, so that nothing long is left alone at the end."""
     order = {"test_second_start": 0, "test_wipe": 2}  # the other journeys' demo was stopped once and is not yet wiped
     items.sort(key=lambda item: order.get(item.path.stem, 1))
     longest = ["journeys", "browser", "tests"]  # the last is this folder itself: linters and type checks
     items.sort(key=lambda item: (*longest, item.path.parent.name).index(item.path.parent.name))
     items.sort(key=lambda item: item.path.stem != "test_older_server")  # one test, minutes long, beside the journeys
-    for item in items:
-        folder, name = item.path.parent.name, item.path.stem
-        shared = folder == "journeys" and name != "test_other_servers"
-        item.add_marker(pytest.mark.xdist_group("the demo" if shared else f"{folder}/{name}"))
+
+
+class ByServer(LoadScopeScheduling):
+    """Keeps together what shares a server: all journeys on the demo, and each file with its own fixtures.
+
+    It goes by the path of a test. xdist's own groups travel in a private attribute that pytest 9.2 no longer has, and
+    without a word every test becomes a group of its own (pytest-xdist issue 1386).
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        path = Path(nodeid.partition("::")[0])
+        shared = path.parent.name == "journeys" and path.stem != "test_other_servers"
+        return "the demo" if shared else str(path)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByServer:
+    """xdist's hook: spread the suite our way, whatever ``--dist`` says."""
+    return ByServer(config, log)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 
 from django.apps import apps
-from django.db import IntegrityError, connection, transaction
+from django.db import connection, transaction
 from django.utils.translation import gettext as _
 
 from audit import log, queries
@@ -47,27 +48,52 @@ def _entries() -> Iterator[queries.EntryRow]:
         before = page.older
 
 
-def wipe() -> int:
-    """Delete the story's rows in one transaction. Returns how many.
+def wipe(*, later: bool = False) -> int:
+    """Delete the story's rows in one transaction; ``later``: also what others wrote since that refers to them.
 
-    Raises Conflict when a record that is not the story's refers to one of them: nothing is removed then.
+    Returns how many. Raises Conflict when such later rows stand and ``later`` is False: nothing is removed then.
     """
     tables = {model._meta.db_table: model for model in apps.get_models() if issubclass(model, Governed)}
-    try:
-        with transaction.atomic():
-            rows = [row for key in object_keys() if (row := _row(tables, key)) is not None]
-            for row in rows:  # all entries first: the name of a row may need the name of another
-                log.append(Event.RECORD_REMOVED, row, facts={"record": row.object_key}, by=STORY)
-            for row in rows:
-                _remove(row)
-            log.append(Event.STORY_WIPED, "story:demo", facts={"records": len(rows)}, by=STORY)
-    except IntegrityError as error:
-        detail = str(error.__cause__ or error).strip().splitlines()[-1]
-        raise Conflict(
-            _("The story was not removed, because other records refer to it: %(detail)s") % {"detail": detail},
-            code="story.in_use",
-        ) from error
-    return len(rows)
+    with transaction.atomic():
+        rows = [row for key in object_keys() if (row := _row(tables, key)) is not None]
+        others = _referring(rows)
+        if others and not later:
+            raise Conflict(
+                _("The story was not removed, because records that came later refer to it: %(records)s.")
+                % {"records": _counted(others)},
+                code="story.in_use",
+            )
+        for row in (*others, *rows):  # all entries first: the name of a row may need the name of another
+            log.append(Event.RECORD_REMOVED, row, facts={"record": row.object_key}, by=STORY)
+        for row in (*others, *rows):
+            _remove(row)
+        log.append(Event.STORY_WIPED, "story:demo", facts={"records": len(rows), "later": len(others)}, by=STORY)
+    return len(rows) + len(others)
+
+
+def _referring(rows: list[Governed]) -> list[Governed]:
+    """Governed rows that refer to one of these, directly or through another; those that refer come first."""
+    seen: dict[tuple[type[Governed], int], Governed] = {(type(row), row.pk): row for row in rows}
+    found: list[Governed] = []
+    waiting = list(rows)
+    while waiting:
+        row = waiting.pop()
+        for relation in row._meta.related_objects:
+            child = relation.related_model
+            if not (isinstance(child, type) and issubclass(child, Governed)):
+                continue
+            for each in child._default_manager.filter(**{relation.field.name: row.pk}):
+                if (child, each.pk) not in seen:
+                    seen[child, each.pk] = each
+                    found.insert(0, each)
+                    waiting.append(each)
+    return found
+
+
+def _counted(rows: list[Governed]) -> str:
+    """``3 gate decisions, 1 promotion``: how many of each kind."""
+    kinds = Counter((row._meta.verbose_name_plural, row._meta.verbose_name) for row in rows)
+    return ", ".join(f"{n} {one if n == 1 else many}" for (many, one), n in sorted(kinds.items(), key=str))
 
 
 def _row(tables: dict[str, type[Governed]], key: str) -> Governed | None:

@@ -32,13 +32,18 @@ class Command(BaseCommand):
         """The two questions about a story that runs already."""
         parser.add_argument("--check", action="store_true", help="prove that the story is whole, and the log verified")
         parser.add_argument("--wipe", action="store_true", help="remove the story; the log stays and still verifies")
+        parser.add_argument(
+            "--with-later-records",
+            action="store_true",
+            help="with --wipe: also what refers to it",
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Dispatch."""
         if options["check"]:
             sys.exit(beside("story", "check") or beside("audit_verify"))
         if options["wipe"]:
-            code = beside("story", "wipe")
+            code = beside("story", "wipe", *(["--with-later-records"] if options["with_later_records"] else []))
             if code == 0:
                 shutil.rmtree(STATE / "serving", ignore_errors=True)
             sys.exit(code or beside("audit_verify"))

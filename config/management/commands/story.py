@@ -14,7 +14,7 @@ from django.db import transaction
 from audit import checks, log
 from audit.context import request_id
 from audit.models.events import Event
-from audit.refusals import Refusal
+from audit.refusals import Conflict, Refusal
 from config.story import acts, check, people, wipe
 from explain.models import ExplanationJob
 
@@ -27,6 +27,7 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         """What to do, and where the stack's model servers answer."""
         parser.add_argument("what", choices=["seed", "check", "wipe", "present"])
+        parser.add_argument("--with-later-records", action="store_true", help="wipe what refers to the story, too")
         parser.add_argument("--endpoints", default="{}", help="JSON: endpoint name to address")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -108,7 +109,10 @@ class Command(BaseCommand):
     def wipe(self, options: dict[str, Any]) -> None:
         """Remove the story here and its model in MLflow."""
         self._wait_for_mlflow()
-        removed = wipe.wipe()
+        try:
+            removed = wipe.wipe(later=options["with_later_records"])
+        except Conflict as conflict:
+            raise CommandError(f"{conflict.sentence} --with-later-records removes them too.") from conflict
         url = f"{settings.MLFLOW_TRACKING_URI}/api/2.0/mlflow/registered-models/delete"
         httpx.request("DELETE", url, json={"name": acts.MODEL}, timeout=30).raise_for_status()
         self.stdout.write(f"Removed {removed} records of the demo story; the log keeps its entries.")

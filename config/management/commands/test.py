@@ -14,8 +14,8 @@ from django.core.management.base import BaseCommand, CommandParser
 from config.stack.programs import PYTHON, ROOT
 
 #: Three processes for two cores, since journeys mostly wait for servers. ``tests/conftest.py`` puts the slowest first,
-#: and what shares a server into one group, which stays on one process.
-SPREAD = ["-n", "3", "--dist", "loadgroup", "--no-loadscope-reorder"]
+#: and keeps on one process what shares a server.
+SPREAD = ["-n", "3", "--dist", "loadscope", "--no-loadscope-reorder"]
 
 
 class Command(BaseCommand):
