@@ -16,7 +16,7 @@ import psycopg
 import pytest
 
 from config.stack.postgres import Cluster
-from tests.conftest import free_port
+from tests.conftest import free_port, memory_folder
 from tests.older_server import LEFT_OUT, REPORT
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -35,7 +35,7 @@ def older_server() -> Iterator[str]:
         if os.environ.get("CI"):
             pytest.fail(sentence)
         pytest.skip(sentence)
-    home = Path(tempfile.mkdtemp(prefix="countersign-pg15-", dir=_memory()))
+    home = Path(tempfile.mkdtemp(prefix="countersign-pg15-", dir=memory_folder()))
     user = USER if os.geteuid() == 0 else None
     if user:
         shutil.chown(home, user)
@@ -51,13 +51,6 @@ def older_server() -> Iterator[str]:
             process.send_signal(2)
             process.wait(30)
             shutil.rmtree(home, ignore_errors=True)
-
-
-def _memory() -> str | None:
-    """A folder in memory, where databases are copied in a fraction of the time; None where it is too small."""
-    shared = Path("/dev/shm")
-    roomy = shared.is_dir() and os.access(shared, os.W_OK) and shutil.disk_usage(shared).free > 4 * 1024**3
-    return str(shared) if roomy else None
 
 
 def _wait_for(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
