@@ -15,6 +15,8 @@ import orjson
 UNREADABLE = "unreadable"
 #: Bytes in UTF-8. PostgreSQL refuses an index row of more than 2704, and a refused row would stop the sequencer.
 MAX_TEXT = 2000
+#: No letter takes more than four bytes.
+_SURELY_SHORT = MAX_TEXT // 4
 #: Facts that name a version, model or environment, in the order in which they are believed.
 _TELLING = ("version", "by_version", "target", "source")
 _PLACES = frozenset({"model", "environment", *_TELLING})
@@ -104,9 +106,14 @@ def _place(entry: Any, kind: str, named: Callable[[str], str]) -> str:
 
     Facts name it as ``{"version": "version:credit-scoring/14"}``. An edge between two models is the target's.
     """
-    facts = entry["facts"]
-    told = (entry["subject"], *(facts.get(key) for key in (kind, *_TELLING)))
-    return next((name for each in told if isinstance(each, str) and (name := named(each))), "")
+    subject, facts = entry["subject"], entry["facts"]
+    if isinstance(subject, str) and (name := named(subject)):
+        return name
+    for key in (kind, *_TELLING):
+        told = facts.get(key)
+        if isinstance(told, str) and (name := named(told)):
+            return name
+    return ""
 
 
 @lru_cache(1000)
@@ -124,6 +131,6 @@ def _environment_of(subject: str) -> str:
 
 
 def _text(value: object) -> str:
-    if not isinstance(value, str) or "\0" in value or len(value.encode()) > MAX_TEXT:
+    if not isinstance(value, str) or "\0" in value or (len(value) > _SURELY_SHORT and len(value.encode()) > MAX_TEXT):
         raise ValueError("not a text that an indexed column can hold")
     return value

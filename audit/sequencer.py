@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import logging
 import weakref
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -41,14 +41,20 @@ __all__ = ["AlreadyRunning", "LogFrozen", "Sequencer"]
 
 logger = logging.getLogger(__name__)
 
-# Rows of older transactions than the watermark are all in the tree, so the anti-join stays short. It begins at 0 with
-# every process: nothing depends on transaction numbers that a restore may set back.
+# Rows of older transactions than the watermark are all in the tree, so whatever is left begins here. The watermark is 0
+# with every process: nothing depends on transaction numbers that a restore may set back. Not min(e.id): that would walk
+# the whole log by its key for the first row that fits.
+_LOWEST = "SELECT min(e.id + 0) FROM audit.entry e WHERE e.log_id = %s AND e.txid >= %s::xid8"
+# Both sides of the anti-join begin at the same id, so a batch costs what it holds, however long the log or the backlog.
 _UNSEQUENCED = """
     SELECT e.id, e.event_id, e.object_key, e.entry, e.leaf_hash, e.created_at FROM audit.entry e
-    WHERE e.log_id = %s AND e.txid >= %s::xid8 AND e.id > %s
-    AND NOT EXISTS (SELECT FROM audit.leaf l WHERE l.log_id = e.log_id AND l.entry_id = e.id)
-    ORDER BY {first} e.id LIMIT %s
+    WHERE e.log_id = %(log)s AND e.id >= %(lowest)s
+    AND NOT EXISTS (SELECT FROM audit.leaf l
+                    WHERE l.log_id = %(log)s AND l.entry_id >= %(lowest)s AND l.entry_id = e.id)
+    ORDER BY {first} e.id LIMIT %(batch)s
 """
+# Statistics lag behind a burst of entries; a plan that reads and sorts the whole backlog for each batch is then chosen.
+_IN_ORDER = "SET enable_sort = off; SET enable_hashjoin = off; SET enable_bitmapscan = off"
 # What the log opens with comes first even when others were waiting.
 _OPENING = """
     SELECT s.event_id, (SELECT k.event_id FROM audit.key k WHERE k.log_id = s.log_id AND k.from_size = 0 LIMIT 1)
@@ -101,11 +107,7 @@ class Sequencer:
             with connection.transaction():
                 if not self._floor:
                     self._horizon = self._fetch("SELECT pg_snapshot_xmin(pg_current_snapshot())::text", [])[0][0]
-                first, values = "", [self._log_id, self._watermark, self._floor, self._batch]
-                if not tree.size:
-                    first = "array_position(%s::uuid[], e.event_id),"
-                    values.insert(3, list(self._fetch(_OPENING, [self._log_id])[0]))
-                entries = self._fetch(_UNSEQUENCED.format(first=first), values)
+                entries = self._unsequenced(tree)
                 if entries:
                     for order in leaves.store(self._connected(), self._log_id, tree, entries):
                         orders.carry_out(self._fetch, self._signer, self._log_id, order)
@@ -118,7 +120,7 @@ class Sequencer:
         if len(entries) < self._batch:
             self._watermark = self._horizon
         # A backlog is read on from the last id; ids that committed late below it are found when it begins again at 0.
-        onward = len(entries) == self._batch and not first and tree.size // self._batch % RESCAN
+        onward = len(entries) == self._batch and tree.size > self._batch and tree.size // self._batch % RESCAN
         self._floor = entries[-1][0] if onward else 0
         return len(entries)
 
@@ -151,6 +153,20 @@ class Sequencer:
         if self._connection is not None:
             leaves.release(self._connection)
         self._connection = self._tree = None
+
+    def _unsequenced(self, tree: GrowingTree) -> list[tuple[Any, ...]]:
+        """The next batch: from where the backlog was left, else from the first entry that may have no index yet."""
+        lowest = self._floor + 1
+        if not self._floor:
+            lowest = self._fetch(_LOWEST, [self._log_id, self._watermark])[0][0]
+            if lowest is None:
+                return []
+        values: dict[str, Any] = {"log": self._log_id, "lowest": lowest, "batch": self._batch}
+        first = ""
+        if not tree.size:
+            first = "array_position(%(opening)s::uuid[], e.event_id),"
+            values["opening"] = list(self._fetch(_OPENING, [self._log_id])[0])
+        return self._fetch(_UNSEQUENCED.format(first=first), values)
 
     def _ended(self) -> bool:
         """Go one step on with closing the log when a successor waits; True when there is more to sequence now."""
@@ -269,6 +285,7 @@ class Sequencer:
             connection = psycopg.connect(self._url, autocommit=True, application_name="audit-sequencer")
             weakref.finalize(self, connection.close)
             leaves.take_lock(connection, self._log_id)
+            connection.execute(_IN_ORDER)
             # What is signed must be on disk first, whatever the server's default allows others to lose.
             connection.execute(
                 "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit')"
@@ -277,7 +294,7 @@ class Sequencer:
             self._connection = connection
         return self._connection
 
-    def _fetch(self, sql: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
+    def _fetch(self, sql: str, values: Sequence[Any] | Mapping[str, Any]) -> list[tuple[Any, ...]]:
         return self._connected().execute(sql, values).fetchall()
 
     def _stored(self, size: int) -> StoredTree:

@@ -47,11 +47,10 @@ _REMOVED_BUT_THERE = """
 """
 # An entry's own xmin equals its txid only in the cluster and the (sub)transaction that wrote it.
 _CHANGED_WITHOUT_ENTRY = """
-    WITH written AS (
-        SELECT DISTINCT e.xmin::text AS version, e.txid FROM audit.entry e
-        WHERE e.xmin::text::bigint = e.txid::text::numeric %% 4294967296)
-    SELECT r.object_key FROM ({rows}) r JOIN written w ON w.version = r.version::text
-    WHERE NOT EXISTS (SELECT FROM audit.entry e WHERE e.txid = w.txid AND e.object_key = r.object_key) LIMIT %s
+    SELECT r.object_key FROM ({rows}) r
+    JOIN (SELECT DISTINCT e.txid FROM audit.entry e WHERE e.xmin = e.txid::xid) written
+        ON written.txid::xid = r.version
+    WHERE NOT EXISTS (SELECT FROM audit.entry e WHERE e.txid = written.txid AND e.object_key = r.object_key) LIMIT %s
 """
 
 

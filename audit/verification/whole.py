@@ -73,6 +73,7 @@ def verify(
         entries, private = _entries(own, fetch, number, forest, progress, state)
         if earlier:
             entries.detail += " · " + earlier.sentence
+        own.execute("SET LOCAL max_parallel_workers_per_gather TO DEFAULT")  # from here on our processes rest
         optional = [signatures.witnesses_step(fetch, number), signatures.timestamps_step(fetch, number)]
         steps = [
             announced,

@@ -8,7 +8,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,8 @@ class Stack:
     supervisor: Supervisor
     say: Say
     cluster: postgres.Cluster | None = None
+    #: The sentence with the first login, when this start has made it.
+    account: str = ""
 
     @property
     def url(self) -> str:
@@ -133,6 +136,21 @@ class Stack:
             raise StackFailure(f"`manage.py {' '.join(arguments)}` failed (exit {done.returncode}).")
         return done
 
+    @contextmanager
+    def connected_as(self, role: str) -> Iterator[None]:
+        """Django's default connection of this very process as one of our own roles, closed afterwards."""
+        from django.db import connections
+        from psycopg.conninfo import conninfo_to_dict
+
+        parts = conninfo_to_dict(self.role_url(role))
+        names = {"dbname": "NAME", "user": "USER", "password": "PASSWORD", "host": "HOST", "port": "PORT"}
+        given = {django: str(parts.pop(ours, "") or "") for ours, django in names.items()}
+        connections["default"].settings_dict.update({**given, "OPTIONS": parts})
+        try:
+            yield
+        finally:
+            connections["default"].close()
+
 
 def assemble(say: Say) -> tuple[Stack, Any]:
     """Check the machine and gather what the stack needs, without starting anything. Returns it and its lock."""
@@ -167,6 +185,7 @@ def start(stack: Stack) -> None:
         _ensure_database(stack.cluster)
     migrate(stack)
     supervisor.start("signer", "sequencer", "web")
+    stack.account = stack.manage("first_account", capture=True).stdout.strip()  # while the web server gets up
     supervisor.until("the web server", lambda: answers(f"http://127.0.0.1:{stack.port}/readyz"), seconds=120, log="web")
     others = [name for name in ("mlflow", "model_a", "model_b") if stack.has(name)]
     supervisor.start("worker", "beat", "publisher", *others)
@@ -175,19 +194,13 @@ def start(stack: Stack) -> None:
 def migrate(stack: Stack) -> None:
     """Prepare roles and apply migrations as the owner; the only time that the owner's password is used."""
     from django.core.management import call_command
-    from django.db import connections
-    from psycopg.conninfo import conninfo_to_dict
 
     database.provision(stack.admin_url, stack.secrets)
     if not os.environ.get("SUBJECT_KEYS_DATABASE_URL"):
         database.create_keys_database(stack.admin_url, urlsplit(stack.keys_admin_url).path.strip("/"))
     database.provision_keys(stack.keys_admin_url, stack.secrets)
-    parts = conninfo_to_dict(stack.role_url(database.OWNER))
-    names = {"dbname": "NAME", "user": "USER", "password": "PASSWORD", "host": "HOST", "port": "PORT"}
-    owner = {django: str(parts.pop(ours, "") or "") for ours, django in names.items()}
-    connections["default"].settings_dict.update({**owner, "OPTIONS": parts})
-    call_command("migrate", verbosity=0)
-    connections["default"].close()
+    with stack.connected_as(database.OWNER):
+        call_command("migrate", verbosity=0)
 
 
 def wait_for_interrupt(stack: Stack) -> None:

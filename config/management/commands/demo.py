@@ -13,6 +13,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from config.environment import STATE
+from config.stack import database
 from config.stack.failure import StackFailure
 from config.stack.programs import PYTHON, ROOT
 from config.stack.run import Stack, supervised
@@ -55,8 +56,11 @@ class Command(BaseCommand):
 
     def play(self, stack: Stack) -> None:
         """Play the story when it was not played before, then say where and who."""
-        account = stack.manage("first_account", capture=True).stdout.strip()
-        if stack.manage("story", "present", capture=True).stdout.strip() == "no":
+        from config.story.wipe import is_seeded
+
+        with stack.connected_as(database.APP):
+            seeded = is_seeded()
+        if not seeded:
             stack.supervisor.halt("beat")  # its import from MLflow would write the story's records in its own name
             self.say("Training three model versions and logging them to MLflow …")
             train(stack)
@@ -68,8 +72,8 @@ class Command(BaseCommand):
             )
             stack.supervisor.start("beat")
             self.say_logins(logins)
-        if account:
-            self.say(account)
+        if stack.account:
+            self.say(stack.account)
         self.say(f"Countersign is ready at {stack.url}  (Ctrl-C stops it)")
 
     def say_logins(self, logins: dict[str, Any]) -> None:

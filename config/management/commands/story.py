@@ -26,7 +26,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         """What to do, and where the stack's model servers answer."""
-        parser.add_argument("what", choices=["seed", "check", "wipe", "present"])
+        parser.add_argument("what", choices=["seed", "check", "wipe"])
         parser.add_argument("--with-later-records", action="store_true", help="wipe what refers to the story, too")
         parser.add_argument("--endpoints", default="{}", help="JSON: endpoint name to address")
 
@@ -34,15 +34,9 @@ class Command(BaseCommand):
         """Dispatch; a refusal is a sentence."""
         request_id.set(wipe.REQUEST_ID)
         try:
-            {"seed": self.seed, "check": self.check_story, "wipe": self.wipe, "present": self.present}[options["what"]](
-                options
-            )
+            {"seed": self.seed, "check": self.check_story, "wipe": self.wipe}[options["what"]](options)
         except Refusal as refusal:
             raise CommandError(refusal.sentence) from refusal
-
-    def present(self, options: dict[str, Any]) -> None:
-        """Print yes when the story was played, else no."""
-        self.stdout.write("yes" if wipe.is_seeded() else "no")
 
     def seed(self, options: dict[str, Any]) -> None:
         """Play all acts; print the logins as JSON."""

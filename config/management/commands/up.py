@@ -25,8 +25,7 @@ class Command(BaseCommand):
         print(sentence, flush=True)
 
     def ready(self, stack: Stack) -> None:
-        """Make sure that somebody can sign in, then say where."""
-        account = stack.manage("first_account", capture=True).stdout.strip()
-        if account:
-            self.say(account)
+        """Say where, and once who."""
+        if stack.account:
+            self.say(stack.account)
         self.say(f"Countersign is ready at {stack.url}  (Ctrl-C stops it)")
