@@ -31,7 +31,8 @@ from audit.models.events import Event
 from audit.signer import SignerRefusal, Signing
 from audit.stored_tree import StoredTree
 
-BATCH = 1000
+#: At most 128 MiB if each entry had the greatest length.
+BATCH = 2000
 #: Batches of a backlog after which entries with late, lower ids are looked for again.
 RESCAN = 50
 #: Milliseconds that closing waits for writers before entries are sequenced again.
