@@ -7,12 +7,13 @@ A job is ``queued`` when its row is committed. When the broker is down the messa
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 
 from celery import current_app
 from django.db import connection
 from kombu.exceptions import KombuError
+
+from audit.advisory import claimed
 
 logger = logging.getLogger(__name__)
 
@@ -31,22 +32,9 @@ def enqueue(job_id: int, *, expires: float | None = None) -> bool:
     return True
 
 
-@contextmanager
-def claim(job_id: int) -> Iterator[bool]:
-    """Hold the job for this process; False when a living worker holds it already.
-
-    A session-level advisory lock: PostgreSQL gives it back when the worker's connection ends, however it ended, so that
-    a killed worker blocks nobody and two deliveries of one job never run at once. Job ids stay below 2^31.
-    """
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_lock(%s, %s)", [_LOCK_CLASS, job_id])
-        (mine,) = cursor.fetchone() or (False,)
-    try:
-        yield bool(mine)
-    finally:
-        if mine and connection.connection is not None and not connection.connection.closed:
-            with connection.cursor() as cursor:
-                cursor.execute("SELECT pg_advisory_unlock(%s, %s)", [_LOCK_CLASS, job_id])
+def claim(job_id: int) -> AbstractContextManager[bool]:
+    """Hold the job for this process; False when a living worker holds it already."""
+    return claimed(_LOCK_CLASS, job_id)
 
 
 def held() -> set[int]:

@@ -16,13 +16,14 @@ from typing import Any, BinaryIO, cast
 
 from celery import current_app
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from kombu.exceptions import KombuError
 
 from audit import log
 from audit.actors import Actor
+from audit.advisory import claimed
 from audit.exports import bundle
 from audit.exports.scope import Scope
 from audit.lifecycle import Lifecycle
@@ -89,7 +90,7 @@ def redeliver() -> int:
 
 def perform(number: int, *, by: Actor = EXPORTER) -> str:
     """Write the file of an export that waits, unless a living worker does it already. Returns its state."""
-    with _claim(number) as mine:
+    with claimed(_LOCK_CLASS, number) as mine:
         export = Export.objects.filter(pk=number, state=ExportState.REQUESTED).first() if mine else None
         if export is None:
             return "ignored"
@@ -105,7 +106,7 @@ def perform(number: int, *, by: Actor = EXPORTER) -> str:
 
 def write_to(export: Export, path: Path, *, by: Actor) -> Export:
     """Write the file of an export to a place of the caller's (a command). Raises ``Conflict`` with what went wrong."""
-    with _claim(export.pk):
+    with claimed(_LOCK_CLASS, export.pk):
         with _failures(export, by):
             _fill(export, path, by)
         _part(path).unlink(missing_ok=True)
@@ -234,20 +235,6 @@ def _failures(export: Export, by: Actor) -> Iterator[list[str]]:
         with transaction.atomic():
             changes = {"error": said[0], "ended": timezone.now()}
             LIFECYCLE.transition(export, ExportState.FAILED, facts=export.about, reason=said[0], changes=changes, by=by)
-
-
-@contextmanager
-def _claim(number: int) -> Iterator[bool]:
-    """Hold the export for this process; PostgreSQL gives the lock back however the connection ends."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_lock(%s, %s)", [_LOCK_CLASS, number])
-        (mine,) = cursor.fetchone() or (False,)
-    try:
-        yield bool(mine)
-    finally:
-        if mine and connection.connection is not None and not connection.connection.closed:
-            with connection.cursor() as cursor:
-                cursor.execute("SELECT pg_advisory_unlock(%s, %s)", [_LOCK_CLASS, number])
 
 
 def _part(path: Path) -> Path:

@@ -3,27 +3,16 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
 
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from rest_framework import serializers
 
+from audit.api.strict import Strict
 from governance.models.decision import Action
 from governance.models.signoff import Meaning
 from governance.models.transfer import SafeguardType
 from registry.models import Strategy
-
-
-class Strict(serializers.Serializer[Any]):
-    """Refuses fields that it does not declare."""
-
-    def to_internal_value(self, data: Any) -> Any:
-        if isinstance(data, dict):
-            unknown = sorted(set(map(str, data)) - set(self.fields))
-            if unknown:
-                raise serializers.ValidationError({name: [_("This field is not known.")] for name in unknown})
-        return super().to_internal_value(data)
 
 
 class ModelReference(Strict):

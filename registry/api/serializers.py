@@ -5,25 +5,14 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from django.utils.translation import gettext as _
 from rest_framework import serializers
 
+from audit.api.strict import Strict
 from audit.as_of import AsOf, State
 from registry.as_of import DeploymentThen, Registry, ServingThen
 from registry.deployments import Serving
 from registry.models import Dataset, Deployment, Environment, Model, ModelVersion, Perimeter, Risk, Tier
 from registry.models.datasets import Classification
-
-
-class Strict(serializers.Serializer[Any]):
-    """Refuses fields that it does not declare."""
-
-    def to_internal_value(self, data: Any) -> Any:
-        if isinstance(data, dict):
-            unknown = sorted(set(map(str, data)) - set(self.fields))
-            if unknown:
-                raise serializers.ValidationError({name: [_("This field is not known.")] for name in unknown})
-        return super().to_internal_value(data)
 
 
 class NewModel(Strict):

@@ -14,11 +14,12 @@ from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any, TypeVar
 
-from django.db import connection, transaction
+from django.db import transaction
 from django.utils.translation import gettext as _
 
 from audit import log
 from audit.actors import Actor
+from audit.advisory import claimed
 from audit.models.events import Event
 from audit.refusals import BadInput, Conflict, Refusal, Refused
 from registry import aliases, naming, versions
@@ -29,8 +30,8 @@ from registry.sources.mlflow_client import API, Client, tags_of
 
 logger = logging.getLogger(__name__)
 
-#: Key of the advisory lock: two imports at a time would fetch everything twice.
-LOCK = 7_203_115
+#: First key of the advisory lock («mlfl» in ASCII): two imports at a time would fetch everything twice.
+LOCK = 0x6D6C666C
 UNKNOWN = "unknown"
 Answer = TypeVar("Answer")
 #: Refusals that concern one version; every other one means that the server cannot be read, and ends the import.
@@ -292,13 +293,7 @@ def _understood(client: Client, fetch: Callable[[], Answer]) -> Answer:
 
 @contextmanager
 def _alone() -> Iterator[None]:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_lock(%s)", [LOCK])
-        row = cursor.fetchone()
-    if not (row and row[0]):
-        raise Conflict(_("Another import from MLflow is running."), code="mlflow.busy")
-    try:
+    with claimed(LOCK, 0) as mine:
+        if not mine:
+            raise Conflict(_("Another import from MLflow is running."), code="mlflow.busy")
         yield
-    finally:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_unlock(%s)", [LOCK])

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import logging
-import signal
-import threading
 from typing import Any
 
-from django.conf import settings
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import BaseCommand
 
+from audit.management.daemon import sequencer_database, stopped
 from audit.publication import AlreadyPublishing
 from audit.publisher import Publisher
 
@@ -26,12 +24,8 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Run until SIGTERM or SIGINT; whatever fails is said once and tried again."""
-        if not settings.SEQUENCER_DATABASE_URL:
-            raise CommandError("Set SEQUENCER_DATABASE_URL to the database as the role audit_sequencer.")
-        stop = threading.Event()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: stop.set())
-        publisher = Publisher(settings.SEQUENCER_DATABASE_URL)
+        database, stop = sequencer_database(), stopped()
+        publisher = Publisher(database)
         trouble: list[str] = []
         while not stop.is_set():
             try:

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import logging
-import signal
-import threading
 from pathlib import Path
 from typing import Any
 
 import psycopg
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import BaseCommand
 
 from audit import shards
 from audit.entry_copies import CopyDamaged
 from audit.frozen import LogFrozen
+from audit.management.daemon import sequencer_database, stopped
 from audit.sequencer import AlreadyRunning, Sequencer
 from audit.signer import SignerRefusal, SignerUnavailable
 from audit.signer_protocol import SignerClient, read_secret
@@ -37,22 +36,18 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Run until SIGTERM or SIGINT."""
-        if not settings.SEQUENCER_DATABASE_URL:
-            raise CommandError("Set SEQUENCER_DATABASE_URL to the database as the role audit_sequencer.")
-        stop = threading.Event()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: stop.set())
+        database, stop = sequencer_database(), stopped()
         sequencer: Sequencer | None = None
         trouble = ""
         while not stop.is_set():
             pause, problem = POLL, ""
             try:
-                sequencer = sequencer or _sequencer()
+                sequencer = sequencer or _sequencer(database)
                 pause = BUSY_POLL if sequencer.run_once() else POLL
-                sequencer = _unless_over(sequencer) if sequencer.finished else sequencer
+                sequencer = _unless_over(sequencer, database) if sequencer.finished else sequencer
             except LogFrozen as frozen:
                 pause, problem = FROZEN_PATIENCE, f"the log is frozen: {frozen}\n{frozen.procedure}"
-                sequencer = _unless_over(sequencer)
+                sequencer = _unless_over(sequencer, database)
             except (AlreadyRunning, SignerUnavailable, SignerRefusal, CopyDamaged, psycopg.Error, OSError) as error:
                 pause, problem = PATIENCE, str(error)
             if problem != trouble:
@@ -63,26 +58,24 @@ class Command(BaseCommand):
             sequencer.close()
 
 
-def _sequencer() -> Sequencer:
+def _sequencer(database: str) -> Sequencer:
     """The sequencer of the oldest log that still takes entries; of the first one when there is none yet."""
     signer = SignerClient(settings.SIGNER_ADDRESS, read_secret(Path(settings.SIGNER_SECRET_FILE)))
-    shard = _unfinished()
+    shard = _unfinished(database)
     number, origin = (shard.log_id, shard.origin) if shard else (1, shards.first_origin())
-    return Sequencer(
-        settings.SEQUENCER_DATABASE_URL, signer.opened(origin), log_id=number, copies=settings.ENTRY_COPIES
-    )
+    return Sequencer(database, signer.opened(origin), log_id=number, copies=settings.ENTRY_COPIES)
 
 
-def _unfinished() -> shards.Shard | None:
-    with psycopg.connect(settings.SEQUENCER_DATABASE_URL, application_name="audit-sequencer") as connection:
+def _unfinished(database: str) -> shards.Shard | None:
+    with psycopg.connect(database, application_name="audit-sequencer") as connection:
         return shards.unfinished(lambda sql, values: connection.execute(sql, values).fetchall())
 
 
-def _unless_over(sequencer: Sequencer | None) -> Sequencer | None:
+def _unless_over(sequencer: Sequencer | None, database: str) -> Sequencer | None:
     """A log that is finished, or frozen and given up meanwhile, makes room for its successor."""
     if sequencer is None:
         return None
-    shard = _unfinished() if not sequencer.finished else None
+    shard = _unfinished(database) if not sequencer.finished else None
     if shard is not None and shard.log_id == sequencer.log_id:
         return sequencer
     sequencer.close()
