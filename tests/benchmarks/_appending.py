@@ -138,10 +138,13 @@ def script(folder: str, row: str, entry: str, work: str = "") -> Path:
     return path
 
 
-def transactions_per_second(bench: Bench, written: Path, writers: int, seconds: int = SECONDS) -> float:
-    """One slice with pgbench; a failed transaction ends the benchmark."""
+def transactions_per_second(
+    bench: Bench, written: Path, writers: int, seconds: int = SECONDS, *, rate: int = 0
+) -> float:
+    """One slice with pgbench, as fast as it goes or at ``rate`` a second; a failed transaction ends the benchmark."""
     command = [str(bench.binaries / "pgbench"), "--no-vacuum", "--protocol=prepared", f"--file={written}"]
     command += [f"--client={writers}", "--jobs=2", f"--time={seconds}"]
+    command += [f"--rate={rate}"] if rate else []
     done = subprocess.run(command, env=bench.environment(), capture_output=True, text=True, check=True)
     found = re.search(r"tps = ([\d.]+) \(without", done.stdout)
     failed = re.search(r"number of failed transactions: (\d+)", done.stdout)
