@@ -158,6 +158,8 @@ MLFLOW_TRACKING_URI = env.text("MLFLOW_TRACKING_URI", "")
 MLFLOW_TRACKING_TOKEN = env.text("MLFLOW_TRACKING_TOKEN", "")
 MLFLOW_TRACKING_USERNAME = env.text("MLFLOW_TRACKING_USERNAME", "")
 MLFLOW_TRACKING_PASSWORD = env.text("MLFLOW_TRACKING_PASSWORD", "")
+#: What MLflow signs its webhooks with; without it none is accepted.
+MLFLOW_WEBHOOK_SECRET = env.text("MLFLOW_WEBHOOK_SECRET", "")
 #: Hosts that serving endpoints may name; explanation jobs send rows nowhere else.
 ALLOWED_ENDPOINT_HOSTS = env.words("ALLOWED_ENDPOINT_HOSTS", "127.0.0.1,localhost")
 

@@ -8,15 +8,26 @@ from celery import shared_task
 from django.conf import settings
 
 from audit.actors import Actor
-from registry.sources import mlflow
+from registry.sources import mlflow, mlflow_webhooks
 
 logger = logging.getLogger(__name__)
+
+#: Imports in one task while MLflow keeps telling; the poll takes what comes after them.
+ROUNDS = 10
 
 
 @shared_task(name="registry.tasks.import_from_mlflow", ignore_result=True)  # type: ignore[untyped-decorator]
 def import_from_mlflow() -> None:
-    """Import what is new on the tracking server; nothing to do without one."""
+    """Import what is new on the tracking server; nothing to do without one.
+
+    Deliveries that come meanwhile are looked after at once: their own task found this import running, and left.
+    """
     if not settings.MLFLOW_TRACKING_URI:
         logger.info("MLFLOW_TRACKING_URI is not set: nothing is imported")
         return
-    mlflow.import_all(by=Actor.system("mlflow-import"))
+    for _round in range(ROUNDS):
+        told = mlflow_webhooks.waiting()
+        mlflow.import_all(by=Actor.system("mlflow-import"))
+        mlflow_webhooks.looked(told)
+        if not mlflow_webhooks.waiting():
+            return

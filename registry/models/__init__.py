@@ -1,6 +1,7 @@
-"""Tables of the registry; every one is governed: no row changes without an entry in the log."""
+"""Tables of the registry; every one but the deliveries is governed: no row changes without an entry in the log."""
 
 from registry.models.datasets import Classification, Dataset
+from registry.models.deliveries import MLflowDelivery
 from registry.models.deployments import SHARING_STRATEGIES, Deployment, DeploymentKind, Strategy
 from registry.models.environments import Endpoint, Environment, Perimeter, Protocol, Tier
 from registry.models.lineage import EdgeKind, LineageEdge, Run
@@ -17,6 +18,7 @@ __all__ = [
     "Endpoint",
     "Environment",
     "LineageEdge",
+    "MLflowDelivery",
     "Model",
     "ModelVersion",
     "Perimeter",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from registry.pages import catalogue, lineage, places
+from registry.pages import catalogue, lineage, places, webhooks
 
 app_name = "registry"
 urlpatterns = [
@@ -17,4 +17,5 @@ urlpatterns = [
     path("environments/<str:slug>", places.environment_detail, name="environment"),
     path("deployments", places.deployment_list, name="deployments"),
     path("lineage", lineage.lineage, name="lineage"),
+    path("webhooks/mlflow", webhooks.from_mlflow, name="mlflow_webhook"),
 ]

@@ -120,4 +120,5 @@ NOT_PAGES = {
     "governance:revoke_token",
     "governance:sign",
     "governance:withdraw",
+    "registry:mlflow_webhook",
 }

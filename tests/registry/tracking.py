@@ -43,14 +43,15 @@ class Tracking:
 
 
 @contextmanager
-def running(folder: Path) -> Iterator[Tracking]:
-    """``mlflow server`` on SQLite with its artifact proxy, as the stack starts it."""
+def running(folder: Path, **variables: str) -> Iterator[Tracking]:
+    """``mlflow server`` on SQLite with its artifact proxy, as the stack starts it; more ``variables`` as given."""
     port, files = free_port(), folder / "artifacts"
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
     command += ["--backend-store-uri", f"sqlite:///{folder}/mlflow.db", "--serve-artifacts"]
     command += ["--artifacts-destination", str(files)]
     with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(command, env=ENVIRONMENT, stdout=log, stderr=log, cwd=folder, start_new_session=True)
+        environment = {**ENVIRONMENT, **variables}
+        process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, cwd=folder, start_new_session=True)
         try:
             _wait(f"http://127.0.0.1:{port}/health", process, folder / "log")
             yield Tracking(f"http://127.0.0.1:{port}", files)
