@@ -366,7 +366,7 @@ def test_the_clocks_import_does_nothing_without_a_server(committed_db: Any, sett
 
 def test_two_imports_at_a_time_are_one_too_many(registry: CommittedDatabase) -> None:
     with psycopg.connect(registry.url()) as other:
-        other.execute("SELECT pg_advisory_lock(%s)", [mlflow.LOCK])
+        other.execute("SELECT pg_advisory_lock(%s, 0)", [mlflow.LOCK])
         with pytest.raises(Conflict, match="Another import"):
             mlflow.import_all(by=BY)
     assert mlflow.import_all(by=BY).versions == 2
