@@ -7,8 +7,10 @@ from django.urls import path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
 from config.api import openapi as openapi  # registers the authentication schemes with drf-spectacular
+from config.api.search import Search
 
 urlpatterns = [
+    path("v1/search", Search.as_view(), name="search"),
     path("schema/", SpectacularAPIView.as_view(), name="schema"),
     path(
         "docs/",

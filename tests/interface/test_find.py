@@ -10,7 +10,7 @@ from django.db import connection
 from django.test import Client, override_settings
 from django.test.utils import CaptureQueriesContext
 
-from config.pages import find
+from config.searching import search
 from tests import personas
 
 ClientFor = Callable[[str], Client]
@@ -31,7 +31,7 @@ def world(db: None) -> Any:
 
 
 def _titles(text: str, username: str = "layla") -> dict[str, list[str]]:
-    groups = find.search(text, personas.get(username))
+    groups = search(text, personas.get(username))
     return {str(group.label): [result.title for result in group.results] for group in groups}
 
 
@@ -75,7 +75,7 @@ def test_it_asks_at_most_one_query_for_each_kind(world: Any, text: str) -> None:
     with CaptureQueriesContext(
         connection,
     ) as asked:
-        find.search(text, user)
+        search(text, user)
     assert len(asked) <= 6
 
 
@@ -90,7 +90,7 @@ def test_a_person_without_a_role_finds_pages_only(world: Any) -> None:
         password=personas.PASSWORD,
         by=personas.SET_UP,
     )
-    assert [str(group.label) for group in find.search("credit", stranger)] == []
+    assert [str(group.label) for group in search("credit", stranger)] == []
 
 
 def test_the_page_works_without_scripts(world: Any, client_for: ClientFor) -> None:
