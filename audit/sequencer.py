@@ -75,7 +75,7 @@ class Sequencer:
         self._tree: GrowingTree | None = None
         self._signed = Head(signer.origin, 0, b"")
         self._watermark = self._horizon = "0"
-        self._floor = 0
+        self._floor = self._newest = 0
         self._reported = ""
         self._ending = self._key_ended = False
         self.finished = False
@@ -88,16 +88,21 @@ class Sequencer:
     def run_once(self) -> int:
         """Number and sign all that is committed by now; returns how many entries got their index.
 
+        It returns although writers go on, however fast they are.
+
         When an order to close the log is among them, the log gets its last entry and its final checkpoint, and
         ``finished`` becomes True. Raises ``LogFrozen``, ``AlreadyRunning``, ``SignerUnavailable`` (what is numbered
         stays numbered and is signed next time) or ``psycopg.Error``; it can be called again after any of them.
         """
+        self._ready()
+        newest = self._fetch("SELECT coalesce(max(id), 0) FROM audit.entry WHERE log_id = %s", [self._log_id])[0][0]
         total = 0
         while True:
             integrated = self.integrate()
             self.sign()
             total += integrated
-            if integrated < self._batch and not self._ended():
+            caught_up = integrated < self._batch or self._newest >= newest
+            if caught_up and not self._ended():
                 return total
 
     def integrate(self) -> int:
@@ -118,6 +123,7 @@ class Sequencer:
             self._tree = None  # what is in memory may be ahead of the database now
             self._ending, self._floor = False, 0
             raise
+        self._newest = entries[-1][0] if entries else self._newest  # not the largest: what opens a log comes first
         if len(entries) < self._batch:
             self._watermark = self._horizon
         # A backlog is read on from the last id; ids that committed late below it are found when it begins again at 0.

@@ -129,7 +129,8 @@ def test_no_signed_leaf_is_lost_when_the_server_is_killed_under_load(
     for writer in writers:
         writer.start()
     while own_signer.head()[0].size < 400:
-        sequencer.run_once()
+        sequencer.integrate()
+        sequencer.sign()
     server.kill()
     stop.set()
     for writer in writers:

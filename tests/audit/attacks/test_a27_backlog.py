@@ -72,6 +72,23 @@ def test_a_batch_reads_what_it_holds_however_long_the_backlog_is(
     assert max(read[2:]) <= 1001, read  # the first two batches look for the entries that open the log, and from 0
 
 
+def test_it_returns_although_writers_are_faster(
+    committed_db: CommittedDatabase, signer: Signer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sequencer = Sequencer(committed_db.url(database.SEQUENCER), signer, batch=10)
+    execute(committed_db.url(), FILL.replace("20000", "25"))
+    sign, rounds = sequencer.sign, []
+
+    def meanwhile() -> None:
+        sign()
+        rounds.append(execute(committed_db.url(), FILL.replace("20000", "15")))
+        assert len(rounds) < 20, "it runs for as long as somebody writes"
+
+    monkeypatch.setattr(sequencer, "sign", meanwhile)
+    assert 27 <= sequencer.run_once() <= 40
+    sequencer.close()
+
+
 def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
     yield plan
     for below in plan.get("Plans", []):
