@@ -15,8 +15,6 @@ import orjson
 UNREADABLE = "unreadable"
 #: Bytes in UTF-8. PostgreSQL refuses an index row of more than 2704, and a refused row would stop the sequencer.
 MAX_TEXT = 2000
-#: No letter takes more than four bytes.
-_SURELY_SHORT = MAX_TEXT // 4
 #: Facts that name a version, model or environment, in the order in which they are believed.
 _TELLING = ("version", "by_version", "target", "source")
 _PLACES = frozenset({"model", "environment", *_TELLING})
@@ -131,6 +129,6 @@ def _environment_of(subject: str) -> str:
 
 
 def _text(value: object) -> str:
-    if not isinstance(value, str) or "\0" in value or (len(value) > _SURELY_SHORT and len(value.encode()) > MAX_TEXT):
+    if not isinstance(value, str) or "\0" in value or len(value.encode()) > MAX_TEXT:  # half a character raises too
         raise ValueError("not a text that an indexed column can hold")
     return value

@@ -101,8 +101,10 @@ class Sequencer:
             integrated = self.integrate()
             self.sign()
             total += integrated
-            caught_up = integrated < self._batch or self._newest >= newest
-            if caught_up and not self._ended():
+            if integrated == self._batch and self._newest < newest:
+                continue
+            # A log ends only when nothing of it waits: with a full batch there may be more.
+            if integrated == self._batch or not self._ended():
                 return total
 
     def integrate(self) -> int:
