@@ -155,6 +155,33 @@ def test_a_crash_at_every_step_of_closing_is_gone_on_from(
     assert (events.count("log.closed"), events[-1]) == (1, "log.closed")
 
 
+def test_a_log_that_is_written_to_faster_than_it_is_sequenced_is_not_finished_before_its_end(
+    committed_db: CommittedDatabase, signer: Signer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = Sequencer(committed_db.url(database.SEQUENCER), signer, batch=5)
+    made.run_once()
+    shards.order_closing(reason="operator", by=LAYLA)
+    for _ in range(20):
+        execute(committed_db.url(), INSERT)
+    sign, rounds = made.sign, []
+
+    def meanwhile() -> None:
+        sign()
+        rounds.append(len(rounds))
+        if len(rounds) <= 8:  # the fifth batch ends with what was there when the round began, and is full
+            for _ in range(9):
+                execute(committed_db.url(), INSERT)
+
+    monkeypatch.setattr(made, "sign", meanwhile)
+    while not made.finished:
+        made.run_once()
+        assert len(rounds) < 60
+    waiting = "SELECT count(*) FROM audit.entry e WHERE log_id = 1 AND NOT EXISTS (SELECT FROM audit.leaf l"
+    assert execute(committed_db.admin_url, f"{waiting} WHERE l.log_id = 1 AND l.entry_id = e.id)") == [(0,)]
+    assert _told(committed_db, 1)[-1]["event"] == "log.closed"
+    made.close()
+
+
 def test_an_order_is_given_once_and_only_for_a_good_name(committed_db: CommittedDatabase, sequencer: Sequencer) -> None:
     with pytest.raises(Conflict, match="not open"):
         shards.order_closing(reason="operator", by=LAYLA)
