@@ -25,7 +25,7 @@ from registry.queries import lineage_closure
 from registry.sources import mlflow, mlflow_client
 from tests.conftest import CommittedDatabase
 from tests.registry.logging_to_mlflow import MODEL
-from tests.registry.tracking import ENVIRONMENT, Answer, Tracking, forwarded, running, standing_in
+from tests.registry.tracking import Answer, Tracking, forwarded, running, standing_in
 
 BY = Actor.system("mlflow-import")
 #: The server keeps what one of the tests gives to the run of version 1.
@@ -38,14 +38,7 @@ TABLES: tuple[Any, ...] = (Model, ModelVersion, Alias, Dataset, Run, LineageEdge
 def tracking(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tracking]:
     """One server with two versions of a model, logged by a script of its own."""
     with running(tmp_path_factory.mktemp("mlflow")) as server:
-        subprocess.run(
-            [sys.executable, "-m", "tests.registry.logging_to_mlflow"],
-            env={**ENVIRONMENT, "MLFLOW_TRACKING_URI": server.url},
-            cwd=ROOT,
-            check=True,
-            capture_output=True,
-            timeout=120,
-        )
+        server.log_models()
         yield server
 
 

@@ -7,8 +7,6 @@ import hashlib
 import hmac
 import json
 import re
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -27,8 +25,7 @@ from registry.models import MLflowDelivery, ModelVersion
 from registry.sources import mlflow, mlflow_webhooks
 from tests.conftest import CommittedDatabase
 from tests.registry.logging_to_mlflow import MODEL
-from tests.registry.test_importing_from_mlflow import ROOT
-from tests.registry.tracking import ENVIRONMENT, Tracking, running
+from tests.registry.tracking import Tracking, running
 from tests.stack import eventually
 
 SECRET = "only for tests"
@@ -203,14 +200,7 @@ def test_a_real_mlflow_tells_and_the_import_reads_what_is_there(
     settings.MLFLOW_TRACKING_URI = telling.url
     events = [{"entity": "MODEL_VERSION", "action": "CREATED"}, {"entity": "MODEL_VERSION_ALIAS", "action": "CREATED"}]
     telling.call("POST", "webhooks", name="ours", url=f"{site}/webhooks/mlflow", events=events, secret=SECRET)
-    subprocess.run(
-        [sys.executable, "-m", "tests.registry.logging_to_mlflow"],
-        env={**ENVIRONMENT, "MLFLOW_TRACKING_URI": telling.url},
-        cwd=ROOT,
-        check=True,
-        capture_output=True,
-        timeout=120,
-    )
+    telling.log_models()
     eventually(lambda: MLflowDelivery.objects.filter(taken=False).count() >= 2, seconds=60)
     tasks.import_from_mlflow()
     assert ModelVersion.objects.filter(model__name=MODEL).count() == 2

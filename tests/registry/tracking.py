@@ -18,6 +18,7 @@ import httpx
 
 from tests.conftest import free_port
 
+ROOT = Path(__file__).parents[2]
 ENVIRONMENT = {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true", "GIT_PYTHON_REFRESH": "quiet"}
 ENVIRONMENT["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"
 ENVIRONMENT["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
@@ -40,6 +41,17 @@ class Tracking:
     def point(self, model: str, alias: str, version: int) -> None:
         """Set an alias, as anybody can in MLflow."""
         self.call("POST", "registered-models/alias", name=model, alias=alias, version=str(version))
+
+    def log_models(self) -> None:
+        """Log two versions of a model with runs and data sets, by a script of its own with MLflow's client."""
+        subprocess.run(
+            [sys.executable, "-m", "tests.registry.logging_to_mlflow"],
+            env={**ENVIRONMENT, "MLFLOW_TRACKING_URI": self.url},
+            cwd=ROOT,
+            check=True,
+            capture_output=True,
+            timeout=120,
+        )
 
 
 @contextmanager
