@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from django.utils.translation import gettext_lazy as _
 
 from config import environment as env
+from config import tracking
 from config.api.schema import SPECTACULAR_SETTINGS as SPECTACULAR_SETTINGS
 from config.logs import logging_config
 
@@ -158,6 +159,8 @@ MLFLOW_TRACKING_URI = env.text("MLFLOW_TRACKING_URI", "")
 MLFLOW_TRACKING_TOKEN = env.text("MLFLOW_TRACKING_TOKEN", "")
 MLFLOW_TRACKING_USERNAME = env.text("MLFLOW_TRACKING_USERNAME", "")
 MLFLOW_TRACKING_PASSWORD = env.text("MLFLOW_TRACKING_PASSWORD", "")
+#: Tracking servers beside it.
+MLFLOW_SERVERS = tracking.servers(env.text(tracking.VARIABLE, ""))
 #: What MLflow signs its webhooks with; without it none is accepted.
 MLFLOW_WEBHOOK_SECRET = env.text("MLFLOW_WEBHOOK_SECRET", "")
 #: Hosts that serving endpoints may name; explanation jobs send rows nowhere else.

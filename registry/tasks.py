@@ -5,10 +5,9 @@ from __future__ import annotations
 import logging
 
 from celery import shared_task
-from django.conf import settings
 
 from audit.actors import Actor
-from registry.sources import mlflow, mlflow_webhooks
+from registry.sources import mlflow, mlflow_webhooks, servers
 
 logger = logging.getLogger(__name__)
 
@@ -22,7 +21,7 @@ def import_from_mlflow() -> None:
 
     Deliveries that come meanwhile are looked after at once: their own task found this import running, and left.
     """
-    if not settings.MLFLOW_TRACKING_URI:
+    if not servers.tracking_servers():
         logger.info("MLFLOW_TRACKING_URI is not set: nothing is imported")
         return
     for _round in range(ROUNDS):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from registry.api import catalogue, places
+from registry.api import catalogue, places, sources
 
 app_name = "registry-api"
 urlpatterns = [
@@ -18,5 +18,7 @@ urlpatterns = [
     path("environments/<str:slug>", places.EnvironmentDetail.as_view(), name="environment"),
     path("environments/<str:slug>/serving", places.Serving.as_view(), name="serving"),
     path("deployments/history", places.History.as_view(), name="deployment_history"),
+    path("sources", sources.Sources.as_view(), name="sources"),
+    path("sources/imports", sources.Imports.as_view(), name="imports"),
     path("lineage", places.Lineage.as_view(), name="lineage"),
 ]

@@ -26,6 +26,8 @@ class Label:
     note: str
     kind: str
     more: str = ""
+    #: Subjects that the box stands for, when there are several.
+    members: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +46,20 @@ class Box:
     focus: bool
     #: On the path between the focus and the sources or targets: drawn stronger than siblings.
     related: bool
+    members: tuple[str, ...] = ()
 
     @property
     def text_x(self) -> float:
         return self.x + 15
+
+    @property
+    def behind_x(self) -> float:
+        """The second rectangle of a box that stands for several."""
+        return self.x + 4
+
+    @property
+    def behind_y(self) -> float:
+        return self.y + 4
 
     @property
     def name_y(self) -> float:
@@ -113,6 +125,7 @@ def _box(node: str, layer: int, y: float, labels: dict[str, Label], focus: str, 
         kind=label.kind,
         focus=node == focus,
         related=node in related,
+        members=label.members,
     )
 
 

@@ -65,6 +65,16 @@ def closure(edges: Iterable[Edge], focus: str, direction: Direction, depth: int 
     return frozenset(paths(edges, focus, direction, depth))
 
 
+def passage(edges: Iterable[Edge], first: str, second: str) -> frozenset[str]:
+    """The nodes on any way from one to the other, whichever of the two comes first; empty when there is none."""
+    listed = tuple(edges)
+    for source, target in ((first, second), (second, first)):
+        onward = closure(listed, source, "downstream")
+        if target in onward:
+            return onward & closure(listed, target, "upstream")
+    return frozenset()
+
+
 def between(edges: Iterable[Edge], nodes: frozenset[str]) -> tuple[Edge, ...]:
     """The edges whose two ends are both in ``nodes``, sorted."""
     return tuple(sorted(edge for edge in edges if edge.source in nodes and edge.target in nodes))

@@ -14,7 +14,7 @@ from audit.as_of import asked
 from registry import datasets, queries, versions
 from registry.models import Dataset, Deployment, ModelVersion
 from registry.pages.access import readable
-from registry.pages.lineage import picture_of
+from registry.pages.lineage_picture import picture_of
 from registry.pages.paging import page_of
 from registry.pages.then import model_then
 

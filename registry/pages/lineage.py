@@ -2,115 +2,82 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import Any
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import render
 from django.utils.translation import gettext as _
 
 from audit.refusals import BadInput
 from registry import queries
-from registry.lineage.drawing import Drawing, Label, draw
-from registry.lineage.graph import Direction, Edge
-from registry.models import Classification, Dataset, EdgeKind, Environment, ModelVersion, Run
+from registry.lineage.graph import Direction
+from registry.models import Dataset, Environment, ModelVersion
 from registry.pages.access import readable
+from registry.pages.lineage_picture import Picture, picture_between, picture_of
 
 DEPTHS = (1, 2, 3, 5)
 DIRECTIONS: dict[str, Direction] = {"both": "both", "upstream": "upstream", "downstream": "downstream"}
-
-
-@dataclass(frozen=True, slots=True)
-class Picture:
-    """A drawing and the edges that it shows."""
-
-    focus: str
-    name: str
-    drawing: Drawing
-    edges: tuple[Edge, ...]
-
-    @property
-    def nodes(self) -> int:
-        """How many boxes."""
-        return len(self.drawing.boxes)
-
-    @property
-    def sentences(self) -> list[tuple[str, str, str]]:
-        """Each edge as source, verb and target."""
-        return [(edge.source, str(EdgeKind(edge.kind).label), edge.target) for edge in self.edges]
-
-
-def picture_of(focus: str, direction: Direction, depth: int) -> Picture:
-    """The lineage within ``depth`` steps of ``focus``. At most four queries."""
-    edges = queries.edges_from(focus, direction, depth)
-    nodes = {focus} | {end for edge in edges for end in (edge.source, edge.target)}
-    labels = _labels(nodes)
-    return Picture(focus, labels[focus].name, draw(labels, edges, focus), edges)
-
-
-def _labels(nodes: set[str]) -> dict[str, Label]:
-    """What each box says; a node whose record is gone keeps its name."""
-    names: dict[str, set[str]] = {"dataset": set(), "run": set()}
-    for node in nodes:
-        kind, _colon, rest = node.partition(":")
-        names.setdefault(kind, set()).add(rest)
-    known = {
-        row.subject: Label(
-            row.name,
-            _classified(row),
-            "unknown" if row.classification == Classification.UNKNOWN else "dataset",
-            ", ".join(row.regions) or _("region unknown"),
-        )
-        for row in Dataset.objects.filter(name__in=names["dataset"])
-    }
-    known |= {
-        row.subject: Label(row.name or row.run_id[:12], _("training run"), "run")
-        for row in Run.objects.filter(run_id__in=names["run"])
-    }
-    return {node: known.get(node) or _unrecorded(node) for node in nodes}
-
-
-def _classified(dataset: Dataset) -> str:
-    """Short enough for a box."""
-    return {
-        Classification.PERSONAL.value: _("data · personal"),
-        Classification.SENSITIVE.value: _("data · sensitive"),
-        Classification.SPECIAL.value: _("data · special category"),
-        Classification.NONE.value: _("data · not personal"),
-    }.get(dataset.classification) or _("data · class unknown")
-
-
-def _unrecorded(node: str) -> Label:
-    kind, _colon, rest = node.partition(":")
-    words = {"version": _("model version"), "dataset": _("data set, removed"), "run": _("run, removed")}
-    return Label(rest or node, words.get(kind, kind), kind)
+#: ``fold=`` on the page; anything else is decided by the number of nodes.
+FOLDING: dict[str, bool | None] = {"": None, "on": True, "off": False}
+#: Folded boxes that one address opens.
+MOST_OPENED = 50
 
 
 @readable
 def lineage(request: HttpRequest) -> HttpResponse:
-    """``?focus=&depth=&direction=``; without a focus, a choice of versions and data sets."""
-    focus, refusal, picture = request.GET.get("focus", ""), None, None
+    """``?focus=&depth=&direction=``, or ``?focus=&to=`` for the ways between two; without a focus, a choice."""
+    focus, to = request.GET.get("focus", ""), request.GET.get("to", "")
     depth, direction = request.GET.get("depth", "2"), request.GET.get("direction", "both")
+    refusal: BadInput | None = None
+    picture: Picture | None = None
+    way: tuple[str, ...] = ()
     if focus:
         try:
-            picture = picture_of(_known(focus), _direction(direction), _depth(depth))
+            shown = _folding(request.GET)
+            if to:
+                picture, way = picture_between(_known(focus), _known(to), **shown)
+            else:
+                picture = picture_of(_known(focus), _direction(direction), _depth(depth), **shown)
         except BadInput as caught:
             refusal = caught
     context = {
         "focus": focus,
+        "to": to,
+        "way": way,
         "depth": depth,
         "direction": direction,
-        "depths": sorted({*map(str, DEPTHS), *([depth] if picture else [])}, key=int),
+        "depths": sorted({*map(str, DEPTHS), *([depth] if picture and not to else [])}, key=int),
         "directions": [
             ("both", _("both ways")),
             ("upstream", _("where it came from")),
             ("downstream", _("what it reached")),
         ],
         "picture": picture,
+        "opening": request.GET.urlencode(),
+        "unfolded": _with(request.GET, "fold", "off"),
+        "folded": _with(request.GET, "fold", "on"),
         "refusal": refusal,
         "versions": ModelVersion.objects.select_related("model").order_by("model__name", "-number")[:200],
         "datasets": Dataset.objects.order_by("name")[:200],
     }
     return render(request, "registry/lineage.html", context, status=refusal.status if refusal else 200)
+
+
+def _folding(asked: QueryDict) -> dict[str, Any]:
+    word, opened = asked.get("fold", ""), asked.getlist("open")
+    if word not in FOLDING:
+        raise BadInput(_("fold is on or off."), code="lineage.fold")
+    if len(opened) > MOST_OPENED:
+        raise BadInput(_("Too many boxes are opened one by one: unfold all of them."), code="lineage.open")
+    return {"folding": FOLDING[word], "opened": opened}
+
+
+def _with(asked: QueryDict, name: str, value: str) -> str:
+    """The page's question with one answer changed, and no box opened by itself."""
+    changed = asked.copy()
+    changed.pop("open", None)
+    changed[name] = value
+    return changed.urlencode()
 
 
 def _known(focus: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from registry.pages import catalogue, lineage, places, webhooks
+from registry.pages import catalogue, lineage, places, sources, webhooks
 
 app_name = "registry"
 urlpatterns = [
@@ -17,5 +17,7 @@ urlpatterns = [
     path("environments/<str:slug>", places.environment_detail, name="environment"),
     path("deployments", places.deployment_list, name="deployments"),
     path("lineage", lineage.lineage, name="lineage"),
+    path("sources", sources.source_list, name="sources"),
+    path("sources/import", sources.import_now, name="import_now"),
     path("webhooks/mlflow", webhooks.from_mlflow, name="mlflow_webhook"),
 ]

@@ -1,4 +1,4 @@
-"""Import from an MLflow tracking server: models, versions, aliases, runs, data sets and the edges between them.
+"""Import from MLflow tracking servers: models, versions, aliases, runs, data sets and the edges between them.
 
 Everything of a version is fetched first and written in one transaction, so an import that dies leaves whole versions
 only and the next one goes on. What is stored already is not written again and leaves no entry.
@@ -7,12 +7,9 @@ only and the next one goes on. What is stored already is not written again and l
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from decimal import Decimal, InvalidOperation
-from typing import Any, TypeVar
+from typing import Any
 
 from django.db import transaction
 from django.utils.translation import gettext as _
@@ -24,137 +21,127 @@ from audit.models.events import Event
 from audit.refusals import BadInput, Conflict, Refusal, Refused
 from registry import aliases, naming, versions
 from registry.lineage import edges
-from registry.models import Alias, Deployment, LineageEdge, Model, ModelVersion, Risk, Run
-from registry.sources import artifacts, claims
-from registry.sources.mlflow_client import API, Client, tags_of
+from registry.models import Alias, Deployment, Model, ModelVersion, Risk
+from registry.sources import claims, servers, stored
+from registry.sources.imports import ImportSummary, recorded
+from registry.sources.mlflow_again import Seen, look_again
+from registry.sources.mlflow_client import VARIABLE, Client, without_secrets
+from registry.sources.mlflow_versions import Fetched, fetch, understood
 
 logger = logging.getLogger(__name__)
 
 #: First key of the advisory lock («mlfl» in ASCII): two imports at a time would fetch everything twice.
 LOCK = 0x6D6C666C
 UNKNOWN = "unknown"
-Answer = TypeVar("Answer")
-#: Refusals that concern one version; every other one means that the server cannot be read, and ends the import.
+#: Refusals that concern one version; every other one means that the server cannot be read, and ends its import.
 OF_ONE_VERSION = frozenset({"mlflow.missing", "mlflow.artifacts_not_proxied", "mlflow.artifact_unreadable"})
 
 
-@dataclass(slots=True)
-class ImportSummary:
-    """What an import wrote; ``problems`` are sentences about what it had to leave out, ``unchanged`` known versions."""
-
-    models: int = 0
-    versions: int = 0
-    unchanged: int = 0
-    aliases: int = 0
-    out_of_band: int = 0
-    problems: list[str] = field(default_factory=list)
-
-
-@dataclass(frozen=True, slots=True)
-class Fetched:
-    """Everything that MLflow knows about one version."""
-
-    number: int
-    source: str
-    artifact: artifacts.Artifact
-    run_id: str
-    name: str
-    contributors: list[str]
-    params: dict[str, str]
-    metrics: dict[str, str]
-    started: datetime | None
-    ended: datetime | None
-    claims: list[claims.Claim]
-
-
 def import_all(*, by: Actor) -> ImportSummary:
-    """Import what is new on the server of ``MLFLOW_TRACKING_URI``.
+    """Import what is new on every tracking server.
 
-    Raises ``Refused`` that names the address and the variable when the server cannot be read, ``Conflict`` while
-    another import runs. Versions that cannot be imported (no trainer, no readable artifact) are in ``problems``.
+    A server that cannot be read does not keep the others from being imported; at the end ``Refused`` names its address
+    and the variable to mend. Raises ``Conflict`` while another import runs. Versions that cannot be imported (no
+    trainer, no readable artifact) are in ``problems``.
     """
-    summary = ImportSummary()
-    with Client.from_settings() as client, _alone():
-        for registered in _understood(client, client.registered_models):
+    total, refusals = ImportSummary(), []
+    listed = servers.tracking_servers()
+    if not listed:
+        raise Refused(
+            _("%(variable)s is not set: there is no server to import from.") % {"variable": VARIABLE},
+            code="mlflow.address",
+        )
+    with _alone():
+        for server in listed:
             try:
-                naming.name(str(registered.get("name", "")))
-            except BadInput as refusal:
+                total.add(_import_from(server, by))
+            except Refusal as refusal:
+                refusals.append(refusal)
+    for problem in total.problems:
+        logger.warning("mlflow import: %s", problem)
+    if len(refusals) > 1:
+        raise Refused(" ".join(refusal.sentence for refusal in refusals), code="mlflow.unreachable")
+    if refusals:
+        raise refusals[0]
+    return total
+
+
+def _import_from(server: servers.TrackingServer, by: Actor) -> ImportSummary:
+    with recorded(server.name, without_secrets(server.uri)) as summary, Client(server) as client:
+        models = understood(client, client.registered_models)
+        listed, known, again = understood(client, client.versions), stored.everything(), []
+        for registered in models:
+            name, versions_there = f"{server.prefix}{registered['name']}", listed.get(str(registered["name"]), [])
+            try:
+                _must_be_of(client, naming.name(name), versions_there, known)
+            except (BadInput, Conflict) as refusal:
                 summary.problems.append(refusal.sentence)
                 continue
-            _import_model(client, registered, summary, by)
-    for problem in summary.problems:
-        logger.warning("mlflow import: %s", problem)
+            again += _import_model(client, registered, name, versions_there, known, summary, by)
+        look_again(client, again, summary, by)
     return summary
 
 
-def _import_model(client: Client, registered: dict[str, Any], summary: ImportSummary, by: Actor) -> None:
-    name = str(registered["name"])
-    listed = _understood(client, lambda: client.versions(name))
-    model = Model.objects.filter(name=name).first()
-    if model is None:
-        purpose = str(registered.get("description") or "").replace("\x00", "").strip()[:4000]
-        model = versions.register_model(
-            name, title=name, owner=UNKNOWN, purpose=purpose or UNKNOWN, risk=Risk.UNKNOWN, risk_reason=UNKNOWN, by=by
-        )
-        summary.models += 1
-    known = {each.number: each for each in model.versions.select_related("model")}
+def _must_be_of(client: Client, name: str, listed: list[dict[str, Any]], known: stored.Stored) -> None:
+    """Raise ``Conflict`` for a model of another server: its versions would be taken for one another's.
+
+    A server may move to another address. It is the same one when it still has one of the versions that are registered:
+    what a version names as its source is an id that no other server gives.
+    """
+    numbers = known.versions.get(name, {})
+    elsewhere = {each.server for each in numbers.values() if each.server} - {client.address}
+    if not elsewhere:
+        return
+    for entry in listed:
+        here = numbers.get(int(entry["version"]))
+        if here and here.source_uri and here.source_uri == str(entry.get("source", ""))[:1000]:
+            return
+    sentence = _(
+        "%(model)s was imported from %(there)s; what %(here)s calls so is another model and is left out. Give one "
+        "of the servers a prefix in MLFLOW_SERVERS."
+    )
+    facts = {"model": name, "there": ", ".join(sorted(elsewhere)), "here": client.address}
+    raise Conflict(sentence % facts, code="mlflow.other_server")
+
+
+def _import_model(
+    client: Client,
+    registered: dict[str, Any],
+    name: str,
+    listed: list[dict[str, Any]],
+    known: stored.Stored,
+    summary: ImportSummary,
+    by: Actor,
+) -> list[Seen]:
+    """Store what is new of one model; what is known already is handed back, to be looked at again."""
+    model = known.models.get(name) or _register(name, registered, summary, by)
+    numbers, again = known.versions.get(name, {}), []
     for entry in listed:
         number = int(entry["version"])
         if entry.get("status", "READY") != "READY":
             continue  # still uploading, or failed: the next import looks again
+        if number in numbers:
+            again.append(Seen(numbers[number], entry))
+            continue
         try:
-            if number in known:
-                _look_again(client, known[number], entry, summary, by)
-            else:
-                _store(model, _fetch(client, name, number, entry), client.address, summary, by)
+            _store(model, fetch(client, str(registered["name"]), number, entry), client.address, summary, by)
         except (BadInput, Conflict) as refusal:
             summary.problems.append(_left_out(name, number, refusal))
         except Refused as refusal:
             if refusal.code not in OF_ONE_VERSION:
                 raise
             summary.problems.append(_left_out(name, number, refusal))
-    _follow_aliases(model, registered, summary, by)
+    _follow_aliases(model, registered, known.aliases.get(name, {}), summary, by)
+    return again
 
 
-def _fetch(client: Client, name: str, number: int, entry: dict[str, Any]) -> Fetched:
-    """Version -> logged model -> run -> data sets, and the digest of the files. Nothing is written."""
-
-    def chain() -> Fetched:
-        source = str(entry.get("source", ""))
-        run_id = _run_of(client, source, str(entry.get("run_id") or ""))
-        run, files = client.run(run_id), client.artifact_uri(name, number)
-        if not source.startswith("models:/") and not files.startswith(f"{run['info']['artifact_uri']}/"):
-            raise BadInput(_("its files are not those of the run that it names"), code="mlflow.other_run")
-        info, data = run.get("info", {}), run.get("data", {})
-        tags = tags_of(data.get("tags"))
-        return Fetched(
-            number=number,
-            source=source,
-            artifact=artifacts.read(client, files),
-            run_id=run_id,
-            name=str(info.get("run_name") or ""),
-            contributors=_contributors(tags, info),
-            params=tags_of(data.get("params")),
-            metrics=_metrics(data.get("metrics", [])),
-            started=_moment(info.get("start_time")),
-            ended=_moment(info.get("end_time")),
-            claims=_claims(run),
-        )
-
-    return _understood(client, chain)
-
-
-def _run_of(client: Client, source: str, named: str) -> str:
-    """The run that made the logged model. MLflow lets a version name any other run, with cleaner data; we do not."""
-    run_id = named
-    if source.startswith("models:/m-"):
-        run_id = str(client.logged_model(source.removeprefix("models:/")).get("source_run_id") or "")
-        if named and named != run_id:
-            sentence = _("it names the run %(named)s, but its model was made by %(made)s")
-            raise BadInput(sentence % {"named": named[:64], "made": run_id or _("no run")}, code="mlflow.other_run")
-    if not run_id:
-        raise BadInput(_("it has no training run, so nobody knows who trained it on what"), code="mlflow.no_run")
-    return run_id
+def _register(name: str, registered: dict[str, Any], summary: ImportSummary, by: Actor) -> Model:
+    purpose = str(registered.get("description") or "").replace("\x00", "").strip()[:4000]
+    model = versions.register_model(
+        name, title=name, owner=UNKNOWN, purpose=purpose or UNKNOWN, risk=Risk.UNKNOWN, risk_reason=UNKNOWN, by=by
+    )
+    summary.models += 1
+    return model
 
 
 @transaction.atomic
@@ -189,24 +176,29 @@ def _store(model: Model, fetched: Fetched, server: str, summary: ImportSummary, 
     summary.problems += [f"{version.label}: {problem}" for claim in fetched.claims for problem in claim.problems]
 
 
-def _follow_aliases(model: Model, registered: dict[str, Any], summary: ImportSummary, by: Actor) -> None:
+def _follow_aliases(
+    model: Model, registered: dict[str, Any], here: dict[str, int], summary: ImportSummary, by: Actor
+) -> None:
     """An alias that points elsewhere than here was moved without a decision: followed, and recorded as such."""
-    stored = {each.name: each for each in Alias.objects.filter(model=model).select_related("version__model", "model")}
     there = {str(each.get("alias", "")): str(each.get("version", "")) for each in registered.get("aliases") or []}
+    for name in sorted(here.keys() - there.keys()):
+        sentence = _("The alias “%(alias)s” of %(model)s was removed in MLflow; it still stands here.")
+        summary.problems.append(sentence % {"alias": name, "model": model.name})
+    moved = {name: number for name, number in sorted(there.items()) if str(here.get(name, "")) != number}
+    if not moved:
+        return
+    kept = {each.name: each for each in Alias.objects.filter(model=model).select_related("version__model", "model")}
     numbers = {str(each.number): each for each in model.versions.select_related("model")}
-    for name, number in sorted(there.items()):
-        version, before = numbers.get(number), stored.get(name)
+    for name, number in moved.items():
+        version = numbers.get(number)
         if version is None:
             sentence = _("The alias “%(alias)s” of %(model)s points at version %(number)s, which is not imported.")
             summary.problems.append(sentence % {"alias": name[:80], "model": model.name, "number": number[:20]})
-        elif before is None or before.version_id != version.pk:
-            try:
-                _follow(model, name, version, before, summary, by)
-            except BadInput as refusal:
-                summary.problems.append(refusal.sentence)
-    for name in sorted(stored.keys() - there.keys()):
-        sentence = _("The alias “%(alias)s” of %(model)s was removed in MLflow; it still stands here.")
-        summary.problems.append(sentence % {"alias": name, "model": model.name})
+            continue
+        try:
+            _follow(model, name, version, kept.get(name), summary, by)
+        except BadInput as refusal:
+            summary.problems.append(refusal.sentence)
 
 
 @transaction.atomic
@@ -225,70 +217,9 @@ def _follow(
         summary.out_of_band += 1
 
 
-def _look_again(
-    client: Client, version: ModelVersion, entry: dict[str, Any], summary: ImportSummary, by: Actor
-) -> None:
-    """A known version: its artifact never changes, but its run may have been given another data set since."""
-    summary.unchanged += 1
-    source, run_id = str(entry.get("source", ""))[:1000], str(entry.get("run_id") or "")
-    if version.source_uri and (source != version.source_uri or (run_id and run_id != version.run_id)):
-        # A model that was deleted in MLflow and made again counts from 1 again.
-        sentence = _("%(label)s is another artifact in MLflow (%(there)s) than the one registered here (%(here)s).")
-        facts = {"label": version.label, "there": source[:80], "here": version.source_uri[:80]}
-        summary.problems.append(sentence % facts)
-        return
-    run = Run.objects.filter(run_id=version.run_id).first()
-    if run is None:
-        return
-    given = _understood(client, lambda: _claims(client.run(run.run_id)))
-    inputs = set(LineageEdge.objects.filter(target=run.subject).values_list("source", flat=True))
-    with transaction.atomic():
-        for claim in given:
-            stored = claims.stored(claim)
-            if stored is None or stored.subject not in inputs:
-                edges.record_edge(claims.settle(claim, by=by), run, by=by)
-                summary.problems += [f"{version.label}: {problem}" for problem in claim.problems]
-
-
-def _claims(run: dict[str, Any]) -> list[claims.Claim]:
-    return [claims.read(each) for each in run.get("inputs", {}).get("dataset_inputs", [])]
-
-
-def _contributors(tags: dict[str, str], info: dict[str, Any]) -> list[str]:
-    """Everyone who is named as a trainer; an empty list is refused where the version is registered."""
-    logged_by = tags.get("mlflow.user") or str(info.get("user_id") or "")
-    return naming.people([*tags.get("countersign.trainer", "").split(","), logged_by])
-
-
-def _metrics(listed: list[dict[str, Any]]) -> dict[str, str]:
-    """The last value of each metric as the server wrote it; what is not a finite number is no measurement."""
-    values: dict[str, str] = {}
-    for metric in listed:
-        text = str(metric.get("value", ""))
-        try:
-            finite = Decimal(text).is_finite()
-        except InvalidOperation:
-            finite = False
-        if finite:
-            values[str(metric.get("key", ""))] = text
-    return values
-
-
-def _moment(milliseconds: Any) -> datetime | None:
-    return datetime.fromtimestamp(int(milliseconds) / 1000, tz=UTC) if milliseconds else None
-
-
 def _left_out(name: str, number: int, refusal: Refusal) -> str:
     sentence = _("%(name)s/%(number)d could not be imported: %(why)s")
     return sentence % {"name": name, "number": number, "why": refusal.sentence}
-
-
-def _understood(client: Client, fetch: Callable[[], Answer]) -> Answer:
-    """What ``fetch`` answers; JSON of another shape than MLflow's is the same as no MLflow there."""
-    try:
-        return fetch()
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise client.strange(f"{client.address}/{API}") from error
 
 
 @contextmanager

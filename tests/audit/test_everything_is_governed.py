@@ -31,6 +31,7 @@ UNGOVERNED = {
     "governance_idempotency": "repeats an answer; the change that it answers for has its entry",
     "governance_sign_in_attempt": "counts for the throttle; the entry session.refused is the record",
     "governance_token_use": "when a token was last used, at most once a minute; it decides nothing",
+    "registry_source_import": "what an import did; what it wrote has its entries",
     "registry_mlflow_delivery": "that MLflow said something; what changed is read from MLflow and has its entries",
     "explain_explanationrow": "the entry that finishes the job holds the digest of all its rows",
     "django_session": "a cookie's state; signing in and out are entries",

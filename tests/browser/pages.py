@@ -57,6 +57,7 @@ PAGES = (
     Page("version", "/models/credit-scoring/2", "registry:version"),
     Page("datasets", "/datasets", "registry:datasets"),
     Page("dataset", "/datasets/loans-2026q3", "registry:dataset", "dana"),
+    Page("sources", "/sources", "registry:sources"),
     Page("lineage", "/lineage?focus=version:credit-scoring/2&depth=2", "registry:lineage"),
     Page("environments", "/environments", "registry:environments", "sami"),
     Page("environment", "/environments/prod-uae", "registry:environment", "sami"),

@@ -293,7 +293,7 @@ def test_the_login_is_sent_as_mlflows_own_clients_send_it(committed_db: Any, set
         mlflow.import_all(by=BY)
         settings.MLFLOW_TRACKING_USERNAME, settings.MLFLOW_TRACKING_PASSWORD = "ci", "pw"
         mlflow.import_all(by=BY)
-    assert seen == ["Bearer t0", "Basic " + base64.b64encode(b"ci:pw").decode()]
+    assert list(dict.fromkeys(seen)) == ["Bearer t0", "Basic " + base64.b64encode(b"ci:pw").decode()]
 
 
 def test_a_truncated_file_has_no_digest_and_no_version(

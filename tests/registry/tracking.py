@@ -88,17 +88,27 @@ Answer = tuple[int, bytes, dict[str, str]]
 
 
 @contextmanager
-def standing_in(answer: Callable[[str], Answer], note: Callable[[Any], None] | None = None) -> Iterator[str]:
+def standing_in(
+    answer: Callable[[str], Answer],
+    note: Callable[[Any], None] | None = None,
+    question: Callable[[str, bytes], Answer] | None = None,
+) -> Iterator[str]:
     """The address of a server of our own on a real socket, because a real MLflow does not fail on demand.
 
-    ``note`` is given the headers of each request.
+    ``note`` is given the headers of each request; ``question`` answers a POST by its path and body.
     """
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
+            self.send(*answer(self.path))
+
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["content-length"]))
+            self.send(*(question(self.path, body) if question else (501, b"", {})))
+
+        def send(self, status: int, body: bytes, headers: dict[str, str]) -> None:
             if note:
                 note(self.headers)
-            status, body, headers = answer(self.path)
             self.send_response(status or 200)
             for name, value in headers.items():
                 self.send_header(name, value)
@@ -119,7 +129,8 @@ def standing_in(answer: Callable[[str], Answer], note: Callable[[Any], None] | N
         server.server_close()
 
 
-def forwarded(tracking: Tracking, path: str) -> Answer:
-    """What the real server answers to the same request."""
-    answer = httpx.get(f"{tracking.url}{path}", timeout=30)
+def forwarded(tracking: Tracking, path: str, body: bytes | None = None) -> Answer:
+    """What the real server answers to the same request: a POST when there is a body."""
+    kind = {"content-type": "application/json"}
+    answer = httpx.request("POST" if body else "GET", f"{tracking.url}{path}", content=body, headers=kind, timeout=30)
     return answer.status_code, answer.content, {"content-type": answer.headers["content-type"]}
