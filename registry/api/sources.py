@@ -10,10 +10,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from registry.sources.overview import Source, order_import, sources
+from registry.sources.overview import order_import, sources
 
 
-class SourceAnswer(serializers.Serializer[Source]):
+class SourceAnswer(serializers.Serializer[Any]):
     """A tracking server; ``newest`` is null before its first import."""
 
     name = serializers.CharField()

@@ -8,7 +8,7 @@ the circle, and a finite acyclic graph has no endless way back. No Django, no I/
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from registry.lineage.graph import Edge, neighbours
@@ -64,6 +64,6 @@ def _classes(nodes: tuple[str, ...], edges: tuple[Edge, ...], alone: frozenset[s
     return [tuple(each) for each in found.values()]
 
 
-def _numbered(seen: dict[str, tuple[object, ...]]) -> dict[str, int]:
+def _numbered(seen: Mapping[str, tuple[object, ...]]) -> dict[str, int]:
     numbers: dict[tuple[object, ...], int] = {}
     return {node: numbers.setdefault(what, len(numbers)) for node, what in seen.items()}

@@ -72,7 +72,7 @@ class Client:
     def versions(self) -> dict[str, list[dict[str, Any]]]:
         """Every version of every model, by the model's name, oldest first and each once."""
         order = ["name ASC", "version_number ASC"]  # the default, newest change first, shifts while it is read
-        asked = {"order_by": order, "max_results": str(VERSIONS_PAGE)}
+        asked: dict[str, str | list[str]] = {"order_by": order, "max_results": str(VERSIONS_PAGE)}
         found: dict[str, dict[int, dict[str, Any]]] = {}
         for each in self._pages("model-versions/search", "model_versions", asked):
             found.setdefault(str(each["name"]), {})[int(each["version"])] = each
@@ -106,7 +106,7 @@ class Client:
     def runs(self, run_ids: Sequence[str], experiments: Sequence[str]) -> dict[str, dict[str, Any]]:
         """Those of the runs that lie in ``experiments``, each as ``run`` answers it, by its id. One request."""
         quoted = ", ".join(f"'{run_id}'" for run_id in run_ids)
-        body = {"experiment_ids": list(experiments), "filter": f"attributes.run_id IN ({quoted})"}
+        body: dict[str, Any] = {"experiment_ids": list(experiments), "filter": f"attributes.run_id IN ({quoted})"}
         body |= {"run_view_type": "ALL", "max_results": len(run_ids)}
         url = f"{self.address}/{API}/runs/search"
         found = self._json(url, {}, body).get("runs", [])
