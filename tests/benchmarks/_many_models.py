@@ -16,9 +16,8 @@ from tests.registry.tracking import ENVIRONMENT, ROOT, Tracking, running
 MODELS, VERSIONS = 200, 2_000
 
 
-@contextmanager
-def many_models() -> Iterator[Tracking]:
-    """The server; its files are kept in the temporary folder, and made again when they are not whole."""
+def folder_of_many() -> Path:
+    """The server's files, kept in the temporary folder and made again when they are not whole."""
     folder = Path(tempfile.gettempdir()) / f"countersign-mlflow-{MODELS}-{VERSIONS}"
     whole = folder / "whole"
     if not whole.exists():
@@ -30,5 +29,11 @@ def many_models() -> Iterator[Tracking]:
             environment = {**os.environ, **ENVIRONMENT, "MLFLOW_TRACKING_URI": server.url}
             subprocess.run(command, env=environment, cwd=ROOT, check=True, timeout=1800)
         whole.touch()
-    with running(folder) as server:
+    return folder
+
+
+@contextmanager
+def many_models() -> Iterator[Tracking]:
+    """The running server."""
+    with running(folder_of_many()) as server:
         yield server

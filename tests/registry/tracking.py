@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -26,10 +26,15 @@ ENVIRONMENT["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get
 
 @dataclass(frozen=True)
 class Tracking:
-    """A running server; ``files`` is the folder behind its artifact proxy."""
+    """A running server; ``files`` is the folder behind its artifact proxy, ``pid`` leads its process group."""
 
     url: str
     files: Path
+    pid: int
+
+    def kill(self) -> None:
+        """End it at once, in the middle of whatever it does."""
+        os.killpg(self.pid, 9)
 
     def call(self, method: str, path: str, **body: Any) -> dict[str, Any]:
         """One call of the REST API that changes something in MLflow."""
@@ -66,9 +71,10 @@ def running(folder: Path, **variables: str) -> Iterator[Tracking]:
         process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, cwd=folder, start_new_session=True)
         try:
             _wait(f"http://127.0.0.1:{port}/health", process, folder / "log")
-            yield Tracking(f"http://127.0.0.1:{port}", files)
+            yield Tracking(f"http://127.0.0.1:{port}", files, process.pid)
         finally:
-            os.killpg(process.pid, 15)
+            with suppress(ProcessLookupError):  # a test may have ended it
+                os.killpg(process.pid, 15)
             process.wait(20)
 
 
