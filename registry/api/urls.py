@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from registry.api import catalogue, places
+from registry.api import catalogue, openlineage, places
 
 app_name = "registry-api"
 urlpatterns = [
@@ -18,5 +18,9 @@ urlpatterns = [
     path("environments/<str:slug>", places.EnvironmentDetail.as_view(), name="environment"),
     path("environments/<str:slug>/serving", places.Serving.as_view(), name="serving"),
     path("deployments/history", places.History.as_view(), name="deployment_history"),
-    path("lineage", places.Lineage.as_view(), name="lineage"),
+    path("lineage", openlineage.LineageAndEvents.as_view(), name="lineage"),
+    path("lineage/batch", openlineage.Batch.as_view(), name="lineage_batch"),
+    path("lineage/events", openlineage.Events.as_view(), name="lineage_events"),
+    path("lineage/events/<str:digest>", openlineage.EventText.as_view(), name="lineage_event"),
+    path("lineage/openlineage", openlineage.Out.as_view(), name="lineage_out"),
 ]
