@@ -26,6 +26,7 @@ RULES: Mapping[Role, frozenset[Action]] = {
     Role.ML_LEAD: _READS
     | {
         Action.REGISTRY_CHANGE,
+        Action.LINEAGE_REPORT,
         Action.EXPLAIN_REQUEST,
         Action.PROMOTION_REQUEST,
         Action.PROMOTION_SIGN,
@@ -57,13 +58,21 @@ RULES: Mapping[Role, frozenset[Action]] = {
     Role.DATA_SCIENTIST: _READS
     | {
         Action.REGISTRY_CHANGE,
+        Action.LINEAGE_REPORT,
         Action.EXPLAIN_REQUEST,
         Action.PROMOTION_REQUEST,
         Action.PROMOTION_WITHDRAW,
         Action.GATE_CHECK,
         Action.TOKEN_ISSUE,
     },
-    Role.OPERATOR: _READS | {Action.GATE_CHECK, Action.DEPLOY_RECORD, Action.ROLLBACK_RECORD, Action.TOKEN_ISSUE},
+    Role.OPERATOR: _READS
+    | {
+        Action.LINEAGE_REPORT,
+        Action.GATE_CHECK,
+        Action.DEPLOY_RECORD,
+        Action.ROLLBACK_RECORD,
+        Action.TOKEN_ISSUE,
+    },
     # an administrator runs the installation and its accounts, and can neither sign nor change what the gates require
     Role.ADMINISTRATOR: _READS | {Action.REGISTRY_CHANGE, Action.USER_MANAGE, Action.ACCOUNT_ERASE, Action.TOKEN_ISSUE},
 }

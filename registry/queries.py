@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from django.db import connection
-from django.db.models import Prefetch, QuerySet
+from django.db.models import Prefetch, Q, QuerySet
 from django.utils.translation import gettext as _
 
 from audit.refusals import BadInput, NotKnown
 from registry.lineage.graph import Direction, Edge, paths
-from registry.models import Dataset, Deployment, Endpoint, Environment, Model, ModelVersion, Run
+from registry.models import Dataset, Deployment, Endpoint, Environment, LineageEdge, Model, ModelVersion, Run
 
 #: One level per edge; a chain longer than this is refused rather than cut: a cut closure would hide a data set.
 MAX_DEPTH = 200
@@ -90,6 +90,13 @@ def edges_from(focus: str | Sequence[str], direction: Direction, depth: int | No
             code="lineage.too_deep",
         )
     return tuple(Edge(row[0], row[1], row[2]) for row in rows)
+
+
+def edges_at(nodes: Iterable[str]) -> tuple[Edge, ...]:
+    """Every edge that begins or ends at one of ``nodes``. One query."""
+    listed = list(nodes)
+    rows = LineageEdge.objects.filter(Q(source__in=listed) | Q(target__in=listed)) if listed else ()
+    return tuple(Edge(row.source, row.target, row.kind) for row in rows)
 
 
 def lineage_closure(version: ModelVersion) -> tuple[Reached, ...]:

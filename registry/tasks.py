@@ -7,7 +7,7 @@ import logging
 from celery import shared_task
 
 from audit.actors import Actor
-from registry.sources import mlflow, mlflow_webhooks, servers
+from registry.sources import mlflow, mlflow_webhooks, openlineage, servers
 
 logger = logging.getLogger(__name__)
 
@@ -30,3 +30,10 @@ def import_from_mlflow() -> None:
         mlflow_webhooks.looked(told)
         if not mlflow_webhooks.waiting():
             return
+
+
+@shared_task(name="registry.tasks.apply_openlineage", ignore_result=True)  # type: ignore[untyped-decorator]
+def apply_openlineage() -> None:
+    """Read the events of OpenLineage that wait into the lineage."""
+    if done := openlineage.apply_waiting():
+        logger.info("%d events of OpenLineage were applied", done)

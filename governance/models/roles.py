@@ -28,6 +28,7 @@ class Action(StrEnum):
     AUDIT_EXPORT = "audit.export"
     REGISTRY_READ = "registry.read"
     REGISTRY_CHANGE = "registry.change"
+    LINEAGE_REPORT = "lineage.report"
     EXPLAIN_READ = "explain.read"
     EXPLAIN_REQUEST = "explain.request"
     PROMOTION_READ = "promotion.read"
@@ -58,6 +59,7 @@ DOING: dict[Action, Promise] = {
     Action.AUDIT_EXPORT: _("Exporting the log"),
     Action.REGISTRY_READ: _("Reading the registry"),
     Action.REGISTRY_CHANGE: _("Changing the registry"),
+    Action.LINEAGE_REPORT: _("Reporting lineage"),
     Action.EXPLAIN_READ: _("Reading explanations"),
     Action.EXPLAIN_REQUEST: _("Requesting an explanation"),
     Action.PROMOTION_READ: _("Reading promotions"),

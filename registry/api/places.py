@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 from django.utils import timezone
@@ -18,7 +19,7 @@ from registry.api import serializers as shapes
 from registry.api.asking import AS_OF, actor_of, page_of
 from registry.api.catalogue import READ_AND_CHANGE
 from registry.as_of import SERVING, existing, registry_at
-from registry.lineage.graph import Direction
+from registry.lineage.graph import Direction, Edge
 from registry.models import Deployment, Environment
 
 DIRECTIONS: tuple[Direction, ...] = ("upstream", "downstream", "both")
@@ -106,19 +107,22 @@ class Lineage(APIView):
         responses=shapes.LineageAnswer,
     )
     def get(self, request: Request) -> Response:
-        asked = request.query_params
-        focus = asked.get("focus", "")
-        if not focus:
-            raise BadInput(_("Name the subject: ?focus=version:credit-scoring/3"), fields={"focus": _("Required.")})
-        found = queries.edges_from(
-            focus, direction_of(asked.get("direction", "both")), depth_of(asked.get("depth", ""))
-        )
-        if not found and not queries.subjects_known([focus]):
-            sentence = _("Nothing called “%(focus)s” is in the lineage.") % {"focus": focus[:160]}
-            raise NotKnown(sentence, code="lineage.focus")
+        focus, found = asked_edges(request.query_params)
         nodes = sorted({focus} | {each for edge in found for each in (edge.source, edge.target)})
         rows = [{"source": edge.source, "target": edge.target, "kind": edge.kind} for edge in found]
         return Response(shapes.LineageAnswer({"focus": focus, "nodes": nodes, "edges": rows}).data)
+
+
+def asked_edges(asked: Mapping[str, str]) -> tuple[str, tuple[Edge, ...]]:
+    """The focus of a query string and the edges around it. Raises BadInput, NotKnown."""
+    focus = asked.get("focus", "")
+    if not focus:
+        raise BadInput(_("Name the subject: ?focus=version:credit-scoring/3"), fields={"focus": _("Required.")})
+    found = queries.edges_from(focus, direction_of(asked.get("direction", "both")), depth_of(asked.get("depth", "")))
+    if not found and not queries.subjects_known([focus]):
+        sentence = _("Nothing called “%(focus)s” is in the lineage.") % {"focus": focus[:160]}
+        raise NotKnown(sentence, code="lineage.focus")
+    return focus, found
 
 
 def direction_of(text: str) -> Direction:

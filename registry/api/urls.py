@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from registry.api import catalogue, places, sources
+from registry.api import catalogue, openlineage, places, sources
 
 app_name = "registry-api"
 urlpatterns = [
@@ -20,5 +20,9 @@ urlpatterns = [
     path("deployments/history", places.History.as_view(), name="deployment_history"),
     path("sources", sources.Sources.as_view(), name="sources"),
     path("sources/imports", sources.Imports.as_view(), name="imports"),
-    path("lineage", places.Lineage.as_view(), name="lineage"),
+    path("lineage", openlineage.LineageAndEvents.as_view(), name="lineage"),
+    path("lineage/batch", openlineage.Batch.as_view(), name="lineage_batch"),
+    path("lineage/events", openlineage.Events.as_view(), name="lineage_events"),
+    path("lineage/events/<str:digest>", openlineage.EventText.as_view(), name="lineage_event"),
+    path("lineage/openlineage", openlineage.Out.as_view(), name="lineage_out"),
 ]

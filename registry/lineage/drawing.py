@@ -90,7 +90,7 @@ class Drawing:
 
 
 def draw(labels: dict[str, Label], edges: Iterable[Edge], focus: str) -> Drawing:
-    """The picture of ``labels``' nodes and the edges among them. Raises ``ValueError`` on a cycle."""
+    """The picture of ``labels``' nodes and the edges among them. An edge that closes a circle runs back."""
     listed = tuple(edges)
     layout = arrange(labels, listed)
     related = frozenset(paths(listed, focus, "both"))
@@ -130,20 +130,22 @@ def _box(node: str, layer: int, y: float, labels: dict[str, Label], focus: str, 
 
 
 def _curve(route: Route) -> str:
-    """A path that leaves and enters boxes level and passes between layers in one bend."""
+    """A path that leaves and enters boxes level and passes between layers in one bend; leftwards when it runs back."""
     half = NODE_HEIGHT / 2
     (first_layer, first_y), *rest = route.points
-    x, y = _x(first_layer) + NODE_WIDTH, _y(first_y) + half
+    back = route.points[-1][0] < first_layer
+    out, into, room = (0, NODE_WIDTH, 7) if back else (NODE_WIDTH, 0, -7)
+    x, y = _x(first_layer) + out, _y(first_y) + half
     parts = [f"M{_n(x)} {_n(y)}"]
     for number, (layer, row) in enumerate(rest):
-        to_x, to_y = _x(layer), _y(row) + half
+        to_x, to_y = _x(layer) + into, _y(row) + half
         last = number == len(rest) - 1
-        tip = to_x - 7 if last else to_x  # room for the arrowhead
+        tip = to_x + room if last else to_x  # room for the arrowhead
         bend = (tip - x) / 2
         parts.append(f"C{_n(x + bend)} {_n(y)} {_n(tip - bend)} {_n(to_y)} {_n(tip)} {_n(to_y)}")
         x, y = tip, to_y
         if not last:
-            x = to_x + NODE_WIDTH
+            x = _x(layer) + out
             parts.append(f"H{_n(x)}")
     return "".join(parts)
 

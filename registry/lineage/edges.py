@@ -1,4 +1,4 @@
-"""Runs and lineage edges: recorded once, never changed, never closing a circle."""
+"""Runs and lineage edges: recorded once, never changed, never closing a circle that ``MAY_CIRCLE`` does not allow."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from audit.models.events import Event
 from audit.refusals import BadInput, Conflict
 from registry import naming
 from registry.lineage.graph import Edge, cycle_closed_by
-from registry.models import Dataset, EdgeKind, LineageEdge, ModelVersion, Run
+from registry.models import MAY_CIRCLE, Dataset, EdgeKind, LineageEdge, ModelVersion, Run
 from registry.queries import edges_from
 
 #: kind -> (table of the source, table of the target)
@@ -25,6 +25,7 @@ ENDS: dict[str, tuple[str, str]] = {
     "output": ("run", "version"),
     "trained": ("dataset", "version"),
     "tuned": ("version", "version"),
+    "wrote": ("run", "dataset"),
 }
 #: Key of the advisory lock that the trigger of migration 0002 takes too: edges are checked one transaction at a time.
 LOCK = 7_203_114
@@ -41,9 +42,13 @@ def register_run(
     metrics: Mapping[str, Any] | None = None,
     started: datetime | None = None,
     ended: datetime | None = None,
+    evidence: str = "",
     by: Actor,
 ) -> Run:
-    """Add a training run; the same run id again answers the stored one and writes nothing."""
+    """Add a run; the same run id again answers the stored one and writes nothing.
+
+    ``evidence`` is the digest of what it was learned from, for its entry.
+    """
     stored = Run.objects.filter(run_id=run_id).first()
     if stored is not None:
         return stored
@@ -62,7 +67,7 @@ def register_run(
     log.append(
         Event.RUN_REGISTERED,
         run,
-        facts={"tracking_server": tracking_server, "metrics": run.metrics},
+        facts={"tracking_server": tracking_server, "metrics": run.metrics, **_told(evidence)},
         private={"contributors": ", ".join(people)},
         by=by,
     )
@@ -84,17 +89,43 @@ def record_edge(
     stored = LineageEdge.objects.filter(source=from_subject, target=to_subject, kind=kind).first()
     if stored is not None:
         return stored
-    downstream = [Edge(each.source, each.target, each.kind) for each in edges_from(to_subject, "downstream")]
-    circle = cycle_closed_by(downstream, from_subject, to_subject)
-    if circle:
+    downstream = () if kind in MAY_CIRCLE else edges_from(to_subject, "downstream")
+    circle = cycle_closed_by([edge for edge in downstream if edge.kind not in MAY_CIRCLE], from_subject, to_subject)
+    if circle and kind not in MAY_CIRCLE:
         raise Conflict(
             _("Data would flow in a circle: %(circle)s.") % {"circle": " → ".join((from_subject, *circle))},
             code="lineage.cycle",
         )
-    edge = LineageEdge(source=from_subject, target=to_subject, kind=kind)
-    edge.save()
-    log.append(Event.LINEAGE_RECORDED, edge, facts={"source": from_subject, "target": to_subject, "kind": kind}, by=by)
-    return edge
+    return _insert(Edge(from_subject, to_subject, kind), "", by)
+
+
+@transaction.atomic
+def record_edges(wanted: Iterable[Edge], *, evidence: str, by: Actor) -> int:
+    """Record those of ``wanted`` that are new, and say how many; their ends are registered.
+
+    Raises ``IntegrityError`` (the trigger of migration 0006) for one that closes a circle which is not allowed.
+    """
+    listed = set(wanted)
+    stored = LineageEdge.objects.filter(
+        source__in={edge.source for edge in listed}, target__in={edge.target for edge in listed}
+    )
+    known = {Edge(*row) for row in stored.values_list("source", "target", "kind")}
+    new = sorted(listed - known)
+    for edge in new:
+        _insert(edge, evidence, by)
+    return len(new)
+
+
+def _insert(edge: Edge, evidence: str, by: Actor) -> LineageEdge:
+    row = LineageEdge(source=edge.source, target=edge.target, kind=edge.kind)
+    row.save(force_insert=True)
+    told = {"source": edge.source, "target": edge.target, "kind": edge.kind, **_told(evidence)}
+    log.append(Event.LINEAGE_RECORDED, row, facts=told, by=by)
+    return row
+
+
+def _told(evidence: str) -> dict[str, str]:
+    return {"evidence": evidence} if evidence else {}
 
 
 def _kind(source: Dataset | Run | ModelVersion, target: Dataset | Run | ModelVersion) -> str:

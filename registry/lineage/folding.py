@@ -3,7 +3,8 @@
 Two nodes fold when they are of one kind and cannot be told apart by what leads to them and what they lead to (the
 coarsest stable partition: bisimulation, Kanellakis and Smolka 1990, refined by colours until nothing changes). Folding
 an acyclic graph so gives an acyclic one: were there a circle of folded nodes, every member would have a predecessor in
-the circle, and a finite acyclic graph has no endless way back. No Django, no I/O; the same graph folds the same way.
+the circle, and a finite acyclic graph has no endless way back. Look-alikes on one circle fold into each other.
+No Django, no I/O; the same graph folds the same way.
 """
 
 from __future__ import annotations
@@ -37,7 +38,8 @@ def fold(nodes: Iterable[str], edges: Iterable[Edge], alone: frozenset[str], ope
         if len(together) >= LEAST and opened.isdisjoint(together):
             members[together[0]] = together
             box_of |= dict.fromkeys(together, together[0])
-    kept = {Edge(box_of[edge.source], box_of[edge.target], edge.kind) for edge in flow}
+    ends = [(box_of[edge.source], box_of[edge.target], edge.kind) for edge in flow]
+    kept = {Edge(source, target, kind) for source, target, kind in ends if source != target}
     return Folded(tuple(sorted(kept)), members)
 
 

@@ -87,6 +87,33 @@ def cycle_closed_by(edges: Iterable[Edge], source: str, target: str) -> tuple[st
     return paths(edges, target, "downstream").get(source, ())
 
 
+def closing(nodes: Iterable[str], edges: Iterable[Edge]) -> frozenset[Edge]:
+    """Edges without which the graph has no circle: those that lead back on a walk from each node, in sorted order."""
+    onward: dict[str, list[Edge]] = {}
+    for edge in sorted(edges):
+        onward.setdefault(edge.source, []).append(edge)
+    found: set[Edge] = set()
+    done: set[str] = set()
+    for root in sorted(nodes):
+        open_nodes: dict[str, int] = {root: 0} if root not in done else {}
+        trail = list(open_nodes)
+        while trail:
+            node = trail[-1]
+            number = open_nodes[node]
+            if number == len(onward.get(node, ())):
+                done.add(trail.pop())
+                del open_nodes[node]
+                continue
+            open_nodes[node] = number + 1
+            edge = onward[node][number]
+            if edge.target in open_nodes:
+                found.add(edge)
+            elif edge.target not in done:
+                open_nodes[edge.target] = 0
+                trail.append(edge.target)
+    return frozenset(found)
+
+
 def topological(nodes: Iterable[str], edges: Iterable[Edge]) -> tuple[str, ...]:
     """Sources before targets, ties by name (Kahn 1962). Raises ``ValueError`` on a cycle."""
     listed = sorted(set(nodes))

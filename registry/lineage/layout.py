@@ -1,4 +1,6 @@
-"""Layered layout of a directed acyclic graph, pure and deterministic: the same graph gives the same picture anywhere.
+"""Layered layout of a directed graph, pure and deterministic: the same graph gives the same picture anywhere.
+
+An edge that closes a circle (met on a walk in the order of names) is laid out turned around and runs back.
 
 Layers by longest path from the sources; an edge over several layers goes through dummy nodes; crossings are reduced by
 median sweeps (Gansner et al. 1993, "A technique for drawing directed graphs", section 3); positions by a few passes
@@ -12,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from registry.lineage.graph import Edge, between, topological
+from registry.lineage.graph import Edge, between, closing, topological
 
 _SWEEPS = 12
 _PASSES = 8
@@ -29,7 +31,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """An edge with the points ``(layer, y)`` that it passes, its two ends included."""
+    """An edge with the points ``(layer, y)`` that it passes from its source to its target, both included."""
 
     edge: Edge
     points: tuple[tuple[int, float], ...]
@@ -46,9 +48,11 @@ class Layout:
 
 
 def arrange(nodes: Iterable[str], edges: Iterable[Edge]) -> Layout:
-    """Lay out the graph. Edges to nodes that are not in ``nodes`` are left out. Raises ``ValueError`` on a cycle."""
+    """Lay out the graph. Edges to nodes that are not in ``nodes`` are left out."""
     listed = tuple(sorted(set(nodes)))
-    inside = between(edges, frozenset(listed))
+    given = between(edges, frozenset(listed))
+    back = closing(listed, given)
+    inside = tuple(Edge(edge.target, edge.source, edge.kind) if edge in back else edge for edge in given)
     if not listed:
         return Layout((), (), 0, 0.0)
     layer_of = layers(listed, inside)
@@ -62,11 +66,15 @@ def arrange(nodes: Iterable[str], edges: Iterable[Edge]) -> Layout:
         key=lambda place: (place.layer, place.y, place.node),
     )
     routes = tuple(
-        Route(edge, tuple((layer_of[edge.source] + step, round(y[name] - top, 3)) for step, name in enumerate(chain)))
-        for edge, chain in chains
+        _route(edge, [(layer_of[laid.source] + step, round(y[name] - top, 3)) for step, name in enumerate(chain)], laid)
+        for edge, (laid, chain) in zip(given, chains, strict=True)
     )
     height = max(y.values()) - top + 1
     return Layout(tuple(places), routes, len(rows), round(height, 3))
+
+
+def _route(edge: Edge, points: list[tuple[int, float]], laid: Edge) -> Route:
+    return Route(edge, tuple(points if edge == laid else reversed(points)))
 
 
 def layers(nodes: Sequence[str], edges: Sequence[Edge]) -> dict[str, int]:

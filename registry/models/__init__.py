@@ -1,14 +1,16 @@
-"""Tables of the registry; every one but the deliveries is governed: no row changes without an entry in the log."""
+"""Tables of the registry, governed but for what others sent: no row changes without an entry in the log."""
 
 from registry.models.datasets import Classification, Dataset
 from registry.models.deliveries import MLflowDelivery
 from registry.models.deployments import SHARING_STRATEGIES, Deployment, DeploymentKind, Strategy
 from registry.models.environments import Endpoint, Environment, Perimeter, Protocol, Tier
 from registry.models.imports import SourceImport
-from registry.models.lineage import EdgeKind, LineageEdge, Run
+from registry.models.lineage import MAY_CIRCLE, EdgeKind, LineageEdge, Run
+from registry.models.openlineage import OpenLineageEvent, OpenLineageName, OpenLineageOutcome, OutcomeState
 from registry.models.versions import Alias, Model, ModelVersion, Risk
 
 __all__ = [
+    "MAY_CIRCLE",
     "SHARING_STRATEGIES",
     "Alias",
     "Classification",
@@ -22,6 +24,10 @@ __all__ = [
     "MLflowDelivery",
     "Model",
     "ModelVersion",
+    "OpenLineageEvent",
+    "OpenLineageName",
+    "OpenLineageOutcome",
+    "OutcomeState",
     "Perimeter",
     "Protocol",
     "Risk",

@@ -19,10 +19,17 @@ class EdgeKind(models.TextChoices):
     OUTPUT = "output", _("produced")
     TRAINED = "trained", _("trained")
     TUNED = "tuned", _("was the base of")
+    WROTE = "wrote", _("wrote")
+    SAME = "same", _("is also called")
+
+
+#: Kinds that may be part of a circle: a job that updates a table in place reads it and writes it, and two names of one
+#: data set lead to each other. Without these the graph has no circle (migrations 0002 and 0006).
+MAY_CIRCLE: tuple[str, ...] = ("wrote", "same")
 
 
 class Run(Governed):
-    """One training run of a tracking server."""
+    """One run: a training run of a tracking server, or a job's run that OpenLineage reported."""
 
     run_id = models.CharField(_("run"), max_length=64)
     tracking_server = models.CharField(_("tracking server"), max_length=400)
@@ -51,7 +58,9 @@ class Run(Governed):
 
 
 class LineageEdge(Governed):
-    """Data flow from ``source`` to ``target``, both subjects. The database refuses cycles (migration 0002)."""
+    """Data flow from ``source`` to ``target``, both subjects. The database refuses a circle of kinds outside of
+    ``MAY_CIRCLE`` (migrations 0002 and 0006).
+    """
 
     source = models.CharField(_("from"), max_length=200)
     target = models.CharField(_("to"), max_length=200, db_index=True)

@@ -1,7 +1,8 @@
-"""What a run's tags claim about its data sets. A claim never relaxes what is known, and never fills in a default.
+"""What tags of MLflow's runs and of OpenLineage's events claim about data sets.
 
-A tag that is missing leaves the fact unknown; a tag with a value that means nothing here makes the whole fact unknown,
-because the rest of a list would pass without the part that was not understood.
+A claim never relaxes what is known, and never fills in a default. A tag that is missing leaves the fact unknown; a tag
+with a value that means nothing here makes the whole fact unknown, because the rest of a list would pass without the
+part that was not understood.
 """
 
 from __future__ import annotations
@@ -45,18 +46,29 @@ class Claim:
 
 def read(given: dict[str, Any]) -> Claim:
     """One item of MLflow's ``inputs.dataset_inputs``. Raises ``BadInput`` when its name cannot be a subject."""
-    described, tags = given.get("dataset") or {}, tags_of(given.get("tags"))
-    name = naming.name(str(described.get("name", "")), field="dataset")
+    dataset, tags = given.get("dataset") or {}, tags_of(given.get("tags"))
+    return described(
+        str(dataset.get("name", "")),
+        tags,
+        digest=str(dataset.get("digest") or ""),
+        source_uri=_source(str(dataset.get("source") or "")),
+    )
+
+
+def described(name: str, tags: Mapping[str, str], *, digest: str = "", source_uri: str = "") -> Claim:
+    """What ``tags`` (classification, subjects, regions, parents) claim about the data set ``name``.
+
+    Raises ``BadInput`` when its name or that of a parent cannot be a subject.
+    """
+    naming.name(name, field="dataset")
     problems: list[str] = []
     classification = tags.get("classification")
-    if classification is not None and classification not in Classification.values:
-        sentence = _("%(name)s: the classification “%(value)s” is not known here.")
-        problems.append(sentence % {"name": name, "value": classification[:40]})
-        classification = Classification.UNKNOWN
+    if classification is not None:
+        classification = _strictest(name, classification, problems)
     return Claim(
         name=name,
-        digest=str(described.get("digest") or ""),
-        source_uri=_source(str(described.get("source") or "")),
+        digest=digest,
+        source_uri=source_uri,
         classification=classification,
         subjects=_checked(name, tags.get("subjects"), _jurisdictions, problems),
         regions=_checked(name, tags.get("regions"), _regions, problems),
@@ -118,6 +130,16 @@ def among(claim: Claim, named: Mapping[str, Dataset]) -> Dataset | None:
 def _free_name(claim: Claim) -> str:
     taken = Dataset.objects.filter(name=claim.name).exists()
     return naming.name(f"{claim.name}.{claim.digest}" if taken else claim.name, field="dataset")
+
+
+def _strictest(name: str, text: str, problems: list[str]) -> str:
+    """The strictest of a list, which is most often one word; unknown when any is not understood."""
+    said = _list(text)
+    if not said or set(said) - set(Classification.values):
+        sentence = _("%(name)s: the classification “%(value)s” is not known here.")
+        problems.append(sentence % {"name": name, "value": text[:40]})
+        return str(Classification.UNKNOWN)
+    return str(Classification.UNKNOWN) if Classification.UNKNOWN in said else max(said, key=STRICTNESS.index)
 
 
 def _stricter(known: str, claimed: str | None) -> str | None:
