@@ -86,6 +86,15 @@ STRUCTS: dict[str, tuple[Word, ...]] = {
         Word("expires_at", "timestamp", False, "end; use has(...) first when it may be open"),
         Word("risk_assessment_at", "timestamp", False, "when the transfer risk assessment was made"),
     ),
+    "Incident": (
+        Word("id", "string", True, "reference of the incident"),
+        Word("title", "string", True, "what it is called"),
+        Word("root", "string", True, "dataset:, run:, version:, model: or region: that it is about"),
+        Word("since", "timestamp", True, "from when on the root is unlawful"),
+        Word("frozen_at", "timestamp", True, "when it was frozen"),
+        Word("frozen_by", "string", True, "actor id of who froze it"),
+        Word("path", "strings", True, "from the version to the root", shown_only=True),
+    ),
     "Data": (
         Word("personal", "bool", False, "any flow is personal"),
         Word("sensitive", "bool", False, "any flow is sensitive"),

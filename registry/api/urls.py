@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from registry.api import catalogue, places
+from registry.api import catalogue, lineage, places
 
 app_name = "registry-api"
 urlpatterns = [
@@ -19,4 +19,6 @@ urlpatterns = [
     path("environments/<str:slug>/serving", places.Serving.as_view(), name="serving"),
     path("deployments/history", places.History.as_view(), name="deployment_history"),
     path("lineage", places.Lineage.as_view(), name="lineage"),
+    path("lineage/closure", lineage.Closure.as_view(), name="lineage_closure"),
+    path("lineage/paths", lineage.Paths.as_view(), name="lineage_paths"),
 ]

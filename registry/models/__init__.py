@@ -4,6 +4,7 @@ from registry.models.datasets import Classification, Dataset
 from registry.models.deliveries import MLflowDelivery
 from registry.models.deployments import SHARING_STRATEGIES, Deployment, DeploymentKind, Strategy
 from registry.models.environments import Endpoint, Environment, Perimeter, Protocol, Tier
+from registry.models.incidents import Incident, IncidentState
 from registry.models.lineage import EdgeKind, LineageEdge, Run
 from registry.models.versions import Alias, Model, ModelVersion, Risk
 
@@ -17,6 +18,8 @@ __all__ = [
     "EdgeKind",
     "Endpoint",
     "Environment",
+    "Incident",
+    "IncidentState",
     "LineageEdge",
     "MLflowDelivery",
     "Model",
