@@ -18,7 +18,7 @@ from typing import Any
 
 from google.protobuf.message import Message
 
-from governance.policies.vocabulary import STRUCTS, Word, format_time, message_of, parse_time
+from governance.policies.vocabulary import ENGINE_STRUCTS, STRUCTS, Word, format_time, message_of, parse_time
 
 FORMAT = "countersign-facts/1"
 NOWHERE = "nowhere"
@@ -298,7 +298,7 @@ def digest_of(document: Mapping[str, Any]) -> str:
 def _check_struct(struct: str, values: object, name: str) -> None:
     if not isinstance(values, Mapping):
         raise MissingFact(name, "facts", f"{name} must be an object.")
-    words = STRUCTS[struct]
+    words = STRUCTS.get(struct) or ENGINE_STRUCTS[struct]
     odd = set(values) ^ {word.name for word in words}
     if odd:
         raise MissingFact(name, name, f"{name} lacks or does not know: {', '.join(sorted(map(str, odd)))}.")

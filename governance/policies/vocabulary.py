@@ -86,6 +86,15 @@ STRUCTS: dict[str, tuple[Word, ...]] = {
         Word("expires_at", "timestamp", False, "end; use has(...) first when it may be open"),
         Word("risk_assessment_at", "timestamp", False, "when the transfer risk assessment was made"),
     ),
+    "Data": (
+        Word("personal", "bool", False, "any flow is personal"),
+        Word("sensitive", "bool", False, "any flow is sensitive"),
+        Word("data_subjects", "strings", False, "all jurisdictions of the people concerned"),
+    ),
+}
+
+#: Facts that no rule reads: the engine itself decides on them, so no pack can excuse what they say.
+ENGINE_STRUCTS: dict[str, tuple[Word, ...]] = {
     "Incident": (
         Word("id", "string", True, "reference of the incident"),
         Word("title", "string", True, "what it is called"),
@@ -94,11 +103,6 @@ STRUCTS: dict[str, tuple[Word, ...]] = {
         Word("frozen_at", "timestamp", True, "when it was frozen"),
         Word("frozen_by", "string", True, "actor id of who froze it"),
         Word("path", "strings", True, "from the version to the root", shown_only=True),
-    ),
-    "Data": (
-        Word("personal", "bool", False, "any flow is personal"),
-        Word("sensitive", "bool", False, "any flow is sensitive"),
-        Word("data_subjects", "strings", False, "all jurisdictions of the people concerned"),
     ),
 }
 

@@ -240,7 +240,7 @@ def test_a_decision_of_a_freeze_replays_from_what_was_stored(bank: Bank) -> None
 
 
 def test_facts_from_before_incidents_existed_keep_their_digest(bank: Bank) -> None:
-    case = Case(bank.new, bank.uae, "promote", {"strategy": "all_at_once"}, requested_by="user:x")
+    case = Case(bank.new, bank.uae, "promote", {"strategy": "all_at_once"}, requested_by=scene.actor("ci").id)
     verdict = decisions.evaluate(case)
     assert "incidents" not in verdict.facts
     assert "incidents" not in verdict.subject_parts
