@@ -37,8 +37,13 @@ WHERE e.target IN (SELECT node FROM up) ORDER BY 1, 2, 3
 def nodes_reached(roots: Sequence[str], direction: Way) -> list[str]:
     """Every subject that lies ``direction`` of ``roots``, themselves included, in no order. One query."""
     with connection.cursor() as cursor:
-        cursor.execute(_NODES.format(reached=_reached("reached", direction)), {"reached": list(roots)})
+        cursor.execute(nodes_statement(direction), {"reached": list(roots)})
         return [row[0] for row in cursor.fetchall()]
+
+
+def nodes_statement(direction: Way) -> str:
+    """The recursion itself, with the parameter ``reached``: what its benchmark measures alone."""
+    return _NODES.format(reached=_reached("reached", direction))
 
 
 def edges_reached(roots: Sequence[str], direction: Way) -> tuple[Edge, ...]:
