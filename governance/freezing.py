@@ -7,9 +7,10 @@ pages and queues from showing for a while what the gate would no longer say.
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 
 from audit.actors import Actor
-from audit.refusals import Refusal
+from audit.refusals import NotKnown, Refusal
 from governance import promotions
 from governance.models.promotion import OPEN_STATES, Promotion
 from registry import incidents
@@ -35,9 +36,11 @@ def lift(reference: str, *, reason: str, by: Actor) -> Incident:
 
 def decide_again(incident: Incident, *, by: Actor) -> list[int]:
     """The numbers of the open promotions that were decided anew, each in a transaction of its own."""
-    found = roots.of(incident.root)
-    held = {*incident.held, *roots.reached(found)}
-    places = {each.pk for each in found.environments}
+    held, places = set(incident.held), set[int]()
+    with suppress(NotKnown):  # the root was removed since; what it had reached is on the list
+        found = roots.of(incident.root)
+        held.update(roots.reached(found))
+        places = {each.pk for each in found.environments}
     rows = Promotion.objects.filter(state__in=OPEN_STATES).select_related("version__model").order_by("pk")
     done = []
     for row in rows:
