@@ -241,7 +241,7 @@ def test_a_token_without_the_scope_cannot_freeze(bank: Bank, api_for: Browser) -
 
 def test_an_incident_whose_root_is_gone_still_has_its_page(bank: Bank, client_for: Browser) -> None:
     lonely = datasets.register_dataset(
-        "lonely", classification="none", regions_held=["azure:uaenorth"], by=scene.SET_UP
+        "lonely", classification="none", subjects=[], regions_held=["azure:uaenorth"], by=scene.SET_UP
     )
     incident = incidents.open_incident("Lost", root=lonely.subject, since=NEW_SINCE, reason="x", by=scene.actor("omar"))
     type(lonely).objects.filter(pk=lonely.pk)._raw_delete("default")
