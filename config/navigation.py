@@ -65,6 +65,12 @@ GROUPS: tuple[Group, ...] = (
             Page("registry:lineage", "workflow", _("Lineage")),
             Page("registry:environments", "server", _("Environments"), ("registry:environment",)),
             Page("registry:deployments", "rocket", _("Deployments")),
+            Page(
+                "governance:incidents",
+                "siren",
+                _("Incidents"),
+                ("governance:incident", "governance:blast_radius"),
+            ),
             Page("registry:sources", "plug", _("Sources")),
         ),
     ),

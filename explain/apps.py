@@ -12,5 +12,7 @@ class ExplainConfig(AppConfig):
     def ready(self) -> None:
         from audit.exports import sources
         from explain.documents import documents
+        from registry.lineage import attached
 
         sources.register("explain", documents)
+        attached.register("explanation", "explain_explanationjob", "explained")

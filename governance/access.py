@@ -43,6 +43,8 @@ RULES: Mapping[Role, frozenset[Action]] = {
         Action.GATE_CHECK,
         Action.POLICY_CHANGE,
         Action.TRANSFER_CHANGE,
+        Action.INCIDENT_CHANGE,
+        Action.INCIDENT_LIFT,
         Action.TOKEN_ISSUE,
     },
     Role.DPO: _READS
@@ -51,6 +53,8 @@ RULES: Mapping[Role, frozenset[Action]] = {
         Action.PROMOTION_SIGN,
         Action.GATE_CHECK,
         Action.TRANSFER_CHANGE,
+        Action.INCIDENT_CHANGE,
+        Action.INCIDENT_LIFT,
         Action.ACCOUNT_ERASE,
         Action.TOKEN_ISSUE,
     },

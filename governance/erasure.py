@@ -38,6 +38,7 @@ from governance.models.transfer import SafeguardStatus, TransferSafeguard
 from governance.models.user import User
 from registry import erasure as registry_erasure
 from registry.erasure import ERASED
+from registry.models import Incident, IncidentState
 
 CLOCK = Actor.system("erasure")
 log = logging.getLogger(__name__)
@@ -170,6 +171,7 @@ def _nothing_open(account: User) -> None:
     waiting = [f"promotion:{number}" for number in sorted(numbers)]
     proposed = TransferSafeguard.objects.filter(recorded_by=me, status=SafeguardStatus.PROPOSED)
     waiting += [row.subject for row in proposed]
+    waiting += [row.subject for row in Incident.objects.filter(frozen_by=me, state=IncidentState.FROZEN)]
     waiting += [row.subject for row in PolicyPack.objects.filter(drafted_by=me, state=PackState.DRAFT)]
     if waiting:
         raise Conflict(

@@ -19,8 +19,9 @@ from governance.models.transfer import SafeguardStatus, TransferSafeguard
 from governance.models.user import User
 from governance.packs import active_packs
 from governance.policies.facts import digest_of
+from registry import incidents, regions
 from registry import queries as registry_queries
-from registry import regions
+from registry.incidents import Hold
 from registry.models import Dataset, Environment, ModelVersion
 
 
@@ -61,12 +62,14 @@ def collect(case: Case, *, now: datetime, also: Sequence[str] = ()) -> Collected
     """
     packs = active_packs()
     parents = _parents(case.version)
+    data_sets = _data_sets(parents)
     flows = policies.flows_of(
         version=case.version.subject,
         parents=parents,
-        data_sets=_data_sets(parents),
+        data_sets=data_sets,
         places=_places(case.environment),
     )
+    holds = _holds(case, parents, data_sets)
     safeguards = _safeguards({flow.subject for flow in flows})
     signoffs = counting_signoffs(case.promotion) if case.promotion else []
     people = people_of(case, signoffs, also)
@@ -86,6 +89,7 @@ def collect(case: Case, *, now: datetime, also: Sequence[str] = ()) -> Collected
         ),
         flows=flows,
         safeguards=safeguards,
+        incidents=[_frozen(hold) for hold in holds if hold.counts],
     )
     return Collected(
         case=case,
@@ -93,7 +97,7 @@ def collect(case: Case, *, now: datetime, also: Sequence[str] = ()) -> Collected
         packs=packs,
         events=tuple(event_of(row) for row in signoffs),
         people=people,
-        subject_parts=_subject_parts(case, facts, packs),
+        subject_parts=_subject_parts(case, facts, packs, holds),
     )
 
 
@@ -107,6 +111,25 @@ def _parents(version: ModelVersion) -> dict[str, list[str]]:
     for edge in edges:
         parents.setdefault(edge.target, []).append(edge.source)
     return parents
+
+
+def _holds(
+    case: Case, parents: Mapping[str, Sequence[str]], data_sets: Mapping[str, policies.DataSetFact]
+) -> tuple[Hold, ...]:
+    """The incidents that reach the version by what it learned from, by where it would serve, or were frozen over it."""
+    rows = list(incidents.counting(case.version.subject))
+    if not rows:
+        return ()
+    trails = policies.ancestors(case.version.subject, parents)
+    lie_in = {subject: [region.id for region in each.regions] for subject, each in data_sets.items()}
+    return incidents.holds_on(rows, trails, lie_in, case.version.subject, case.environment)
+
+
+def _frozen(hold: Hold) -> policies.IncidentFact:
+    row = hold.incident
+    if row.frozen_at is None:
+        raise policies.MissingFact("incident.frozen_at", row.reference, f"{row.reference} does not say when it froze.")
+    return policies.IncidentFact(row.reference, row.title, row.root, row.since, row.frozen_at, row.frozen_by, hold.path)
 
 
 def _data_sets(parents: Mapping[str, Sequence[str]]) -> dict[str, policies.DataSetFact]:
@@ -197,8 +220,13 @@ def _unmatched(name: str) -> str:
     return name if name.startswith("user:") else f"unmatched:{name}"
 
 
-def _subject_parts(case: Case, facts: policies.Facts, packs: Sequence[policies.CompiledPack]) -> dict[str, Any]:
-    """What a sign-off is about (gates.md 2.2). The clock, the requester and the action are no part of it."""
+def _subject_parts(
+    case: Case, facts: policies.Facts, packs: Sequence[policies.CompiledPack], holds: Sequence[Hold]
+) -> dict[str, Any]:
+    """What a sign-off is about (gates.md 2.2). The clock, the requester and the action are no part of it.
+
+    An incident is part of it from its freeze on, lifted or not: whoever signed before has to look again.
+    """
     document = facts.document
     data = [
         {key: flow[key] for key in ("subject", "region", "claimed_region", "classification", "data_subjects", "path")}
@@ -217,4 +245,5 @@ def _subject_parts(case: Case, facts: policies.Facts, packs: Sequence[policies.C
         "jurisdictions": sorted(
             {case.environment.perimeter, *(who for flow in document["flows"] for who in flow["data_subjects"])}
         ),
+        **({"incidents": [[hold.incident.reference, hold.incident.state] for hold in holds]} if holds else {}),
     }

@@ -18,6 +18,7 @@ from governance.facts import Case
 from governance.models.decision import Action, Decision
 from governance.models.permit import Permit
 from governance.models.promotion import Promotion, PromotionState
+from governance.policies.explain import FROZEN
 from registry import deployments
 from registry.models import Deployment, Environment, ModelVersion, Strategy
 
@@ -114,6 +115,13 @@ def _must_still_hold(decision: Decision, promotion: Promotion | None, plan: dict
             code="permit.promotion_closed",
         )
     verdict = _again(decision, promotion, plan)
+    frozen = [str(each["message"]) for each in verdict.findings if each["rule"] == FROZEN]
+    if frozen:
+        raise Refused(
+            _("An incident holds this version since it was permitted: %(what)s.") % {"what": frozen[0]},
+            reasons=frozen,
+            code="permit.frozen",
+        )
     if verdict.subject_digest != decision.subject_digest:
         raise Conflict(
             _("What was permitted has changed since. Ask the gate again; changed subjects need new sign-offs."),

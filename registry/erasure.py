@@ -14,12 +14,14 @@ from audit import log, payloads, subject_keys
 from audit.actors import Actor
 from audit.models.events import Event
 from audit.models.governed import Governed
-from registry.models import Deployment, Model, ModelVersion, Run
+from registry.models import Deployment, Incident, Model, ModelVersion, Run
 
 #: What stands in place of an erased free text.
 ERASED = "(erased)"
 #: Private values of our entries that hold names of people who need not be their writer.
 _NAMING = ("trained_by", "contributors", "owner", "before.owner", "after.owner")
+#: Who wrote which free text of an incident. Its title is what it is called and stays.
+_TOLD_BY = (("opened_by", "reason"), ("frozen_by", "frozen_reason"), ("ended_by", "ended_reason"))
 _PRIVATE = f"SELECT {payloads.COLUMNS} FROM audit.payload p WHERE p.field = ANY (%s)"  # noqa: S608  a constant
 
 
@@ -30,7 +32,7 @@ def forget_person(names: Collection[str], *, pseudonym: str, by: Actor) -> dict[
     Returns how many rows of each kind changed; each change is an entry.
     """
     known = {name.casefold() for name in names}
-    changed = {"versions": 0, "runs": 0, "models": 0, "deployments": 0}
+    changed = {"versions": 0, "runs": 0, "models": 0, "deployments": 0, "incidents": 0}
     for version in ModelVersion.objects.select_related("model").filter(
         pk__in=_naming(ModelVersion, "trained_by", known)
     ):
@@ -52,6 +54,11 @@ def forget_person(names: Collection[str], *, pseudonym: str, by: Actor) -> dict[
         Deployment.objects.filter(pk=row.pk).update(reason=ERASED)
         _record(Event.TEXT_ERASED, row, "reason", pseudonym, by)
         changed["deployments"] += 1
+    for writer, field in _TOLD_BY:
+        for told in Incident.objects.filter(**{writer: pseudonym}).exclude(**{f"{field}__in": ("", ERASED)}):
+            Incident.objects.filter(pk=told.pk).update(**{field: ERASED})
+            _record(Event.TEXT_ERASED, told, field, pseudonym, by)
+            changed["incidents"] += 1
     return changed
 
 

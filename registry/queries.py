@@ -11,21 +11,23 @@ from django.db.models import Prefetch, Q, QuerySet
 from django.utils.translation import gettext as _
 
 from audit.refusals import BadInput, NotKnown
-from registry.lineage.graph import Direction, Edge, paths
+from registry.lineage import reach
+from registry.lineage.graph import Direction, Edge, deepest, paths
 from registry.models import Dataset, Deployment, Endpoint, Environment, LineageEdge, Model, ModelVersion, Run
 
 #: One level per edge; a chain longer than this is refused rather than cut: a cut closure would hide a data set.
 MAX_DEPTH = 200
 
-_CLOSURE = """
-WITH RECURSIVE walk(source, target, kind, depth) AS (
-    SELECT source, target, kind, 1 FROM registry_lineageedge WHERE {near} = ANY(%(focus)s)
+#: Nodes within so many steps: a node stands there once for each distance at which it lies, so depth bounds the work.
+_NEAR = """
+WITH RECURSIVE walk(node, depth) AS (
+    SELECT unnest(%(focus)s::text[]), 0
   UNION
-    SELECT e.source, e.target, e.kind, w.depth + 1
-    FROM walk w JOIN registry_lineageedge e ON e.{near} = w.{far}
-    WHERE w.depth < %(limit)s
+    SELECT e.{far}::text, w.depth + 1 FROM walk w JOIN registry_lineageedge e ON e.{near} = w.node
+    WHERE w.depth < %(limit)s - 1
 )
-SELECT source, target, kind, min(depth) FROM walk GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
+SELECT e.source, e.target, e.kind FROM (SELECT DISTINCT node FROM walk) w
+JOIN registry_lineageedge e ON e.{near} = w.node ORDER BY 1, 2, 3
 """
 
 
@@ -76,20 +78,21 @@ def edges_from(focus: str | Sequence[str], direction: Direction, depth: int | No
     """
     if direction == "both":
         return tuple(sorted({*edges_from(focus, "upstream", depth), *edges_from(focus, "downstream", depth)}))
-    near, far = ("target", "source") if direction == "upstream" else ("source", "target")
-    limit = MAX_DEPTH + 1 if depth is None else depth
-    if limit < 1:
-        return ()
     names = [focus] if isinstance(focus, str) else list(focus)
+    if depth is None:
+        found = reach.edges_reached(names, direction)
+        if len(names) == 1 and deepest(found, names[0], direction) > MAX_DEPTH:
+            raise BadInput(
+                _("The lineage of %(focus)s is deeper than %(limit)d steps.") % {"focus": names[0], "limit": MAX_DEPTH},
+                code="lineage.too_deep",
+            )
+        return found
+    if depth < 1:
+        return ()
+    near, far = reach.ENDS[direction]
     with connection.cursor() as cursor:
-        cursor.execute(_CLOSURE.format(near=near, far=far), {"focus": names, "limit": limit})
-        rows = cursor.fetchall()
-    if depth is None and any(row[3] > MAX_DEPTH for row in rows):
-        raise BadInput(
-            _("The lineage of %(focus)s is deeper than %(limit)d steps.") % {"focus": names[0], "limit": MAX_DEPTH},
-            code="lineage.too_deep",
-        )
-    return tuple(Edge(row[0], row[1], row[2]) for row in rows)
+        cursor.execute(_NEAR.format(near=near, far=far), {"focus": names, "limit": depth})
+        return tuple(Edge(*row) for row in cursor.fetchall())
 
 
 def edges_at(nodes: Iterable[str]) -> tuple[Edge, ...]:

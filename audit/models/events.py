@@ -60,6 +60,10 @@ class Event(StrEnum):
     DEPLOYMENT_ENDED = "deployment.ended"
     ROLLBACK_RECORDED = "rollback.recorded"
     OUT_OF_BAND_OBSERVED = "out_of_band.observed"
+    INCIDENT_OPENED = "incident.opened"
+    INCIDENT_FROZEN = "incident.frozen"
+    INCIDENT_LIFTED = "incident.lifted"
+    INCIDENT_CLOSED = "incident.closed"
     RECORD_REMOVED = "record.removed"
     # policies and decisions
     PACK_DRAFTED = "pack.drafted"
@@ -140,6 +144,10 @@ SENTENCES: dict[Event, Promise] = {
     Event.DEPLOYMENT_ENDED: _("ended a deployment"),
     Event.ROLLBACK_RECORDED: _("recorded a rollback"),
     Event.OUT_OF_BAND_OBSERVED: _("observed a change outside the ledger"),
+    Event.INCIDENT_OPENED: _("opened an incident"),
+    Event.INCIDENT_FROZEN: _("froze what an incident reaches"),
+    Event.INCIDENT_LIFTED: _("lifted the freeze of an incident"),
+    Event.INCIDENT_CLOSED: _("closed an incident without a freeze"),
     Event.RECORD_REMOVED: _("removed a record"),
     Event.PACK_DRAFTED: _("drafted a policy pack"),
     Event.PACK_ACTIVATED: _("activated a policy pack"),

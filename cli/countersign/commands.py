@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from countersign import __version__, exports, outputs, settings
+from countersign import __version__, exports, lineage, outputs, settings
 from countersign.answers import permit_of, understand
 from countersign.client import Server
 from countersign.digest import digest_of_path
@@ -210,6 +210,14 @@ def _parser() -> argparse.ArgumentParser:
     _flags(one, model="name", environment="slug", since="first moment, RFC 3339", until="end, not part of it")
     _flags(one, disclose="private fields, with commas", language="en | ar", out="file that does not exist yet")
     one.add_argument("--everything", action="store_true", help="the whole log")
+    ways = commands.add_parser("lineage", help="ask where data came from", epilog=_EPILOG, allow_abbrev=False)
+    ways = ways.add_subparsers(required=True, metavar="COMMAND")
+    one = _command(ways, "closure", lineage.closure)
+    _flags(one, focus="dataset:..., run:..., version:..., ...", direction="downstream (default) | upstream")
+    one = _command(ways, "paths", lineage.paths)
+    _flags(one, source="dataset:...", target="version:...", limit="shortest ways to list, 10 by default")
+    one = _command(commands, "reached", lineage.reached)
+    _flags(one, subject="dataset:..., run:..., version:..., model:..., region:...", since="first moment, RFC 3339")
     one = commands.add_parser("digest", help=digest.__doc__, epilog=_EPILOG, allow_abbrev=False)
     one.add_argument("path")
     one.add_argument("--output")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from governance.api import accounts, gate, past, promotions, rollouts, transfers
+from governance.api import accounts, gate, incidents, past, promotions, rollouts, transfers
 
 app_name = "governance-api"
 
@@ -21,6 +21,14 @@ urlpatterns = [
     path("overview", past.Overview.as_view(), name="overview"),
     path("deployments", rollouts.Deployments.as_view(), name="deployments"),
     path("rollbacks", rollouts.Rollbacks.as_view(), name="rollbacks"),
+    path("incidents", incidents.Incidents.as_view(), name="incidents"),
+    path("incidents/<str:reference>", incidents.IncidentDetail.as_view(), name="incident"),
+    path("incidents/<str:reference>/freeze", incidents.Freeze.as_view(), name="incident_freeze"),
+    path("incidents/<str:reference>/lift", incidents.Lift.as_view(), name="incident_lift"),
+    path("incidents/<str:reference>/close", incidents.Close.as_view(), name="incident_close"),
+    path("blast-radius", incidents.BlastRadiusView.as_view(), name="blast_radius"),
+    path("blast-radius.csv", incidents.BlastRadiusTable.as_view(), name="blast_radius_csv"),
+    path("blast-radius.xlsx", incidents.BlastRadiusBook.as_view(), name="blast_radius_xlsx"),
     path("transfers", transfers.Transfers.as_view(), name="transfers"),
     path("transfers/<slug:reference>/approve", transfers.TransferApproval.as_view(), name="transfer_approval"),
 ]

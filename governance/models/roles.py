@@ -40,6 +40,8 @@ class Action(StrEnum):
     ROLLBACK_RECORD = "rollback.record"
     POLICY_CHANGE = "policy.change"
     TRANSFER_CHANGE = "transfer.change"
+    INCIDENT_CHANGE = "incident.change"
+    INCIDENT_LIFT = "incident.lift"
     USER_MANAGE = "user.manage"
     ACCOUNT_ERASE = "account.erase"
     TOKEN_ISSUE = "token.issue"
@@ -47,7 +49,7 @@ class Action(StrEnum):
 
 #: Actions that need a person who has just proved who they are: never a scope of a token, never of a service account.
 PERSONAL: frozenset[Action] = frozenset(
-    {Action.PROMOTION_SIGN, Action.USER_MANAGE, Action.ACCOUNT_ERASE, Action.TOKEN_ISSUE}
+    {Action.PROMOTION_SIGN, Action.INCIDENT_LIFT, Action.USER_MANAGE, Action.ACCOUNT_ERASE, Action.TOKEN_ISSUE}
 )
 
 #: Actions that a token or a service account may hold as scopes.
@@ -71,6 +73,8 @@ DOING: dict[Action, Promise] = {
     Action.ROLLBACK_RECORD: _("Recording a rollback"),
     Action.POLICY_CHANGE: _("Changing a policy"),
     Action.TRANSFER_CHANGE: _("Changing a transfer safeguard"),
+    Action.INCIDENT_CHANGE: _("Opening and freezing an incident"),
+    Action.INCIDENT_LIFT: _("Lifting a freeze"),
     Action.USER_MANAGE: _("Managing accounts"),
     Action.ACCOUNT_ERASE: _("Erasing a person"),
     Action.TOKEN_ISSUE: _("Issuing an API token"),

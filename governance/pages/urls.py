@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from django.urls import path
 
-from governance.pages import account, accounts, login, overview, policies, promotion, promotions, rollbacks, transfers
+from governance.pages import (
+    account,
+    accounts,
+    incidents,
+    login,
+    overview,
+    policies,
+    promotion,
+    promotions,
+    rollbacks,
+    transfers,
+)
 
 app_name = "governance"
 
@@ -22,6 +33,14 @@ urlpatterns = [
     path("decisions/<str:public_id>", policies.decision, name="decision"),
     path("transfers", transfers.transfer_list, name="transfers"),
     path("transfers/<slug:reference>/approve", transfers.approve_transfer, name="approve_transfer"),
+    path("incidents", incidents.incident_list, name="incidents"),
+    path("incidents/<str:reference>", incidents.incident, name="incident"),
+    path("incidents/<str:reference>/freeze", incidents.freeze, name="freeze_incident"),
+    path("incidents/<str:reference>/lift", incidents.lift, name="lift_incident"),
+    path("incidents/<str:reference>/close", incidents.close, name="close_incident"),
+    path("blast-radius", incidents.blast_radius, name="blast_radius"),
+    path("blast-radius.csv", incidents.blast_file, {"kind": "csv"}, name="blast_csv"),
+    path("blast-radius.xlsx", incidents.blast_file, {"kind": "xlsx"}, name="blast_xlsx"),
     path("login", login.login, name="login"),
     path("logout", login.logout, name="logout"),
     path("accounts", accounts.account_list, name="accounts"),

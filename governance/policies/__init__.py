@@ -29,6 +29,7 @@ from governance.policies.facts import (
     EnvironmentFact,
     Facts,
     FlowFact,
+    IncidentFact,
     MissingFact,
     ModelFact,
     PromotionFact,
@@ -37,7 +38,7 @@ from governance.policies.facts import (
     freeze,
     thaw,
 )
-from governance.policies.flows import DataSetFact, PlaceFact, Region, flows_of
+from governance.policies.flows import DataSetFact, PlaceFact, Region, ancestors, flows_of
 from governance.policies.packs import shipped_packs
 from governance.policies.quorum import (
     Objection,
@@ -59,6 +60,7 @@ __all__ = [
     "Facts",
     "Finding",
     "FlowFact",
+    "IncidentFact",
     "MissingFact",
     "ModelFact",
     "NearMiss",
@@ -74,6 +76,7 @@ __all__ = [
     "SignOffEvent",
     "SignOffState",
     "VersionFact",
+    "ancestors",
     "compile_pack",
     "conclude",
     "evaluate",

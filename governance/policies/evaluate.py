@@ -1,7 +1,8 @@
 """Rules over facts. The same packs and the same facts give the same decision, byte for byte, on any day.
 
 Never an allow by absence: no packs, no blocking rule that passed, or personal data about which no residency rule of
-the right jurisdiction speaks, each is a blocking finding. Packs are a conjunction; none can override another.
+the right jurisdiction speaks, each is a blocking finding, and so is an incident that holds the version. Packs are a
+conjunction; none can override another.
 """
 
 from __future__ import annotations
@@ -35,8 +36,8 @@ class _Judged:
 def evaluate(packs: Sequence[CompiledPack], facts: Facts) -> Decision:
     """Decide. Never raises for what a rule or a fact says: what cannot be decided is a finding that blocks.
 
-    The word is ``deny`` when anything blocks, ``error`` when no rule could speak at all, else ``allow``; ``pending``
-    comes from ``conclude``.
+    The word is ``deny`` when anything blocks or an incident holds the version, ``error`` when no rule could speak at
+    all, else ``allow``; ``pending`` comes from ``conclude``.
     """
     packs = sorted({pack.digest: pack for pack in packs}.values(), key=lambda pack: (pack.id, pack.version))
     judged = [one for pack in packs for rule in pack.rules for one in _judge(pack, rule, facts)]
@@ -46,7 +47,19 @@ def evaluate(packs: Sequence[CompiledPack], facts: Facts) -> Decision:
     if not any(one.severity == "block" and one.outcome != "not_applicable" for one in findings):
         findings.append(_no_rules(packs, facts))
         word = "error"
-    findings.sort(key=lambda one: (not one.blocks, _ORDER[one.outcome], _SEVERITY[one.severity], one.rule, one.subject))
+    if facts.incidents:
+        findings += [explain.frozen(incident, facts.subject) for incident in facts.incidents]
+        word = "deny"
+    findings.sort(
+        key=lambda one: (
+            one.rule != explain.FROZEN,
+            not one.blocks,
+            _ORDER[one.outcome],
+            _SEVERITY[one.severity],
+            one.rule,
+            one.subject,
+        )
+    )
     return Decision(
         word=word,
         summary=explain.summary_of(word, findings),
@@ -56,6 +69,12 @@ def evaluate(packs: Sequence[CompiledPack], facts: Facts) -> Decision:
         engine=dict(ENGINE),
         valid_until=min((one.until for one in judged if one.until), default=""),
     )
+
+
+def _first(one: Finding) -> tuple[bool, bool, int, int, str, str]:
+    """Incidents, then what blocks, then by outcome, severity and name."""
+    frozen = one.rule == explain.FROZEN
+    return (not frozen, not one.blocks, _ORDER[one.outcome], _SEVERITY[one.severity], one.rule, one.subject)
 
 
 def conclude(decision: Decision, signoffs: SignOffState) -> Decision:

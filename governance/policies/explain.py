@@ -15,6 +15,7 @@ _CLOSEST = 3
 #: Findings of the engine itself. They belong to no pack and no pack can switch them off.
 NO_RULES = "ENGINE-NO-RULES"
 UNCOVERED = "ENGINE-COVERAGE"
+FROZEN = "ENGINE-INCIDENT"
 
 
 def finding(
@@ -87,6 +88,35 @@ def uncovered(flow: Mapping[str, Any], people: str) -> Finding:
         remedy=remedy,
         who=who,
         where=where,
+    )
+
+
+def frozen(incident: Mapping[str, Any], version: str) -> Finding:
+    """A freeze that reaches the version. No pack states it, so none can excuse it; it ends when it is lifted."""
+    reference = str(incident["id"])
+    return Finding(
+        rule=FROZEN,
+        pack="",
+        outcome="fail",
+        severity="block",
+        title="No incident holds the version back",
+        cites=(),
+        subject=version,
+        path=tuple(incident["path"]),
+        facts={name: value for name, value in incident.items() if name != "path"},
+        failed=("not_frozen",),
+        closest=(),
+        waived_by="",
+        message=(
+            f"{reference} “{incident['title']}” holds {version}: {incident['root']} is unlawful since"
+            f" {incident['since']}, frozen on {incident['frozen_at']} by {incident['frozen_by']}"
+        ),
+        remedy=(
+            "Choose a version that it does not reach; or, when the cause is gone, let a second person lift"
+            f" {reference}: who froze it cannot"
+        ),
+        who=("compliance_officer", "dpo"),
+        where=f"/incidents/{reference}",
     )
 
 

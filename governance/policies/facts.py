@@ -18,7 +18,7 @@ from typing import Any
 
 from google.protobuf.message import Message
 
-from governance.policies.vocabulary import STRUCTS, Word, format_time, message_of, parse_time
+from governance.policies.vocabulary import ENGINE_STRUCTS, STRUCTS, Word, format_time, message_of, parse_time
 
 FORMAT = "countersign-facts/1"
 NOWHERE = "nowhere"
@@ -29,6 +29,8 @@ _RISKS = frozenset({"high", "limited", "minimal"})
 FLOW_KINDS = frozenset({"dataset", "serving", "inference_log"})
 _SINGLE = {"model": "Model", "version": "Version", "environment": "Environment", "promotion": "Promotion"}
 _MANY = {"flows": "Flow", "safeguards": "Safeguard"}
+#: Lists that stand in a document only when they are not empty, so that decisions from before they existed replay.
+_WHEN_ANY = {"incidents": "Incident"}
 
 
 class MissingFact(Exception):  # noqa: N818  (a word of the product, like the refusals)
@@ -162,6 +164,30 @@ class SafeguardFact:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class IncidentFact:
+    """A freeze that reaches the version. ``path`` leads from the version to ``root``, both included."""
+
+    id: str
+    title: str
+    root: str
+    since: datetime
+    frozen_at: datetime
+    frozen_by: str
+    path: Sequence[str]
+
+    def values(self) -> dict[str, Any]:
+        return {
+            "id": self.id,
+            "title": self.title,
+            "root": self.root,
+            "since": format_time(self.since),
+            "frozen_at": format_time(self.frozen_at),
+            "frozen_by": self.frozen_by,
+            "path": list(self.path),
+        }
+
+
 @dataclass(frozen=True)
 class Facts:
     """Frozen facts. ``document`` is what is stored; never change it, the digest is of its canonical form."""
@@ -182,6 +208,11 @@ class Facts:
     def safeguards(self) -> tuple[tuple[Mapping[str, Any], Message], ...]:
         """Each safeguard as (JSON form, message)."""
         return tuple((values, message_of("Safeguard", values)) for values in self.document["safeguards"])
+
+    @property
+    def incidents(self) -> tuple[Mapping[str, Any], ...]:
+        """The freezes that reach the version, by reference."""
+        return tuple(self.document.get("incidents", ()))
 
     @cached_property
     def singles(self) -> dict[str, Message]:
@@ -205,6 +236,7 @@ def freeze(
     promotion: PromotionFact,
     flows: Iterable[FlowFact],
     safeguards: Iterable[SafeguardFact] = (),
+    incidents: Iterable[IncidentFact] = (),
 ) -> Facts:
     """Freeze what is known at ``now`` (cut to whole seconds).
 
@@ -221,22 +253,24 @@ def freeze(
         "flows": _sorted((flow.values() for flow in flows), ("kind", "subject", "region", "claimed_region")),
         "safeguards": _sorted((safeguard.values() for safeguard in safeguards), ("id",)),
     }
+    if frozen := _sorted((incident.values() for incident in incidents), ("id",)):
+        document["incidents"] = frozen
     return thaw(document)
 
 
 def thaw(document: Mapping[str, Any]) -> Facts:
     """Facts from their stored JSON form, checked field by field. Raises ``MissingFact``."""
     expected = {"format", "now", *_SINGLE, *_MANY}
-    if set(document) != expected:
-        odd = ", ".join(sorted(set(document) ^ expected))
+    if set(document) - set(_WHEN_ANY) != expected:
+        odd = ", ".join(sorted((set(document) - set(_WHEN_ANY)) ^ expected))
         raise MissingFact("facts", "facts", f"The facts lack or do not know: {odd}.")
     if document["format"] != FORMAT:
         raise MissingFact("format", "facts", f"Facts of format {document['format']!r} are not understood; {FORMAT} is.")
     _check_value(Word("now", "timestamp", True), document["now"], "now", "facts")
     for name, struct in _SINGLE.items():
         _check_struct(struct, document[name], name)
-    for name, struct in _MANY.items():
-        if not isinstance(document[name], list):
+    for name, struct in {**_MANY, **{name: _WHEN_ANY[name] for name in _WHEN_ANY if name in document}}.items():
+        if not isinstance(document[name], list) or (name in _WHEN_ANY and not document[name]):
             raise MissingFact(name, "facts", f"{name} must be a list.")
         for values in document[name]:
             _check_struct(struct, values, struct.lower())
@@ -264,7 +298,7 @@ def digest_of(document: Mapping[str, Any]) -> str:
 def _check_struct(struct: str, values: object, name: str) -> None:
     if not isinstance(values, Mapping):
         raise MissingFact(name, "facts", f"{name} must be an object.")
-    words = STRUCTS[struct]
+    words = STRUCTS.get(struct) or ENGINE_STRUCTS[struct]
     odd = set(values) ^ {word.name for word in words}
     if odd:
         raise MissingFact(name, name, f"{name} lacks or does not know: {', '.join(sorted(map(str, odd)))}.")

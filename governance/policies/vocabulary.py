@@ -93,6 +93,19 @@ STRUCTS: dict[str, tuple[Word, ...]] = {
     ),
 }
 
+#: Facts that no rule reads: the engine itself decides on them, so no pack can excuse what they say.
+ENGINE_STRUCTS: dict[str, tuple[Word, ...]] = {
+    "Incident": (
+        Word("id", "string", True, "reference of the incident"),
+        Word("title", "string", True, "what it is called"),
+        Word("root", "string", True, "dataset:, run:, version:, model: or region: that it is about"),
+        Word("since", "timestamp", True, "from when on the root is unlawful"),
+        Word("frozen_at", "timestamp", True, "when it was frozen"),
+        Word("frozen_by", "string", True, "actor id of who froze it"),
+        Word("path", "strings", True, "from the version to the root", shown_only=True),
+    ),
+}
+
 #: Variable of a rule -> its struct. ``now`` (timestamp) and ``params`` (the pack's own) come on top.
 VARIABLES: dict[str, str] = {
     "model": "Model",

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import UTC
 from typing import Any
+from urllib.parse import urlencode
 
 from django import template
 from django.template.loader import render_to_string
+from django.urls import reverse
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from governance import queries
+from governance.blast import BlastRadius
 from governance.gates import role_name
-from registry.models import ModelVersion, Strategy
+from registry import incidents
+from registry.models import Environment, Incident, IncidentState, ModelVersion, Strategy
 
 register = template.Library()
 
@@ -39,3 +46,49 @@ def promotions_of(context: Mapping[str, Any], version: ModelVersion) -> SafeStri
     may = bool(user is not None and user.is_authenticated and user.has_perm("promotion.request"))
     rows = list(queries.promotions_of(version.pk)[:20])
     return render_to_string("governance/parts/promotions_of.html", {"version": version, "rows": rows, "may": may})
+
+
+@register.simple_tag
+def incidents_on(version: ModelVersion, environment: Environment | None = None) -> SafeString:
+    """A banner for each freeze that reaches the version. One query when no incident is on record, four at most."""
+    holds = [hold for hold in incidents.holding(version, environment) if hold.counts]
+    if not holds:
+        return SafeString("")
+    names = queries.names(hold.incident.frozen_by for hold in holds)
+    return render_to_string("governance/parts/held_by.html", {"holds": holds, "names": names})
+
+
+@register.simple_tag
+def incidents_about(subject: str) -> SafeString:
+    """A banner for each incident, open or frozen, about the subject itself. One query."""
+    rows = list(
+        Incident.objects.filter(root=subject, state__in=[IncidentState.OPEN, IncidentState.FROZEN]).defer("held")
+    )
+    return render_to_string("governance/parts/incidents_about.html", {"rows": rows}) if rows else SafeString("")
+
+
+@register.simple_tag
+def reached_link(subject: str) -> str:
+    """The address of the page that says what the subject reached."""
+    return f"{reverse('governance:blast_radius')}?{urlencode({'subject': subject})}"
+
+
+@register.simple_tag
+def radius_file(kind: str, found: BlastRadius) -> str:
+    """The address of the same question's file, ``csv`` or ``xlsx``."""
+    asked = {"subject": found.root}
+    if found.since is not None:
+        asked["since"] = found.since.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return f"{reverse(f'governance:blast_{kind}')}?{urlencode(asked)}"
+
+
+@register.simple_tag
+def more(rows: Sequence[Any], shown: int) -> SafeString:
+    """How many rows a table leaves out; the files hold them."""
+    left = len(rows) - shown
+    if left <= 0:
+        return SafeString("")
+    said = ngettext(
+        "%(n)d more row is in the CSV and XLSX files.", "%(n)d more rows are in the CSV and XLSX files.", left
+    )
+    return format_html('<p class="panel-foot muted">{}</p>', said % {"n": left})

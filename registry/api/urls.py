@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from registry.api import catalogue, openlineage, places, sources
+from registry.api import catalogue, lineage, openlineage, places, sources
 
 app_name = "registry-api"
 urlpatterns = [
@@ -25,4 +25,6 @@ urlpatterns = [
     path("lineage/events", openlineage.Events.as_view(), name="lineage_events"),
     path("lineage/events/<str:digest>", openlineage.EventText.as_view(), name="lineage_event"),
     path("lineage/openlineage", openlineage.Out.as_view(), name="lineage_out"),
+    path("lineage/closure", lineage.Closure.as_view(), name="lineage_closure"),
+    path("lineage/paths", lineage.Paths.as_view(), name="lineage_paths"),
 ]

@@ -60,19 +60,79 @@ def paths(
     return found
 
 
+def tree(edges: Iterable[Edge], roots: Iterable[str], direction: Literal["upstream", "downstream"]) -> dict[str, str]:
+    """Every node reachable from ``roots`` -> the node before it on one shortest way; a root is its own predecessor.
+
+    Each node is visited once, whatever circles there are, and no path is written out: that is ``trail``'s work. Among
+    shortest ways the one that is found first with nodes in sorted order is taken.
+    """
+    onward = neighbours(edges, direction)
+    before = {root: root for root in sorted(set(roots))}
+    queue = deque(before)
+    while queue:
+        node = queue.popleft()
+        for following in onward.get(node, ()):
+            if following not in before:
+                before[following] = node
+                queue.append(following)
+    return before
+
+
+def trail(before: Mapping[str, str], node: str) -> tuple[str, ...]:
+    """The way ``(root, …, node)`` in a ``tree``. Raises ``KeyError`` for a node that it does not reach."""
+    found = [node]
+    while before[found[-1]] != found[-1]:
+        found.append(before[found[-1]])
+    return tuple(reversed(found))
+
+
+def along(edges: Iterable[Edge], source: str, target: str) -> tuple[Edge, ...]:
+    """Every edge on any way from ``source`` to ``target``, sorted; none when there is no way."""
+    listed = tuple(edges)
+    down, up = tree(listed, [source], "downstream"), tree(listed, [target], "upstream")
+    return tuple(sorted({edge for edge in listed if edge.source in down and edge.target in up}))
+
+
+def shortest_paths(edges: Iterable[Edge], source: str, target: str, limit: int) -> tuple[tuple[str, ...], ...]:
+    """At most ``limit`` of the shortest ways from ``source`` to ``target``, those whose nodes sort first.
+
+    A dense graph has more ways than anybody can list; the shortest ones are found without walking any other.
+    """
+    listed = tuple(edges)
+    left = _distances(neighbours(listed, "upstream"), target)
+    onward = neighbours(listed, "downstream")
+    found: list[tuple[str, ...]] = []
+    waiting = [(source,)] if source in left else []
+    while waiting and len(found) < limit:
+        here = waiting.pop()
+        if here[-1] == target:
+            found.append(here)
+            continue
+        closer = left[here[-1]] - 1
+        waiting += [(*here, node) for node in reversed(onward.get(here[-1], ())) if left.get(node) == closer]
+    return tuple(found)
+
+
+def deepest(edges: Iterable[Edge], focus: str, direction: Literal["upstream", "downstream"]) -> int:
+    """How many steps the farthest node lies away from ``focus``, by its shortest way."""
+    return max(_distances(neighbours(edges, direction), focus).values())
+
+
+def _distances(onward: Mapping[str, tuple[str, ...]], root: str) -> dict[str, int]:
+    found = {root: 0}
+    queue = deque([root])
+    while queue:
+        node = queue.popleft()
+        for following in onward.get(node, ()):
+            if following not in found:
+                found[following] = found[node] + 1
+                queue.append(following)
+    return found
+
+
 def closure(edges: Iterable[Edge], focus: str, direction: Direction, depth: int | None = None) -> frozenset[str]:
     """The nodes reachable from ``focus``, itself included."""
     return frozenset(paths(edges, focus, direction, depth))
-
-
-def passage(edges: Iterable[Edge], first: str, second: str) -> frozenset[str]:
-    """The nodes on any way from one to the other, whichever of the two comes first; empty when there is none."""
-    listed = tuple(edges)
-    for source, target in ((first, second), (second, first)):
-        onward = closure(listed, source, "downstream")
-        if target in onward:
-            return onward & closure(listed, target, "upstream")
-    return frozenset()
 
 
 def between(edges: Iterable[Edge], nodes: frozenset[str]) -> tuple[Edge, ...]:

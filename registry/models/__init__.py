@@ -5,6 +5,7 @@ from registry.models.deliveries import MLflowDelivery
 from registry.models.deployments import SHARING_STRATEGIES, Deployment, DeploymentKind, Strategy
 from registry.models.environments import Endpoint, Environment, Perimeter, Protocol, Tier
 from registry.models.imports import SourceImport
+from registry.models.incidents import Incident, IncidentState
 from registry.models.lineage import MAY_CIRCLE, EdgeKind, LineageEdge, Run
 from registry.models.openlineage import OpenLineageEvent, OpenLineageName, OpenLineageOutcome, OutcomeState
 from registry.models.versions import Alias, Model, ModelVersion, Risk
@@ -20,6 +21,8 @@ __all__ = [
     "EdgeKind",
     "Endpoint",
     "Environment",
+    "Incident",
+    "IncidentState",
     "LineageEdge",
     "MLflowDelivery",
     "Model",

@@ -71,6 +71,8 @@ class LineageEdge(Governed):
         ordering = ("source", "target")
         verbose_name = _("lineage edge")
         verbose_name_plural = _("lineage edges")
+        #: The other way round than ``registry_edge_once``, so that a closure upstream reads an index alone too.
+        indexes = [models.Index(fields=["target", "source"], name="registry_edge_upstream")]
         constraints = [
             models.UniqueConstraint(fields=["source", "target", "kind"], name="registry_edge_once"),
             models.CheckConstraint(condition=~Q(source=F("target")), name="registry_edge_not_to_itself"),

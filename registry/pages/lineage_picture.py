@@ -9,9 +9,10 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from registry import queries
+from registry.lineage import reach
 from registry.lineage.drawing import Drawing, Label, draw
 from registry.lineage.folding import fold
-from registry.lineage.graph import Direction, Edge, passage, paths
+from registry.lineage.graph import Direction, Edge, paths
 from registry.models import Classification, Dataset, EdgeKind, Run
 
 #: With more nodes than these look-alikes are folded unless asked otherwise.
@@ -55,12 +56,9 @@ def picture_between(
     focus: str, other: str, *, folding: bool | None = None, opened: Iterable[str] = ()
 ) -> tuple[Picture, tuple[str, ...]]:
     """Everything on any way between the two, and one shortest way; both empty of edges when there is none."""
-    edges = queries.edges_from(focus, "both")
-    nodes = passage(edges, focus, other)
-    on_the_way = tuple(edge for edge in edges if edge.source in nodes and edge.target in nodes)
-    way = paths(on_the_way, focus, "both").get(other, ())
-    picture = _picture(focus, on_the_way, frozenset({focus, other}), folding, opened)
-    return picture, way if nodes else ()
+    edges = reach.edges_between(focus, other) or reach.edges_between(other, focus)
+    way = paths(edges, focus, "both").get(other, ())
+    return _picture(focus, edges, frozenset({focus, other}), folding, opened), way
 
 
 def _picture(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,7 @@ class World:
     exports: list[int] = field(default_factory=list)
     bundle: Path | None = None
     account: str = ""
+    incidents: list[str] = field(default_factory=list)
 
 
 def _digest(text: str) -> str:
@@ -143,7 +145,25 @@ def whole() -> World:
         )
         world.promotions.append(promotion.pk)
         world.decisions += [decision.public_id for decision in promotion.decisions.all()[:1]]
+    _incidents(world)
     return world
+
+
+def _incidents(world: World) -> None:
+    """One that froze the first version, whose page shows it, and an open one about the data."""
+    from governance import freezing
+    from registry import incidents
+
+    for root, title in ((world.versions[0].subject, "Poisoned labels"), (world.dataset.subject, "Consent withdrawn")):
+        opened = incidents.open_incident(
+            title,
+            root=root,
+            since=datetime(2026, 1, 1, tzinfo=UTC),
+            reason="Found by the internal audit.",
+            by=personas.get("omar").actor,
+        )
+        world.incidents.append(opened.reference)
+    freezing.freeze(world.incidents[0], reason="Nothing of it may ship.", by=personas.get("omar").actor)
 
 
 def _explain(world: World) -> None:

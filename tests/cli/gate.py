@@ -50,7 +50,7 @@ def serving(gate: Gate) -> Iterator[Gate]:
 
         def do_POST(self) -> None:
             sent = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            gate.received.append(Received(self.path, dict(self.headers), json.loads(sent)))
+            gate.received.append(Received(self.path, dict(self.headers), json.loads(sent or b"null")))
             if gate.act is not None:
                 gate.act(self)
                 return

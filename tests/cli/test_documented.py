@@ -10,9 +10,19 @@ import pytest
 from tests.cli.gate import CLI, run
 
 PAGE = (CLI.parent / "docs" / "cli.md").read_text(encoding="utf-8")
+COMMANDS = [
+    "check",
+    "deploy record",
+    "rollback record",
+    "export",
+    "lineage closure",
+    "lineage paths",
+    "reached",
+    "digest",
+]
 
 
-@pytest.mark.parametrize("command", ["check", "deploy record", "rollback record", "export", "digest"])
+@pytest.mark.parametrize("command", COMMANDS)
 def test_every_flag_is_documented(command: str) -> None:
     shown = run(*command.split(), "--help")
     assert shown.returncode == 0

@@ -25,7 +25,7 @@ from tests.governance import scene
 from tests.governance.scene import Bank
 
 #: A full check that allows: everything between the resolved version and the answer, savepoint included.
-GATE_QUERIES = 13
+GATE_QUERIES = 14
 
 
 @pytest.fixture
