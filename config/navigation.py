@@ -65,6 +65,7 @@ GROUPS: tuple[Group, ...] = (
             Page("registry:lineage", "workflow", _("Lineage")),
             Page("registry:environments", "server", _("Environments"), ("registry:environment",)),
             Page("registry:deployments", "rocket", _("Deployments")),
+            Page("registry:reconciler", "search-alert", _("Reconciler"), ("registry:finding",)),
         ),
     ),
     Group(

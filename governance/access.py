@@ -32,10 +32,14 @@ RULES: Mapping[Role, frozenset[Action]] = {
         Action.PROMOTION_WITHDRAW,
         Action.GATE_CHECK,
         Action.ROLLBACK_RECORD,
+        Action.FINDING_TAKE,
+        Action.FINDING_CLOSE,
         Action.TOKEN_ISSUE,
     },
     Role.COMPLIANCE_OFFICER: _READS
     | {
+        Action.FINDING_TAKE,
+        Action.FINDING_CLOSE,
         Action.AUDIT_EXPORT,
         Action.EXPLAIN_REQUEST,
         Action.PROMOTION_SIGN,
@@ -46,6 +50,7 @@ RULES: Mapping[Role, frozenset[Action]] = {
     },
     Role.DPO: _READS
     | {
+        Action.FINDING_TAKE,
         Action.AUDIT_EXPORT,
         Action.PROMOTION_SIGN,
         Action.GATE_CHECK,
@@ -63,7 +68,14 @@ RULES: Mapping[Role, frozenset[Action]] = {
         Action.GATE_CHECK,
         Action.TOKEN_ISSUE,
     },
-    Role.OPERATOR: _READS | {Action.GATE_CHECK, Action.DEPLOY_RECORD, Action.ROLLBACK_RECORD, Action.TOKEN_ISSUE},
+    Role.OPERATOR: _READS
+    | {
+        Action.GATE_CHECK,
+        Action.DEPLOY_RECORD,
+        Action.ROLLBACK_RECORD,
+        Action.FINDING_TAKE,
+        Action.TOKEN_ISSUE,
+    },
     # an administrator runs the installation and its accounts, and can neither sign nor change what the gates require
     Role.ADMINISTRATOR: _READS | {Action.REGISTRY_CHANGE, Action.USER_MANAGE, Action.ACCOUNT_ERASE, Action.TOKEN_ISSUE},
 }

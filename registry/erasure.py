@@ -14,7 +14,7 @@ from audit import log, payloads, subject_keys
 from audit.actors import Actor
 from audit.models.events import Event
 from audit.models.governed import Governed
-from registry.models import Deployment, Model, ModelVersion, Run
+from registry.models import Deployment, Finding, Model, ModelVersion, Run
 
 #: What stands in place of an erased free text.
 ERASED = "(erased)"
@@ -30,7 +30,7 @@ def forget_person(names: Collection[str], *, pseudonym: str, by: Actor) -> dict[
     Returns how many rows of each kind changed; each change is an entry.
     """
     known = {name.casefold() for name in names}
-    changed = {"versions": 0, "runs": 0, "models": 0, "deployments": 0}
+    changed = {"versions": 0, "runs": 0, "models": 0, "deployments": 0, "findings": 0}
     for version in ModelVersion.objects.select_related("model").filter(
         pk__in=_naming(ModelVersion, "trained_by", known)
     ):
@@ -52,6 +52,10 @@ def forget_person(names: Collection[str], *, pseudonym: str, by: Actor) -> dict[
         Deployment.objects.filter(pk=row.pk).update(reason=ERASED)
         _record(Event.TEXT_ERASED, row, "reason", pseudonym, by)
         changed["deployments"] += 1
+    for finding in Finding.objects.filter(closed_by=pseudonym).exclude(reason__in=("", ERASED)):
+        Finding.objects.filter(pk=finding.pk).update(reason=ERASED)
+        _record(Event.TEXT_ERASED, finding, "reason", pseudonym, by)
+        changed["findings"] += 1
     return changed
 
 

@@ -8,6 +8,8 @@ from celery import shared_task
 from django.conf import settings
 
 from audit.actors import Actor
+from audit.refusals import Conflict
+from registry.reconciling.run import reconcile
 from registry.sources import mlflow, mlflow_webhooks
 
 logger = logging.getLogger(__name__)
@@ -31,3 +33,12 @@ def import_from_mlflow() -> None:
         mlflow_webhooks.looked(told)
         if not mlflow_webhooks.waiting():
             return
+
+
+@shared_task(name="registry.tasks.reconcile", ignore_result=True)  # type: ignore[untyped-decorator]
+def look_for_differences() -> None:
+    """Compare what runs with what is on record; nothing to do while somebody else is at it."""
+    try:
+        reconcile(by=Actor.system("reconciler"))
+    except Conflict:
+        logger.info("another look of the reconciler goes on")

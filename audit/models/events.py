@@ -60,6 +60,10 @@ class Event(StrEnum):
     DEPLOYMENT_ENDED = "deployment.ended"
     ROLLBACK_RECORDED = "rollback.recorded"
     OUT_OF_BAND_OBSERVED = "out_of_band.observed"
+    FINDING_OPENED = "finding.opened"
+    FINDING_TAKEN = "finding.taken"
+    FINDING_CLOSED = "finding.closed"
+    FINDING_RESOLVED = "finding.resolved"
     RECORD_REMOVED = "record.removed"
     # policies and decisions
     PACK_DRAFTED = "pack.drafted"
@@ -140,6 +144,10 @@ SENTENCES: dict[Event, Promise] = {
     Event.DEPLOYMENT_ENDED: _("ended a deployment"),
     Event.ROLLBACK_RECORDED: _("recorded a rollback"),
     Event.OUT_OF_BAND_OBSERVED: _("observed a change outside the ledger"),
+    Event.FINDING_OPENED: _("found a difference from the record"),
+    Event.FINDING_TAKEN: _("took a finding"),
+    Event.FINDING_CLOSED: _("closed a finding"),
+    Event.FINDING_RESOLVED: _("found a difference gone"),
     Event.RECORD_REMOVED: _("removed a record"),
     Event.PACK_DRAFTED: _("drafted a policy pack"),
     Event.PACK_ACTIVATED: _("activated a policy pack"),

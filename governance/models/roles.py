@@ -28,6 +28,8 @@ class Action(StrEnum):
     AUDIT_EXPORT = "audit.export"
     REGISTRY_READ = "registry.read"
     REGISTRY_CHANGE = "registry.change"
+    FINDING_TAKE = "finding.take"
+    FINDING_CLOSE = "finding.close"
     EXPLAIN_READ = "explain.read"
     EXPLAIN_REQUEST = "explain.request"
     PROMOTION_READ = "promotion.read"
@@ -58,6 +60,8 @@ DOING: dict[Action, Promise] = {
     Action.AUDIT_EXPORT: _("Exporting the log"),
     Action.REGISTRY_READ: _("Reading the registry"),
     Action.REGISTRY_CHANGE: _("Changing the registry"),
+    Action.FINDING_TAKE: _("Looking for findings and taking them"),
+    Action.FINDING_CLOSE: _("Closing a finding"),
     Action.EXPLAIN_READ: _("Reading explanations"),
     Action.EXPLAIN_REQUEST: _("Requesting an explanation"),
     Action.PROMOTION_READ: _("Reading promotions"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from registry.api import catalogue, places
+from registry.api import catalogue, findings, places
 
 app_name = "registry-api"
 urlpatterns = [
@@ -18,5 +18,10 @@ urlpatterns = [
     path("environments/<str:slug>", places.EnvironmentDetail.as_view(), name="environment"),
     path("environments/<str:slug>/serving", places.Serving.as_view(), name="serving"),
     path("deployments/history", places.History.as_view(), name="deployment_history"),
+    path("findings", findings.Findings.as_view(), name="findings"),
+    path("findings/<int:number>", findings.FindingDetail.as_view(), name="finding"),
+    path("findings/<int:number>/take", findings.FindingTaking.as_view(), name="take_finding"),
+    path("findings/<int:number>/close", findings.FindingClosing.as_view(), name="close_finding"),
+    path("reconciler/runs", findings.Runs.as_view(), name="reconciler_runs"),
     path("lineage", places.Lineage.as_view(), name="lineage"),
 ]

@@ -1,9 +1,10 @@
-"""Tables of the registry; every one but the deliveries is governed: no row changes without an entry in the log."""
+"""Tables of the registry; those that state facts are governed: no row of them changes without an entry in the log."""
 
 from registry.models.datasets import Classification, Dataset
-from registry.models.deliveries import MLflowDelivery
+from registry.models.deliveries import MLflowDelivery, MLflowLook
 from registry.models.deployments import SHARING_STRATEGIES, Deployment, DeploymentKind, Strategy
 from registry.models.environments import Endpoint, Environment, Perimeter, Protocol, Tier
+from registry.models.findings import Finding, FindingKind, FindingSeen, FindingState, ReconcilerRun
 from registry.models.lineage import EdgeKind, LineageEdge, Run
 from registry.models.versions import Alias, Model, ModelVersion, Risk
 
@@ -17,12 +18,18 @@ __all__ = [
     "EdgeKind",
     "Endpoint",
     "Environment",
+    "Finding",
+    "FindingKind",
+    "FindingSeen",
+    "FindingState",
     "LineageEdge",
     "MLflowDelivery",
+    "MLflowLook",
     "Model",
     "ModelVersion",
     "Perimeter",
     "Protocol",
+    "ReconcilerRun",
     "Risk",
     "Run",
     "Strategy",

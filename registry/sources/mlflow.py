@@ -15,6 +15,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any, TypeVar
 
 from django.db import transaction
+from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from audit import log
@@ -24,7 +25,7 @@ from audit.models.events import Event
 from audit.refusals import BadInput, Conflict, Refusal, Refused
 from registry import aliases, naming, versions
 from registry.lineage import edges
-from registry.models import Alias, Deployment, LineageEdge, Model, ModelVersion, Risk, Run
+from registry.models import Alias, Deployment, LineageEdge, MLflowLook, Model, ModelVersion, Risk, Run
 from registry.sources import artifacts, claims
 from registry.sources.mlflow_client import API, Client, tags_of
 
@@ -74,6 +75,7 @@ def import_all(*, by: Actor) -> ImportSummary:
     another import runs. Versions that cannot be imported (no trainer, no readable artifact) are in ``problems``.
     """
     summary = ImportSummary()
+    began = timezone.now()
     with Client.from_settings() as client, _alone():
         for registered in _understood(client, client.registered_models):
             try:
@@ -82,6 +84,7 @@ def import_all(*, by: Actor) -> ImportSummary:
                 summary.problems.append(refusal.sentence)
                 continue
             _import_model(client, registered, summary, by)
+        MLflowLook.keep(began, found=summary.versions + summary.aliases)
     for problem in summary.problems:
         logger.warning("mlflow import: %s", problem)
     return summary
@@ -215,7 +218,7 @@ def _follow(
 ) -> None:
     outside = before is not None or Deployment.objects.open().filter(version=version).exists()
     reason = _("moved outside the ledger") if outside else _("imported from MLflow")
-    alias = aliases.move(model, name, version, reason=reason, by=by)
+    alias = aliases.move(model, name, version, reason=reason, outside=outside, by=by)
     summary.aliases += 1
     if outside:
         was = {"version": before.version.subject} if before else {}

@@ -35,7 +35,9 @@ MAX_ANSWER = 64 * 1024 * 1024
 class Client:
     """A tracking server. Use it as a context manager."""
 
-    def __init__(self, uri: str, *, token: str = "", username: str = "", password: str = "") -> None:
+    def __init__(
+        self, uri: str, *, token: str = "", username: str = "", password: str = "", read: float = READ
+    ) -> None:
         parts = urlsplit(uri.strip())
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise Refused(
@@ -46,19 +48,23 @@ class Client:
         username, password = username or parts.username or "", password or parts.password or ""
         self.address = _without_secrets(uri).rstrip("/")
         self._http = httpx.Client(
-            timeout=httpx.Timeout(READ, connect=CONNECT),
+            timeout=httpx.Timeout(read, connect=CONNECT),
             auth=(username, password) if username else None,
             headers={"Authorization": f"Bearer {token}"} if token and not username else {},
         )
 
     @classmethod
-    def from_settings(cls) -> Client:
-        """The server of the ``MLFLOW_TRACKING_*`` settings. Raises ``Refused`` for a missing or strange address."""
+    def from_settings(cls, *, read: float = READ) -> Client:
+        """The server of the ``MLFLOW_TRACKING_*`` settings. Raises ``Refused`` for a missing or strange address.
+
+        ``read``: seconds between two packets of an answer.
+        """
         return cls(
             settings.MLFLOW_TRACKING_URI,
             token=settings.MLFLOW_TRACKING_TOKEN,
             username=settings.MLFLOW_TRACKING_USERNAME,
             password=settings.MLFLOW_TRACKING_PASSWORD,
+            read=read,
         )
 
     def __enter__(self) -> Client:
@@ -79,6 +85,10 @@ class Client:
         quoted = model.replace("'", "''")
         found = self._pages("model-versions/search", "model_versions", {"filter": f"name='{quoted}'"})
         return sorted((each for each in found if each.get("name") == model), key=lambda each: int(each["version"]))
+
+    def every_version(self) -> list[dict[str, Any]]:
+        """Every version of every model, in no particular order; a page for each 200."""
+        return self._pages("model-versions/search", "model_versions", {})
 
     def artifact_uri(self, model: str, number: int) -> str:
         """Where the files of a version are, for example ``mlflow-artifacts:/1/models/m-…/artifacts``."""
