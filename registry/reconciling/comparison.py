@@ -20,8 +20,10 @@ from registry.reconciling.snapshots import (
     Outcome,
     Recorded,
     RecordedEndpoint,
+    RecordedVersion,
     Served,
     Source,
+    SourceVersion,
     Webhooks,
 )
 
@@ -295,7 +297,7 @@ def _versions(recorded: Recorded, source: Source) -> Iterator[Difference]:
         there = source.versions.get((each.model, each.number))
         if there is None:
             yield Difference(Kind.DELETED_THERE, each.subject, "source:mlflow", version=each.subject)
-        elif each.source and (there.source != each.source or (there.run_id and there.run_id != each.run_id)):
+        elif _remade(each, there):
             yield Difference(
                 Kind.SOURCE_CHANGED,
                 each.subject,
@@ -305,6 +307,12 @@ def _versions(recorded: Recorded, source: Source) -> Iterator[Difference]:
                 recorded={"source": each.source, "run": each.run_id},
                 observed={"source": there.source, "run": there.run_id},
             )
+
+
+def _remade(ours: RecordedVersion, there: SourceVersion) -> bool:
+    """A model that was deleted in MLflow and made again counts from 1 again. What we never knew cannot differ."""
+    other_run = bool(ours.run_id and there.run_id and ours.run_id != there.run_id)
+    return bool(ours.source) and (there.source != ours.source or other_run)
 
 
 def _never_deployed(recorded: Recorded, at: datetime) -> Iterable[Difference]:

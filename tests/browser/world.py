@@ -13,7 +13,8 @@ from audit.actors import Actor
 from audit.signer import Signer
 from registry import datasets, deployments, environments, versions
 from registry.lineage import edges
-from registry.models import Dataset, Endpoint, Environment, Model, ModelVersion, Run
+from registry.models import Dataset, Endpoint, Environment, Finding, Model, ModelVersion, Run
+from registry.reconciling.run import reconcile
 from tests import personas
 from tests.explain.conftest import SCHEMA, sample
 from tests.explain.servers import serving
@@ -35,6 +36,7 @@ class World:
     exports: list[int] = field(default_factory=list)
     bundle: Path | None = None
     account: str = ""
+    findings: list[int] = field(default_factory=list)
 
 
 def _digest(text: str) -> str:
@@ -130,6 +132,8 @@ def whole() -> World:
         _explain(world)
     for username in personas.PERSONAS:
         personas.get(username)
+        reconcile(by=personas.get("sami").actor)  # nothing is deployed yet, so what runs is on no record
+        world.findings = [finding.pk for finding in Finding.objects.standing()]
     packs.load_shipped()
     deployments.record_deploy(
         world.environments["prod-uae"], world.versions[0], endpoint=world.endpoint, by=personas.get("sami").actor

@@ -367,8 +367,11 @@ def test_mlflow_that_is_away_is_a_finding_and_hides_nothing(imported: Tracking, 
 def test_a_version_that_is_deleted_or_remade_there_is_found(imported: Tracking, settings: Any) -> None:
     imported.call("POST", "registered-models/create", name="short-lived")
     sources = {each.number: each.source_uri for each in ModelVersion.objects.filter(model__name=MODEL)}
-    made = {"name": "short-lived", "source": sources[1]}
-    imported.call("POST", "model-versions/create", **made)
+    made = {
+        number: {"name": "short-lived", "source": source, "model_id": source.removeprefix("models:/")}
+        for number, source in sources.items()
+    }
+    imported.call("POST", "model-versions/create", **made[1])
     model = versions.register_model(
         "short-lived", title="x", owner="x", purpose="x", risk="high", risk_reason="x", by=BY
     )
@@ -387,7 +390,7 @@ def test_a_version_that_is_deleted_or_remade_there_is_found(imported: Tracking, 
     imported.call("POST", "registered-models/create", name="short-lived")
     look()
     assert standing() == [("deleted_there", "version:short-lived/1", "open")]
-    imported.call("POST", "model-versions/create", **{**made, "source": sources[2]})
+    imported.call("POST", "model-versions/create", **made[2])
     look()
     assert standing() == [("source_changed", "version:short-lived/1", "open")]
     imported.call("DELETE", "registered-models/delete", name="short-lived")
