@@ -71,6 +71,7 @@ GROUPS: tuple[Group, ...] = (
                 _("Incidents"),
                 ("governance:incident", "governance:blast_radius"),
             ),
+            Page("registry:reconciler", "search-alert", _("Reconciler"), ("registry:finding",)),
             Page("registry:sources", "plug", _("Sources")),
         ),
     ),

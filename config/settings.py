@@ -104,6 +104,7 @@ CELERY_BEAT_SCHEDULE = {
     "expire promotions": {"task": "governance.expire_promotions", "schedule": 60.0},
     "import from MLflow": {"task": "registry.tasks.import_from_mlflow", "schedule": 120.0},
     "apply OpenLineage's events": {"task": "registry.tasks.apply_openlineage", "schedule": 10.0},
+    "reconcile": {"task": "registry.tasks.reconcile", "schedule": 120.0},
     "verify the log": {"task": "audit.self_check", "schedule": 900.0},
     "begin the year's log": {"task": "audit.close_if_due", "schedule": 300.0},
     "finish erasures": {"task": "governance.finish_erasures", "schedule": 60.0},

@@ -54,6 +54,7 @@ STATES: dict[str, Look] = {
     "accepted": Look(POSITIVE, "circle-check", _("Accepted")),
     "compliant": Look(POSITIVE, "circle-check", _("Compliant")),
     "better": Look(POSITIVE, "circle-check", _("Better")),
+    "agrees": Look(POSITIVE, "circle-check", _("Agrees")),
     "working": Look(POSITIVE, "circle-check", _("Working")),
     # caution
     "waiting": Look(CAUTION, "clock", _("Waiting")),
@@ -63,7 +64,6 @@ STATES: dict[str, Look] = {
     "near_bound": Look(CAUTION, "triangle-alert", _("Near bound")),
     "held": Look(CAUTION, "pause", _("Held")),
     "expiring": Look(CAUTION, "triangle-alert", _("Expiring")),
-    "open": Look(CAUTION, "siren", _("Open")),
     "stale": Look(CAUTION, "triangle-alert", _("Stale")),
     "unstable": Look(CAUTION, "triangle-alert", _("Unstable")),
     "warned": Look(CAUTION, "triangle-alert", _("Warned")),
@@ -72,6 +72,8 @@ STATES: dict[str, Look] = {
     "emergency": Look(CAUTION, "siren", _("Emergency")),
     "worse": Look(CAUTION, "triangle-alert", _("Worse")),
     "unreachable": Look(CAUTION, "triangle-alert", _("Unreachable")),
+    "open": Look(CAUTION, "circle-alert", _("Open")),
+    "cannot_tell": Look(CAUTION, "circle-question-mark", _("Cannot tell")),
     # critical
     "failed": Look(CRITICAL, "circle-x", _("Failed")),
     "fail": Look(CRITICAL, "circle-x", _("Failed")),
@@ -89,6 +91,7 @@ STATES: dict[str, Look] = {
     "unlawful": Look(CRITICAL, "shield-alert", _("Unlawful")),
     "frozen": Look(CRITICAL, "snowflake", _("Frozen")),
     "invalid": Look(CRITICAL, "circle-x", _("Invalid answer")),
+    "differs": Look(CRITICAL, "circle-x", _("Differs")),
     "conflict": Look(CRITICAL, "shield-alert", _("Another history")),
     # info
     "evaluated": Look(INFO, "scale", _("Evaluated")),
@@ -99,6 +102,7 @@ STATES: dict[str, Look] = {
     "queued": Look(INFO, "hourglass", _("Queued")),
     "proposed": Look(INFO, "hourglass", _("Proposed")),
     "requested": Look(INFO, "hourglass", _("Requested")),
+    "taken": Look(INFO, "user", _("Taken")),
     "issued": Look(INFO, "ticket-check", _("Issued")),
     # neutral
     "draft": Look(NEUTRAL, "circle-dashed", _("Draft")),
@@ -109,10 +113,11 @@ STATES: dict[str, Look] = {
     "expired": Look(NEUTRAL, "clock", _("Expired")),
     "cancelled": Look(NEUTRAL, "circle-slash", _("Cancelled")),
     "consumed": Look(NEUTRAL, "ticket-check", _("Used")),
+    "closed": Look(NEUTRAL, "circle-check", _("Closed")),
+    "accepted_difference": Look(CAUTION, "circle-slash", _("Accepted, still there")),
     "revoked": Look(NEUTRAL, "circle-slash", _("Revoked")),
     "ended": Look(NEUTRAL, "circle-dashed", _("Ended")),
     "lifted": Look(NEUTRAL, "circle-check", _("Lifted")),
-    "closed": Look(NEUTRAL, "circle-slash", _("Closed")),
     "inactive": Look(NEUTRAL, "circle-dashed", _("Inactive")),
     "not_required": Look(NEUTRAL, "circle-slash", _("Not required")),
     "not_applicable": Look(NEUTRAL, "circle-slash", _("Not applicable")),

@@ -33,10 +33,14 @@ RULES: Mapping[Role, frozenset[Action]] = {
         Action.PROMOTION_WITHDRAW,
         Action.GATE_CHECK,
         Action.ROLLBACK_RECORD,
+        Action.FINDING_TAKE,
+        Action.FINDING_CLOSE,
         Action.TOKEN_ISSUE,
     },
     Role.COMPLIANCE_OFFICER: _READS
     | {
+        Action.FINDING_TAKE,
+        Action.FINDING_CLOSE,
         Action.AUDIT_EXPORT,
         Action.EXPLAIN_REQUEST,
         Action.PROMOTION_SIGN,
@@ -49,6 +53,7 @@ RULES: Mapping[Role, frozenset[Action]] = {
     },
     Role.DPO: _READS
     | {
+        Action.FINDING_TAKE,
         Action.AUDIT_EXPORT,
         Action.PROMOTION_SIGN,
         Action.GATE_CHECK,
@@ -75,6 +80,7 @@ RULES: Mapping[Role, frozenset[Action]] = {
         Action.GATE_CHECK,
         Action.DEPLOY_RECORD,
         Action.ROLLBACK_RECORD,
+        Action.FINDING_TAKE,
         Action.TOKEN_ISSUE,
     },
     # an administrator runs the installation and its accounts, and can neither sign nor change what the gates require

@@ -15,5 +15,8 @@ class GovernanceConfig(AppConfig):
         from audit.exports import sources
         from governance import access  # noqa: F401  (registers its system check)
         from governance.documents import documents
+        from governance.undeployed import undeployed
+        from registry.reconciling import approvals
 
         sources.register("governance", documents)
+        approvals.register("governance", undeployed)

@@ -14,8 +14,12 @@ from registry.models import Alias, Model, ModelVersion
 
 
 @transaction.atomic
-def move(model: Model, name: str, version: ModelVersion, *, reason: str = "", by: Actor) -> Alias:
+def move(
+    model: Model, name: str, version: ModelVersion, *, reason: str = "", outside: bool = False, by: Actor
+) -> Alias:
     """Point ``name`` at ``version``. Nothing is written when it points there already.
+
+    ``outside``: somebody moved it elsewhere and we only follow; the ledger keeps where it had it.
 
     Raises ``BadInput`` when the version belongs to another model or the name is malformed.
     """
@@ -26,10 +30,12 @@ def move(model: Model, name: str, version: ModelVersion, *, reason: str = "", by
     Model.objects.select_for_update().get(pk=model.pk)
     alias = Alias.objects.select_related("model", "version__model").filter(model=model, name=name).first()
     was = alias.version if alias else None
-    if was is not None and was.pk == version.pk and alias is not None:
+    if was is not None and was.pk == version.pk and alias is not None and (outside or not alias.outside):
         return alias
     alias = alias or Alias(model=model, name=name)
-    alias.version = version
+    ledger = (alias.ledger if alias.outside else was.subject if was else "") if outside else version.subject
+    alias.version, alias.outside = version, ledger != version.subject
+    alias.ledger = ledger if alias.outside else ""
     alias.save()
     log.append(
         Event.ALIAS_MOVED,

@@ -85,10 +85,13 @@ def register_endpoint(
     version: ModelVersion,
     url: str,
     protocol: str = Protocol.MLFLOW,
+    identity: str = "",
     output: Mapping[str, Any],
     by: Actor,
 ) -> Endpoint:
     """Add a served model. ``output`` says what its answer means: ``{"kind": "probability", "of_class": "1"}``.
+
+    ``identity`` is an address that answers which version is served there (docs/reconciler.md); empty when none does.
 
     Raises ``BadInput`` when the address is not http(s), its host is not in ``ALLOWED_ENDPOINT_HOSTS`` or the contract
     does not say its kind, ``Conflict`` for a taken name.
@@ -101,6 +104,7 @@ def register_endpoint(
         environment=environment,
         version=version,
         url=allowed_address(url),
+        identity=allowed_address(identity, field="identity") if identity else "",
         protocol=naming.choice(protocol, Protocol.values, field="protocol"),
         output=_contract(output),
     )
@@ -111,15 +115,25 @@ def register_endpoint(
 
 @transaction.atomic
 def change_endpoint(
-    endpoint: Endpoint, *, version: ModelVersion | None = None, url: str | None = None, by: Actor
+    endpoint: Endpoint,
+    *,
+    version: ModelVersion | None = None,
+    url: str | None = None,
+    identity: str | None = None,
+    by: Actor,
 ) -> Endpoint:
-    """Say that an endpoint serves another version or answers elsewhere; ``None`` keeps."""
+    """Say that an endpoint serves another version or answers elsewhere; ``None`` keeps, an empty ``identity`` removes.
+
+    Raises ``BadInput`` for an address that is not allowed.
+    """
     locked = Endpoint.objects.select_for_update().get(pk=endpoint.pk)
     was = {**locked.about, **_endpoint_facts(locked)}
     if version is not None:
         locked.version = version
     if url is not None:
         locked.url = allowed_address(url)
+    if identity is not None:
+        locked.identity = allowed_address(identity, field="identity") if identity else ""
     locked.save()
     facts = {**locked.about, **_endpoint_facts(locked)}
     log.append(Event.ENDPOINT_CHANGED, locked, facts={**facts, **changed(was, facts)}, by=by)
@@ -138,8 +152,8 @@ def find_environment(slug: str) -> Environment:
     return environment
 
 
-def allowed_address(url: str) -> str:
-    """``url`` when explanation jobs may send rows there. Raises ``BadInput``.
+def allowed_address(url: str, *, field: str = "url") -> str:
+    """``url`` when this server may send requests there. Raises ``BadInput`` on ``field``.
 
     The host must be listed: an address that anyone may type is how a server is made to talk to its own network.
     """
@@ -147,21 +161,23 @@ def allowed_address(url: str) -> str:
         parts = urlsplit(url)
         host, _port = parts.hostname, parts.port
     except ValueError:
-        raise _bad_address(_("“%(url)s” is not an address.") % {"url": url[:200]}) from None
+        raise _bad_address(_("“%(url)s” is not an address.") % {"url": url[:200]}, field) from None
     if parts.scheme not in ("http", "https") or not host or parts.username or parts.password:
         raise _bad_address(
             _("Write the address as http://host:port/path or https://…, without a user name: “%(url)s” is not.")
-            % {"url": url[:200]}
+            % {"url": url[:200]},
+            field,
         )
     if host not in settings.ALLOWED_ENDPOINT_HOSTS:
         raise _bad_address(
-            _("Host “%(host)s” is not allowed. An administrator adds it to ALLOWED_ENDPOINT_HOSTS.") % {"host": host}
+            _("Host “%(host)s” is not allowed. An administrator adds it to ALLOWED_ENDPOINT_HOSTS.") % {"host": host},
+            field,
         )
     return url
 
 
-def _bad_address(sentence: str) -> BadInput:
-    return BadInput(sentence, code="endpoint.address", fields={"url": sentence})
+def _bad_address(sentence: str, field: str) -> BadInput:
+    return BadInput(sentence, code="endpoint.address", fields={field: sentence})
 
 
 def _contract(output: Mapping[str, Any]) -> dict[str, Any]:
@@ -196,6 +212,7 @@ def _endpoint_facts(endpoint: Endpoint) -> dict[str, Any]:
     return {
         "digest": endpoint.version.digest,
         "url": endpoint.url,
+        "identity": endpoint.identity,
         "protocol": endpoint.protocol,
         "output": dict(endpoint.output),
     }

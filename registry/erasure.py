@@ -14,7 +14,7 @@ from audit import log, payloads, subject_keys
 from audit.actors import Actor
 from audit.models.events import Event
 from audit.models.governed import Governed
-from registry.models import Deployment, Incident, Model, ModelVersion, Run
+from registry.models import Deployment, Finding, Incident, Model, ModelVersion, Run
 
 #: What stands in place of an erased free text.
 ERASED = "(erased)"
@@ -32,7 +32,7 @@ def forget_person(names: Collection[str], *, pseudonym: str, by: Actor) -> dict[
     Returns how many rows of each kind changed; each change is an entry.
     """
     known = {name.casefold() for name in names}
-    changed = {"versions": 0, "runs": 0, "models": 0, "deployments": 0, "incidents": 0}
+    changed = {"versions": 0, "runs": 0, "models": 0, "deployments": 0, "incidents": 0, "findings": 0}
     for version in ModelVersion.objects.select_related("model").filter(
         pk__in=_naming(ModelVersion, "trained_by", known)
     ):
@@ -59,6 +59,10 @@ def forget_person(names: Collection[str], *, pseudonym: str, by: Actor) -> dict[
             Incident.objects.filter(pk=told.pk).update(**{field: ERASED})
             _record(Event.TEXT_ERASED, told, field, pseudonym, by)
             changed["incidents"] += 1
+    for finding in Finding.objects.filter(closed_by=pseudonym).exclude(reason__in=("", ERASED)):
+        Finding.objects.filter(pk=finding.pk).update(reason=ERASED)
+        _record(Event.TEXT_ERASED, finding, "reason", pseudonym, by)
+        changed["findings"] += 1
     return changed
 
 

@@ -7,6 +7,8 @@ import logging
 from celery import shared_task
 
 from audit.actors import Actor
+from audit.refusals import Conflict
+from registry.reconciling.run import reconcile
 from registry.sources import mlflow, mlflow_webhooks, openlineage, servers
 
 logger = logging.getLogger(__name__)
@@ -37,3 +39,12 @@ def apply_openlineage() -> None:
     """Read the events of OpenLineage that wait into the lineage."""
     if done := openlineage.apply_waiting():
         logger.info("%d events of OpenLineage were applied", done)
+
+
+@shared_task(name="registry.tasks.reconcile", ignore_result=True)  # type: ignore[untyped-decorator]
+def look_for_differences() -> None:
+    """Compare what runs with what is on record; nothing to do while somebody else is at it."""
+    try:
+        reconcile(by=Actor.system("reconciler"))
+    except Conflict:
+        logger.info("another look of the reconciler goes on")

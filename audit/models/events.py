@@ -64,6 +64,10 @@ class Event(StrEnum):
     INCIDENT_FROZEN = "incident.frozen"
     INCIDENT_LIFTED = "incident.lifted"
     INCIDENT_CLOSED = "incident.closed"
+    FINDING_OPENED = "finding.opened"
+    FINDING_TAKEN = "finding.taken"
+    FINDING_CLOSED = "finding.closed"
+    FINDING_RESOLVED = "finding.resolved"
     RECORD_REMOVED = "record.removed"
     # policies and decisions
     PACK_DRAFTED = "pack.drafted"
@@ -148,6 +152,10 @@ SENTENCES: dict[Event, Promise] = {
     Event.INCIDENT_FROZEN: _("froze what an incident reaches"),
     Event.INCIDENT_LIFTED: _("lifted the freeze of an incident"),
     Event.INCIDENT_CLOSED: _("closed an incident without a freeze"),
+    Event.FINDING_OPENED: _("found a difference from the record"),
+    Event.FINDING_TAKEN: _("took a finding"),
+    Event.FINDING_CLOSED: _("closed a finding"),
+    Event.FINDING_RESOLVED: _("found a difference gone"),
     Event.RECORD_REMOVED: _("removed a record"),
     Event.PACK_DRAFTED: _("drafted a policy pack"),
     Event.PACK_ACTIVATED: _("activated a policy pack"),

@@ -29,6 +29,8 @@ class Action(StrEnum):
     REGISTRY_READ = "registry.read"
     REGISTRY_CHANGE = "registry.change"
     LINEAGE_REPORT = "lineage.report"
+    FINDING_TAKE = "finding.take"
+    FINDING_CLOSE = "finding.close"
     EXPLAIN_READ = "explain.read"
     EXPLAIN_REQUEST = "explain.request"
     PROMOTION_READ = "promotion.read"
@@ -62,6 +64,8 @@ DOING: dict[Action, Promise] = {
     Action.REGISTRY_READ: _("Reading the registry"),
     Action.REGISTRY_CHANGE: _("Changing the registry"),
     Action.LINEAGE_REPORT: _("Reporting lineage"),
+    Action.FINDING_TAKE: _("Looking for findings and taking them"),
+    Action.FINDING_CLOSE: _("Closing a finding"),
     Action.EXPLAIN_READ: _("Reading explanations"),
     Action.EXPLAIN_REQUEST: _("Requesting an explanation"),
     Action.PROMOTION_READ: _("Reading promotions"),

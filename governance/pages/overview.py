@@ -22,7 +22,11 @@ from governance.models.user import User
 from governance.pages.then import overview_then
 from governance.queries import Waiting
 from registry.deployments import Serving, shares_of
-from registry.models import Deployment
+from registry.finding_wording import sentence
+from registry.models import Deployment, Finding
+
+#: Findings are counted up to here.
+MOST_FINDINGS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +52,7 @@ def overview(request: HttpRequest) -> HttpResponse:
         "others": [_described(each) for each in waiting if not each.mine],
         "denied": queries.denied_checks(5),
         "rows": _serving(),
+        "findings": _findings(),
         "log": log.log_state(),
         "recent": log.search(_last_days(7), limit=8).rows,
     }
@@ -105,6 +110,16 @@ def _verdict(blocked: Sequence[object], waiting: Sequence[Waiting]) -> str:
         rest = len(waiting) - mine
         said.append(ngettext("%(n)d waits for somebody else.", "%(n)d wait for somebody else.", rest) % {"n": rest})
     return " ".join(said) or _("Nothing is blocked and nothing waits for a sign-off.")
+
+
+def _findings() -> dict[str, Any]:
+    """What the reconciler found and nobody closed: how many, and the newest few. One query."""
+    waiting = list(Finding.objects.waiting()[:MOST_FINDINGS])
+    count = len(waiting)
+    more = count == MOST_FINDINGS
+    shown = [{"finding": each, "sentence": sentence(each)} for each in waiting[:5]]
+    text = ngettext("%(n)s finding waits", "%(n)s findings wait", count)
+    return {"rows": shown, "summary": text % {"n": f"{count - 1}+" if more else count} if count else ""}
 
 
 def _last_days(days: int) -> log.Filters:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from registry.api import catalogue, lineage, openlineage, places, sources
+from registry.api import catalogue, findings, lineage, openlineage, places, sources
 
 app_name = "registry-api"
 urlpatterns = [
@@ -27,4 +27,9 @@ urlpatterns = [
     path("lineage/openlineage", openlineage.Out.as_view(), name="lineage_out"),
     path("lineage/closure", lineage.Closure.as_view(), name="lineage_closure"),
     path("lineage/paths", lineage.Paths.as_view(), name="lineage_paths"),
+    path("findings", findings.Findings.as_view(), name="findings"),
+    path("findings/<int:number>", findings.FindingDetail.as_view(), name="finding"),
+    path("findings/<int:number>/take", findings.FindingTaking.as_view(), name="take_finding"),
+    path("findings/<int:number>/close", findings.FindingClosing.as_view(), name="close_finding"),
+    path("reconciler/runs", findings.Runs.as_view(), name="reconciler_runs"),
 ]

@@ -1,9 +1,10 @@
-"""Tables of the registry, governed but for what others sent: no row changes without an entry in the log."""
+"""Tables of the registry; those that state facts are governed: no row of them changes without an entry in the log."""
 
 from registry.models.datasets import Classification, Dataset
-from registry.models.deliveries import MLflowDelivery
+from registry.models.deliveries import MLflowDelivery, MLflowLook
 from registry.models.deployments import SHARING_STRATEGIES, Deployment, DeploymentKind, Strategy
 from registry.models.environments import Endpoint, Environment, Perimeter, Protocol, Tier
+from registry.models.findings import Finding, FindingKind, FindingSeen, FindingState, ReconcilerRun
 from registry.models.imports import SourceImport
 from registry.models.incidents import Incident, IncidentState
 from registry.models.lineage import MAY_CIRCLE, EdgeKind, LineageEdge, Run
@@ -21,10 +22,15 @@ __all__ = [
     "EdgeKind",
     "Endpoint",
     "Environment",
+    "Finding",
+    "FindingKind",
+    "FindingSeen",
+    "FindingState",
     "Incident",
     "IncidentState",
     "LineageEdge",
     "MLflowDelivery",
+    "MLflowLook",
     "Model",
     "ModelVersion",
     "OpenLineageEvent",
@@ -33,6 +39,7 @@ __all__ = [
     "OutcomeState",
     "Perimeter",
     "Protocol",
+    "ReconcilerRun",
     "Risk",
     "Run",
     "SourceImport",

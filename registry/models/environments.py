@@ -80,6 +80,8 @@ class Endpoint(Governed):
     environment = models.ForeignKey(Environment, on_delete=models.PROTECT, related_name="endpoints")
     version = models.ForeignKey(ModelVersion, on_delete=models.PROTECT, related_name="endpoints")
     url = models.URLField(_("address"), max_length=400)
+    #: Answers what is served there, for the reconciler (``registry.reconciling.identity``); empty when nothing does.
+    identity = models.URLField(_("identity address"), max_length=400, blank=True, default="", db_default="")
     protocol = models.CharField(_("protocol"), max_length=16, choices=Protocol.choices)
     #: What the answer means, for example ``{"kind": "probability", "of_class": "1", "description": "..."}``.
     output = models.JSONField(_("output contract"))
@@ -93,6 +95,9 @@ class Endpoint(Governed):
             models.CheckConstraint(condition=Q(name__regex=NAME_PATTERN), name="registry_endpoint_name"),
             models.CheckConstraint(condition=Q(url__regex=r"^https?://"), name="registry_endpoint_url"),
             models.CheckConstraint(condition=Q(protocol__in=Protocol.values), name="registry_endpoint_protocol"),
+            models.CheckConstraint(
+                condition=Q(identity="") | Q(identity__regex=r"^https?://"), name="registry_endpoint_identity"
+            ),
         ]
 
     def __str__(self) -> str:

@@ -115,6 +115,9 @@ class Alias(Governed):
     name = models.CharField(_("name"), max_length=128)
     version = models.ForeignKey(ModelVersion, on_delete=models.PROTECT, related_name="aliases")
     moved = models.DateTimeField(_("moved"), auto_now=True)
+    #: It was moved outside the ledger, which has it at ``ledger`` (a subject; empty: nowhere) for as long.
+    outside = models.BooleanField(_("moved outside the ledger"), default=False, db_default=False)
+    ledger = models.CharField(_("in the ledger"), max_length=200, blank=True, default="", db_default="")
 
     class Meta:
         ordering = ("name",)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from registry.pages import catalogue, lineage, places, sources, webhooks
+from registry.pages import catalogue, findings, lineage, places, sources, webhooks
 
 app_name = "registry"
 urlpatterns = [
@@ -16,6 +16,11 @@ urlpatterns = [
     path("environments", places.environment_list, name="environments"),
     path("environments/<str:slug>", places.environment_detail, name="environment"),
     path("deployments", places.deployment_list, name="deployments"),
+    path("reconciler", findings.reconciler, name="reconciler"),
+    path("reconciler/run", findings.run_reconciler, name="run_reconciler"),
+    path("reconciler/findings/<int:number>", findings.finding_detail, name="finding"),
+    path("reconciler/findings/<int:number>/take", findings.take_finding, name="take_finding"),
+    path("reconciler/findings/<int:number>/close", findings.close_finding, name="close_finding"),
     path("lineage", lineage.lineage, name="lineage"),
     path("sources", sources.source_list, name="sources"),
     path("sources/import", sources.import_now, name="import_now"),

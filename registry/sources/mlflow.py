@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from django.db import transaction
+from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from audit import log
@@ -21,7 +22,7 @@ from audit.models.events import Event
 from audit.refusals import BadInput, Conflict, Refusal, Refused
 from registry import aliases, naming, versions
 from registry.lineage import edges
-from registry.models import Alias, Deployment, Model, ModelVersion, Risk
+from registry.models import Alias, Deployment, MLflowLook, Model, ModelVersion, Risk
 from registry.sources import claims, servers, stored
 from registry.sources.imports import ImportSummary, recorded
 from registry.sources.mlflow_again import Seen, look_again
@@ -44,7 +45,7 @@ def import_all(*, by: Actor) -> ImportSummary:
     and the variable to mend. Raises ``Conflict`` while another import runs. Versions that cannot be imported (no
     trainer, no readable artifact) are in ``problems``.
     """
-    total, refusals = ImportSummary(), []
+    total, refusals, began = ImportSummary(), [], timezone.now()
     listed = servers.tracking_servers()
     if not listed:
         raise Refused(
@@ -57,6 +58,8 @@ def import_all(*, by: Actor) -> ImportSummary:
                 total.add(_import_from(server, by))
             except Refusal as refusal:
                 refusals.append(refusal)
+    if not refusals:
+        MLflowLook.keep(began, found=total.versions + total.aliases)
     for problem in total.problems:
         logger.warning("mlflow import: %s", problem)
     if len(refusals) > 1:
@@ -207,7 +210,7 @@ def _follow(
 ) -> None:
     outside = before is not None or Deployment.objects.open().filter(version=version).exists()
     reason = _("moved outside the ledger") if outside else _("imported from MLflow")
-    alias = aliases.move(model, name, version, reason=reason, by=by)
+    alias = aliases.move(model, name, version, reason=reason, outside=outside, by=by)
     summary.aliases += 1
     if outside:
         was = {"version": before.version.subject} if before else {}

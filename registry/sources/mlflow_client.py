@@ -39,7 +39,8 @@ MAX_ANSWER = 64 * 1024 * 1024
 class Client:
     """A tracking server. Use it as a context manager."""
 
-    def __init__(self, server: TrackingServer) -> None:
+    def __init__(self, server: TrackingServer, *, read: float | None = None) -> None:
+        """``read``: seconds between two packets of an answer, ``READ`` by default."""
         parts = urlsplit(server.uri.strip())
         self._variable = VARIABLE if server.name == FIRST else f"MLFLOW_SERVERS ({server.name})"
         if parts.scheme not in ("http", "https") or not parts.hostname:
@@ -51,7 +52,7 @@ class Client:
         username, password = server.username or parts.username or "", server.password or parts.password or ""
         self.address = without_secrets(server.uri)
         self._http = httpx.Client(
-            timeout=httpx.Timeout(READ, connect=CONNECT),
+            timeout=httpx.Timeout(READ if read is None else read, connect=CONNECT),
             auth=(username, password) if username else None,
             headers={"Authorization": f"Bearer {server.token}"} if server.token and not username else {},
         )

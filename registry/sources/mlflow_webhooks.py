@@ -78,8 +78,12 @@ def take_in(delivery: str) -> bool:
 
 
 def waiting() -> list[str]:
-    """Deliveries for which nobody has looked yet; those that are too old to come again are forgotten."""
-    MLflowDelivery.objects.filter(received__lt=timezone.now() - KEPT).delete()
+    """Deliveries for which nobody has looked yet; those that are too old to come again are forgotten.
+
+    The newest stays: that one came, and when, tells whether MLflow's webhooks reach us.
+    """
+    newest = MLflowDelivery.objects.order_by("-received").values("pk")[:1]
+    MLflowDelivery.objects.filter(received__lt=timezone.now() - KEPT).exclude(pk__in=newest).delete()
     return list(MLflowDelivery.objects.filter(taken=False).values_list("delivery_id", flat=True))
 
 

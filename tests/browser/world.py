@@ -14,7 +14,8 @@ from audit.actors import Actor
 from audit.signer import Signer
 from registry import datasets, deployments, environments, versions
 from registry.lineage import edges
-from registry.models import Dataset, Endpoint, Environment, Model, ModelVersion, Run
+from registry.models import Dataset, Endpoint, Environment, Finding, Model, ModelVersion, Run
+from registry.reconciling.run import reconcile
 from tests import personas
 from tests.explain.conftest import SCHEMA, sample
 from tests.explain.servers import serving
@@ -37,6 +38,7 @@ class World:
     bundle: Path | None = None
     account: str = ""
     incidents: list[str] = field(default_factory=list)
+    findings: list[int] = field(default_factory=list)
 
 
 def _digest(text: str) -> str:
@@ -132,6 +134,8 @@ def whole() -> World:
         _explain(world)
     for username in personas.PERSONAS:
         personas.get(username)
+        reconcile(by=personas.get("sami").actor)  # nothing is deployed yet, so what runs is on no record
+        world.findings = [finding.pk for finding in Finding.objects.standing()]
     packs.load_shipped()
     deployments.record_deploy(
         world.environments["prod-uae"], world.versions[0], endpoint=world.endpoint, by=personas.get("sami").actor
