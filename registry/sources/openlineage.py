@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from django.contrib.auth import get_user_model
@@ -21,10 +21,9 @@ from audit.advisory import claimed
 from audit.refusals import Refusal
 from registry.lineage import edges
 from registry.lineage.graph import Edge
-from registry.models import Dataset, OpenLineageEvent, OpenLineageName, OpenLineageOutcome, OutcomeState, Run
-from registry.sources import claims
-from registry.sources.openlineage_events import Identity, Mention, Read, read
-from registry.sources.openlineage_names import OWN, key_of, name_of
+from registry.models import OpenLineageEvent, OpenLineageOutcome, OutcomeState, Run
+from registry.sources.openlineage_datasets import Recorder
+from registry.sources.openlineage_events import Mention, Read, read
 
 logger = logging.getLogger(__name__)
 
@@ -49,9 +48,8 @@ def apply_waiting() -> int:
 
 
 def _waiting() -> list[OpenLineageEvent]:
-    numbers = OpenLineageOutcome.objects.filter(state=OutcomeState.WAITING).order_by("event_id")
-    numbers = numbers.values_list("event_id", flat=True)[:ROUND]
-    return list(OpenLineageEvent.objects.filter(pk__in=list(numbers)).order_by("pk"))
+    waiting = OpenLineageOutcome.objects.filter(state=OutcomeState.WAITING).order_by("event_id")
+    return [each.event for each in waiting.select_related("event")[:ROUND]]
 
 
 def _groups(events: Iterable[OpenLineageEvent]) -> Iterator[list[OpenLineageEvent]]:
@@ -83,133 +81,49 @@ def _settle(events: Sequence[OpenLineageEvent]) -> None:
 def _apply_run(new: Sequence[OpenLineageEvent]) -> list[str]:
     run_id = new[0].run_id
     stored = Run.objects.filter(run_id=run_id).first()
-    every = (
-        list(new) if stored else list(OpenLineageEvent.objects.filter(run_id=run_id).order_by("event_time", "digest"))
-    )
+    every = list(new)
+    if stored is None:
+        every = list(OpenLineageEvent.objects.filter(run_id=run_id).order_by("event_time", "digest"))
     complete = next((event for event in every if event.event_type == "COMPLETE"), None)
     if stored is None and complete is None:
         return []
     evidence = complete or new[0]
-    by = _actor(evidence.actor_id)
+    by, username = _reporter(evidence.actor_id)
     told = [read(bytes(event.body)) for event in every]
     if stored is None:
-        stored = _register_run(read(bytes(evidence.body)), told, evidence, by)
-    problems: list[str] = []
-    wanted: set[Edge] = set()
-    for event in told:
-        if not event.counts:
-            continue
+        _register_run(told[every.index(evidence)], told, evidence, username, by)
+    counted = [event for event in told if event.counts]
+    recorder = Recorder(evidence, by)
+    recorder.look_up(mention for event in counted for mention in (*event.inputs, *event.outputs))
+    run, wanted = f"run:{run_id}", set[Edge]()
+    for event in counted:
         for mention in event.inputs:
-            wanted |= _read_by(stored, _recorded(mention, evidence, problems, by))
+            wanted |= recorder.record(mention).read_by(run)
         for mention in event.outputs:
-            wanted |= _written_by(stored, _recorded(mention, evidence, problems, by))
+            wanted |= recorder.record(mention).written_by(run)
             for identity in mention.columns_of:
-                column = Mention(identity, {}, (), ())
-                wanted |= _read_by(stored, _recorded(column, evidence, problems, by))
+                wanted |= recorder.record(Mention(identity, {}, (), ())).read_by(run)
     edges.record_edges(wanted, evidence=evidence.digest, by=by)
-    return list(dict.fromkeys(problems))
+    return list(dict.fromkeys(recorder.problems))
 
 
 def _apply_static(event: OpenLineageEvent) -> list[str]:
-    problems: list[str] = []
-    by, told = _actor(event.actor_id), read(bytes(event.body))
-    wanted = {
-        edge for each in (*told.inputs, *told.outputs) for edge in _recorded(each, event, problems, by).identity_edges
-    }
-    edges.record_edges(wanted, evidence=event.digest, by=by)
-    return problems
+    by, _username = _reporter(event.actor_id)
+    told, recorder = read(bytes(event.body)), Recorder(event, by)
+    mentions = (*told.inputs, *told.outputs)
+    recorder.look_up(mentions)
+    edges.record_edges({edge for each in mentions for edge in recorder.record(each).same}, evidence=event.digest, by=by)
+    return list(dict.fromkeys(recorder.problems))
 
 
-class _Recorded:
-    """Subjects of one mention: the data set, its version when one was named, the edges between its names."""
-
-    def __init__(self, dataset: str, version: str, identity_edges: set[Edge]) -> None:
-        self.dataset = dataset
-        self.version = version
-        self.identity_edges = identity_edges
-
-
-def _read_by(run: Run, found: _Recorded) -> set[Edge]:
-    """A version comes from its data set (``identity_edges``), so whoever read the version has both upstream."""
-    return {Edge(found.version or found.dataset, run.subject, "input"), *found.identity_edges}
-
-
-def _written_by(run: Run, found: _Recorded) -> set[Edge]:
-    """Whoever reads the data set later, without a version, gets what was written as one: both were written."""
-    ends = {found.dataset, found.version} - {""}
-    return {Edge(run.subject, end, "wrote") for end in ends} | found.identity_edges
-
-
-def _recorded(mention: Mention, event: OpenLineageEvent, problems: list[str], by: Actor) -> _Recorded:
-    """Register or make stricter what the mention names, under each of its names, with its claims."""
-    identity = mention.identity
-    base = _dataset(Identity(identity.namespace, identity.name), mention, event, problems, by)
-    found: set[Edge] = set()
-    for other in mention.symlinks:
-        same = _dataset(other, mention, event, problems, by)
-        if same.subject != base.subject:
-            found |= {Edge(base.subject, same.subject, "same"), Edge(same.subject, base.subject, "same")}
-    if not identity.version:
-        return _Recorded(base.subject, "", found)
-    version = _dataset(identity, mention, event, problems, by, facts_of=base)
-    return _Recorded(base.subject, version.subject, found | {Edge(base.subject, version.subject, "derived")})
-
-
-def _dataset(
-    identity: Identity,
-    mention: Mention,
-    event: OpenLineageEvent,
-    problems: list[str],
-    by: Actor,
-    facts_of: Dataset | None = None,
-) -> Dataset:
-    """The data set of ``identity``. A new version takes its table's facts as claims: unknown stays unknown."""
-    name = name_of(identity)
-    known = Dataset.objects.filter(name=name).first()
-    if known is not None and (not mention.tags or known.confirmed):
-        return _named(identity, known, event)
-    tags = dict(mention.tags)
-    if known is None and facts_of is not None:
-        tags = _inherited(facts_of) | tags
-    claim = claims.described(name, tags, digest=identity.version[:128], source_uri=_address(identity)[:1000])
-    problems += claim.problems
-    return _named(identity, claims.settle(claim, by=by), event)
-
-
-def _inherited(base: Dataset) -> dict[str, str]:
-    """What is known of a table, as tags; what is unknown is no tag."""
-    tags = {
-        "classification": base.classification,
-        "subjects": ",".join(base.subjects),
-        "regions": ",".join(base.regions),
-    }
-    return {name: value for name, value in tags.items() if value}
-
-
-def _named(identity: Identity, dataset: Dataset, event: OpenLineageEvent) -> Dataset:
-    """Remember what the producer calls it. Raises ``ValueError`` when two identities have one name."""
-    if identity.namespace == OWN and dataset.name == identity.name:
-        return dataset
-    given = {"digest": event.digest, "producer": event.producer, "dataset_name": dataset.name}
-    given |= {"namespace": identity.namespace, "name": identity.name, "version": identity.version}
-    stored, _new = OpenLineageName.objects.get_or_create(key=key_of(identity), defaults=given)
-    if stored.dataset_name != dataset.name:
-        raise ValueError(f"{stored.dataset_name} and {dataset.name} are one data set")
-    return dataset
-
-
-def _address(identity: Identity) -> str:
-    return f"{identity.namespace.rstrip('/')}/{identity.name.lstrip('/')}"
-
-
-def _register_run(told: Read, every: Sequence[Read], event: OpenLineageEvent, by: Actor) -> Run:
-    """A run's trainers are the job's owners and the account that reported it: who did the work may not sign it off."""
-    began: list[datetime] = [each.event_time for each in every if each.event_type == "START"]
+def _register_run(told: Read, every: Sequence[Read], event: OpenLineageEvent, username: str, by: Actor) -> None:
+    """A run's people are the job's owners and the account that reported it: who did the work may not sign it off."""
+    began = [each.event_time for each in every if each.event_type == "START"]
     owners = [owner for each in every for owner in each.owners]
-    return edges.register_run(
+    edges.register_run(
         event.run_id,
         tracking_server=told.producer[:400],
-        contributors=[*owners, _username(event.actor_id)],
+        contributors=[*owners, username],
         name=told.job_name[:250],
         params={"job.namespace": told.job_namespace, "job.name": told.job_name},
         started=min(began, default=None),
@@ -219,17 +133,11 @@ def _register_run(told: Read, every: Sequence[Read], event: OpenLineageEvent, by
     )
 
 
-def _actor(identifier: str) -> Actor:
-    """Who brought the event. An account that is gone meanwhile keeps its pseudonym."""
-    account = _account(identifier)
-    return account.actor if account is not None else Actor(id=identifier, name=identifier)  # type: ignore[attr-defined]
-
-
-def _username(identifier: str) -> str:
-    account = _account(identifier)
-    return account.get_username() if account is not None else identifier
-
-
-def _account(identifier: str):  # type: ignore[no-untyped-def]
+def _reporter(identifier: str) -> tuple[Actor, str]:
+    """Who brought the event, and their username. An account that is gone meanwhile keeps its pseudonym."""
     kind, _colon, number = identifier.partition(":")
-    return get_user_model().objects.filter(uuid=UUID(number)).first() if kind in ("user", "service") else None
+    if kind in ("user", "service"):
+        account: Any = get_user_model().objects.filter(uuid=UUID(number)).first()
+        if account is not None:
+            return account.actor, account.get_username()
+    return Actor(id=identifier, name=identifier), identifier

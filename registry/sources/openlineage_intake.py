@@ -14,6 +14,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from celery import current_app
 from django.db import connection
@@ -157,7 +158,7 @@ def _keep(events: Sequence[tuple[bytes, Read]], now: datetime, by: Actor) -> lis
         return []
     digests = [f"sha256:{hashlib.sha256(body).hexdigest()}" for body, _event in events]
     reads = [event for _body, event in events]
-    columns = [
+    columns: list[Any] = [
         digests,
         [body for body, _event in events],
         [each.kind for each in reads],
