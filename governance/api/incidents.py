@@ -32,7 +32,9 @@ _ASKED = [
 
 class NewIncident(Strict):
     title = serializers.CharField(max_length=200, help_text="What it is called; without names of people.")
-    root = serializers.CharField(max_length=200, help_text="dataset:…, run:…, version:…, model:… or region:…")
+    root = serializers.CharField(  # type: ignore[assignment]  (the field's name, not the property of the base)
+        max_length=200, help_text="dataset:…, run:…, version:…, model:… or region:…"
+    )
     since = Moment(help_text="From when on it is unlawful.")
     reason = serializers.CharField(max_length=4000)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from django.db import connection
 
@@ -60,7 +61,7 @@ def owner(subject: str) -> str:
     return _KINDS[kind].owner(int(number))
 
 
-def _rows(statement: str, value: object) -> list[tuple[object, ...]]:
+def _rows(statement: str, value: int | list[str]) -> list[tuple[Any, ...]]:
     with connection.cursor() as cursor:
         cursor.execute(statement, [value])
         return list(cursor.fetchall())

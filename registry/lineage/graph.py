@@ -102,7 +102,7 @@ def shortest_paths(edges: Iterable[Edge], source: str, target: str, limit: int) 
     left = _distances(neighbours(listed, "upstream"), target)
     onward = neighbours(listed, "downstream")
     found: list[tuple[str, ...]] = []
-    waiting = [(source,)] if source in left else []
+    waiting: list[tuple[str, ...]] = [(source,)] if source in left else []
     while waiting and len(found) < limit:
         here = waiting.pop()
         if here[-1] == target:
