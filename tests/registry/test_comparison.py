@@ -65,7 +65,7 @@ def told(**facts: object) -> Answer:
 
 def look(answer: Answer | None = None, record: Recorded = RECORD, source: Source | None = SOURCE) -> Comparison:
     answers = (answer or told(versions=("2",), digest=digest(2)),)
-    return compare(record, Observed(NOW, source, answers))
+    return compare(record, Observed(NOW, (source,) if source else (), answers))
 
 
 def kinds(comparison: Comparison) -> list[tuple[str, str]]:
@@ -172,10 +172,12 @@ def test_what_changed_in_mlflow_is_found(source: Source, expected: list[tuple[st
 
 
 def test_a_server_that_was_not_read_is_said_and_never_agreement() -> None:
-    for source in (None, replace(SOURCE, address="http://another.example")):
+    others = {key: SourceVersion(f"models:/m-of-another-{key[1]}", "") for key in SOURCE.versions}
+    for source in (None, replace(SOURCE, address="http://another.example", versions=others)):
         found = look(source=source)
         assert found.unread_servers == (SERVER,)
         assert not found.complete
+    assert look(source=replace(SOURCE, address="http://moved.example")).complete, "the same ids: the same server"
     assert not look(source=None).covers("source:mlflow")
     assert not look(source=Source(SERVER, problem="down")).covers("source:mlflow")
 
@@ -249,7 +251,12 @@ sources = st.none() | st.builds(
     st.dictionaries(st.sampled_from("ab"), numbers),
     st.sampled_from(["", "down"]),
 )
-observations = st.builds(Observed, st.just(NOW), sources, st.lists(answers, max_size=3).map(tuple))
+observations = st.builds(
+    Observed,
+    st.just(NOW),
+    sources.map(lambda source: (source,) if source else ()),
+    st.lists(answers, max_size=3).map(tuple),
+)
 
 
 @given(records, observations)
@@ -301,7 +308,7 @@ def test_blindness_hides_nothing_that_was_found_before(record: Recorded, seen: O
     """When MLflow and every endpoint go dark, no difference that they showed counts as gone."""
     dark = Observed(
         NOW,
-        replace(SOURCE, problem="down"),
+        (replace(SOURCE, problem="down"),),
         tuple(Answer(each.name, Outcome.UNREACHABLE) for each in record.endpoints),
     )
     later = compare(record, dark)
