@@ -50,16 +50,7 @@ def evaluate(packs: Sequence[CompiledPack], facts: Facts) -> Decision:
     if facts.incidents:
         findings += [explain.frozen(incident, facts.subject) for incident in facts.incidents]
         word = "deny"
-    findings.sort(
-        key=lambda one: (
-            one.rule != explain.FROZEN,
-            not one.blocks,
-            _ORDER[one.outcome],
-            _SEVERITY[one.severity],
-            one.rule,
-            one.subject,
-        )
-    )
+    findings.sort(key=_first)
     return Decision(
         word=word,
         summary=explain.summary_of(word, findings),
