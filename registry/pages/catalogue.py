@@ -12,7 +12,7 @@ from django.utils.translation import ngettext
 from audit import queries as audit_queries
 from audit.as_of import asked
 from registry import datasets, queries, versions
-from registry.models import Dataset, Deployment, ModelVersion
+from registry.models import Dataset, Deployment, ModelVersion, OpenLineageName
 from registry.pages.access import readable
 from registry.pages.lineage_picture import picture_of
 from registry.pages.paging import page_of
@@ -96,6 +96,7 @@ def dataset_detail(request: HttpRequest, name: str) -> HttpResponse:
         "learned": [Learned(version, [row for row in serving if row.version_id == version.pk]) for version in learned],
         "conclusion": _reach(len(learned), serving),
         "picture": picture_of(dataset.subject, "downstream", 3),
+        "called": OpenLineageName.objects.filter(dataset_name=dataset.name).first(),
         "rows": audit_queries.history(dataset.subject, limit=20),
     }
     return render(request, "registry/dataset_detail.html", context)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import time
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -33,6 +34,8 @@ logger = logging.getLogger(__name__)
 MAX_BYTES = 16 * 1024**2
 MAX_EVENTS = 10_000
 APPLY = "registry.tasks.apply_openlineage"
+#: Seconds without asking a broker that did not answer; the clock applies meanwhile.
+PAUSE = 10.0
 _GZIP = 16 + zlib.MAX_WBITS
 _KEEP = """
     WITH kept AS (
@@ -55,6 +58,16 @@ class Received:
     digest: str = ""
     new: bool = False
     refused: BadInput | None = None
+
+
+@dataclass(slots=True)
+class _Broker:
+    """When this process may ask the broker again, by the monotonic clock."""
+
+    away_until: float = 0.0
+
+
+_broker = _Broker()
 
 
 class TooLarge(BadInput):
@@ -177,8 +190,14 @@ def _keep(events: Sequence[tuple[bytes, Read]], now: datetime, by: Actor) -> lis
 
 
 def _wake() -> None:
-    """While another event waits, somebody is awake already: a burst of events sends one task."""
+    """While another event waits, somebody is awake already: a burst of events sends one task.
+
+    A broker that is away is left alone for ``PAUSE``, so that not every event waits for it.
+    """
+    if time.monotonic() < _broker.away_until:
+        return
     try:
         current_app.send_task(APPLY, retry=False)
     except (KombuError, OSError) as error:
+        _broker.away_until = time.monotonic() + PAUSE
         logger.warning("the broker does not take the task for OpenLineage's events, the clock will: %s", error)

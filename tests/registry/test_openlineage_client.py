@@ -12,6 +12,7 @@ import httpx
 import pytest
 from celery import current_app
 from django.test import Client
+from kombu.exceptions import OperationalError
 from openlineage.client import OpenLineageClient
 from openlineage.client.event_v2 import (
     Dataset,
@@ -245,9 +246,34 @@ def test_without_the_right_nothing_is_taken_in(site: str, sent: list[str], api_f
     assert not models.OpenLineageEvent.objects.exists()
 
 
-def test_a_broker_that_is_down_loses_nothing(site: str) -> None:
+def test_a_broker_that_is_down_loses_nothing_and_is_not_asked_for_every_event(
+    site: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def away(name: str, **_: Any) -> None:
+        asked.append(name)
+        raise OperationalError("no broker")
+
+    monkeypatch.setattr(current_app, "send_task", away)
+    monkeypatch.setattr(openlineage_intake, "_broker", openlineage_intake._Broker())
     sender = client(site, token_of(producer()))
-    sender.emit(DatasetEvent(eventTime=TIME, dataset=StaticDataset(namespace=WAREHOUSE, name="static")))
-    assert models.OpenLineageOutcome.objects.get().state == "waiting"
+    for name in ("one", "two"):
+        sender.emit(DatasetEvent(eventTime=TIME, dataset=StaticDataset(namespace=WAREHOUSE, name=name)))
+        assert models.OpenLineageOutcome.objects.filter(state="waiting").count() == 1
+        tasks.apply_openlineage()
+        assert models.Dataset.objects.filter(name=subject(name)[8:]).exists()
+    assert asked == [openlineage_intake.APPLY]
+
+
+def test_the_page_of_a_data_set_says_who_claimed_it(site: str, sent: list[str], client_for: Any) -> None:
+    sender = client(site, token_of(producer()))
+    sender.emit(
+        DatasetEvent(eventTime=TIME, producer="https://dbt.example", dataset=StaticDataset(WAREHOUSE, "marts.<b>"))
+    )
     tasks.apply_openlineage()
-    assert models.Dataset.objects.get().subject == subject("static")
+    called = models.OpenLineageName.objects.get()
+    page = client_for("noor").get(f"/datasets/{called.dataset_name}").content.decode()
+    for said in ("https://dbt.example", "marts.&lt;b&gt;", WAREHOUSE, called.digest):
+        assert said in page
+    assert "marts.<b>" not in page
