@@ -17,7 +17,7 @@ from django.urls import reverse
 
 from audit.refusals import NotKnown
 from governance import freezing, gate, rollouts
-from registry import datasets, incidents
+from registry import datasets, incidents, versions
 from registry.lineage import edges
 from registry.models import Incident
 from tests.governance import scene
@@ -261,3 +261,20 @@ def test_the_lists_take_a_fixed_number_of_queries(bank: Bank, client_for: Browse
         for number in range(5):
             incidents.open_incident(f"Number {number}", root=LOANS, since=NEW_SINCE, reason="x", by=scene.actor("dana"))
     assert counts[0] == counts[1]
+
+
+def test_an_incidents_page_takes_as_many_queries_for_many_versions_as_for_two(bank: Bank, client_for: Browser) -> None:
+    incident = frozen()
+    omar = client_for("omar")
+    counts = []
+    for _ in range(2):
+        with CaptureQueriesContext(connection) as queries:
+            page = text(omar, incident.get_absolute_url())
+        counts.append(len(queries))
+        for number in range(20, 30):
+            version = versions.register_version(
+                bank.model, digest=scene.digest_of(str(number)), trained_by=["yusuf"], by=scene.SET_UP
+            )
+            edges.record_edge(bank.loans, version, by=scene.SET_UP)
+    assert "credit-scoring/14" in page
+    assert counts[0] == counts[1] <= 20

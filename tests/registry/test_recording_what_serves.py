@@ -234,10 +234,10 @@ def test_a_moved_alias_says_where_it_was(model: Model, first: ModelVersion, seco
 #: Address and the most queries that it may ask, session and shell included.
 PAGES = [
     ("/models", 9),
-    ("/models/credit-scoring", 9),
+    ("/models/credit-scoring", 10),
     ("/models/credit-scoring/1", 17),
     ("/datasets", 6),
-    ("/datasets/loans", 11),
+    ("/datasets/loans", 12),
     ("/environments", 7),
     ("/environments/prod-uae", 9),
     ("/deployments", 6),
