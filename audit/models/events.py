@@ -58,7 +58,9 @@ class Event(StrEnum):
     LINEAGE_RECORDED = "lineage.recorded"
     DEPLOYMENT_RECORDED = "deployment.recorded"
     DEPLOYMENT_ENDED = "deployment.ended"
+    DEPLOYMENT_DESCRIBED = "deployment.described"
     ROLLBACK_RECORDED = "rollback.recorded"
+    ROLLBACK_DRILLED = "rollback.drilled"
     OUT_OF_BAND_OBSERVED = "out_of_band.observed"
     FINDING_OPENED = "finding.opened"
     FINDING_TAKEN = "finding.taken"
@@ -142,7 +144,9 @@ SENTENCES: dict[Event, Promise] = {
     Event.LINEAGE_RECORDED: _("recorded a lineage edge"),
     Event.DEPLOYMENT_RECORDED: _("recorded a deployment"),
     Event.DEPLOYMENT_ENDED: _("ended a deployment"),
+    Event.DEPLOYMENT_DESCRIBED: _("recorded how a deployment went"),
     Event.ROLLBACK_RECORDED: _("recorded a rollback"),
+    Event.ROLLBACK_DRILLED: _("recorded a rollback drill"),
     Event.OUT_OF_BAND_OBSERVED: _("observed a change outside the ledger"),
     Event.FINDING_OPENED: _("found a difference from the record"),
     Event.FINDING_TAKEN: _("took a finding"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from registry.api import catalogue, findings, places
+from registry.api import catalogue, deployments, findings, places
 
 app_name = "registry-api"
 urlpatterns = [
@@ -18,6 +18,9 @@ urlpatterns = [
     path("environments/<str:slug>", places.EnvironmentDetail.as_view(), name="environment"),
     path("environments/<str:slug>/serving", places.Serving.as_view(), name="serving"),
     path("deployments/history", places.History.as_view(), name="deployment_history"),
+    path("deployments/<int:number>", deployments.OneDeployment.as_view(), name="deployment"),
+    path("deployments/<int:number>/records", deployments.DeploymentRecords.as_view(), name="deployment_records"),
+    path("rollbacks/drills", deployments.Drills.as_view(), name="drills"),
     path("findings", findings.Findings.as_view(), name="findings"),
     path("findings/<int:number>", findings.FindingDetail.as_view(), name="finding"),
     path("findings/<int:number>/take", findings.FindingTaking.as_view(), name="take_finding"),

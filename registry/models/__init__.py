@@ -6,6 +6,7 @@ from registry.models.deployments import SHARING_STRATEGIES, Deployment, Deployme
 from registry.models.environments import Endpoint, Environment, Perimeter, Protocol, Tier
 from registry.models.findings import Finding, FindingKind, FindingSeen, FindingState, ReconcilerRun
 from registry.models.lineage import EdgeKind, LineageEdge, Run
+from registry.models.records import StrategyRecord
 from registry.models.versions import Alias, Model, ModelVersion, Risk
 
 __all__ = [
@@ -33,5 +34,6 @@ __all__ = [
     "Risk",
     "Run",
     "Strategy",
+    "StrategyRecord",
     "Tier",
 ]
