@@ -76,7 +76,7 @@ def record_deploy(
 def _plan(decision: Decision) -> dict[str, Any]:
     """What was asked for: by the promotion, else by whoever asked the gate."""
     if decision.promotion is not None:
-        return decision.promotion.plan
+        return dict(decision.promotion.plan)
     return dict(decision.subject_parts.get("rollout", {}))
 
 

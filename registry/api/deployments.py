@@ -50,8 +50,7 @@ class OneDeploymentAnswer(DeploymentAnswer):
 
     @extend_schema(responses=StrategyRecordAnswer(many=True))
     def get_records(self, deployment: Deployment) -> list[dict[str, Any]]:
-        rows: list[dict[str, Any]] = StrategyRecordAnswer(deployment.records.all()[:200], many=True).data
-        return rows
+        return [StrategyRecordAnswer(row).data for row in deployment.records.all()[:200]]
 
     def get_record_requires(self, deployment: Deployment) -> list[str]:
         return list(strategy_records.required(deployment.strategy))

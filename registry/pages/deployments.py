@@ -27,7 +27,7 @@ def deployment_detail(request: HttpRequest, number: int) -> HttpResponse:
         "deployment": deployment,
         "conclusion": _conclusion(deployment),
         "records": records,
-        "required": get_text_list(strategy_records.required(deployment.strategy), _("and")),
+        "required": get_text_list(list(strategy_records.required(deployment.strategy)), _("and")),
         "rows": audit_queries.history(deployment.subject, limit=50),
     }
     return render(request, "registry/deployment_detail.html", context)

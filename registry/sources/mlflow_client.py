@@ -36,7 +36,7 @@ class Client:
     """A tracking server. Use it as a context manager."""
 
     def __init__(
-        self, uri: str, *, token: str = "", username: str = "", password: str = "", read: float = READ
+        self, uri: str, *, token: str = "", username: str = "", password: str = "", read: float | None = None
     ) -> None:
         parts = urlsplit(uri.strip())
         if parts.scheme not in ("http", "https") or not parts.hostname:
@@ -48,16 +48,16 @@ class Client:
         username, password = username or parts.username or "", password or parts.password or ""
         self.address = _without_secrets(uri).rstrip("/")
         self._http = httpx.Client(
-            timeout=httpx.Timeout(read, connect=CONNECT),
+            timeout=httpx.Timeout(READ if read is None else read, connect=CONNECT),
             auth=(username, password) if username else None,
             headers={"Authorization": f"Bearer {token}"} if token and not username else {},
         )
 
     @classmethod
-    def from_settings(cls, *, read: float = READ) -> Client:
+    def from_settings(cls, *, read: float | None = None) -> Client:
         """The server of the ``MLFLOW_TRACKING_*`` settings. Raises ``Refused`` for a missing or strange address.
 
-        ``read``: seconds between two packets of an answer.
+        ``read``: seconds between two packets of an answer; ``READ`` when nobody waits.
         """
         return cls(
             settings.MLFLOW_TRACKING_URI,

@@ -11,7 +11,7 @@ from django.conf import settings
 
 from audit.actors import Actor
 from audit.signer import Signer
-from registry import datasets, deployments, environments, versions
+from registry import datasets, deployments, describing, environments, versions
 from registry.lineage import edges
 from registry.models import Dataset, Endpoint, Environment, Finding, Model, ModelVersion, Run
 from registry.reconciling.run import reconcile
@@ -37,6 +37,7 @@ class World:
     bundle: Path | None = None
     account: str = ""
     findings: list[int] = field(default_factory=list)
+    deployment: int = 0
 
 
 def _digest(text: str) -> str:
@@ -135,9 +136,11 @@ def whole() -> World:
         reconcile(by=personas.get("sami").actor)  # nothing is deployed yet, so what runs is on no record
         world.findings = [finding.pk for finding in Finding.objects.standing()]
     packs.load_shipped()
-    deployments.record_deploy(
-        world.environments["prod-uae"], world.versions[0], endpoint=world.endpoint, by=personas.get("sami").actor
-    )
+    sami = personas.get("sami").actor
+    place = world.environments["prod-uae"]
+    deployment = deployments.record_deploy(place, world.versions[0], endpoint=world.endpoint, by=sami)
+    describing.describe(deployment, {"endpoint": world.endpoint.name, "config_digest": _digest("values")}, by=sami)
+    world.deployment = deployment.pk
     for slug in ("prod-uae", "staging"):
         promotion = promotions.request(
             world.versions[1],
