@@ -64,7 +64,7 @@ GROUPS: tuple[Group, ...] = (
             Page("registry:datasets", "database", _("Data sets"), ("registry:dataset",)),
             Page("registry:lineage", "workflow", _("Lineage")),
             Page("registry:environments", "server", _("Environments"), ("registry:environment",)),
-            Page("registry:deployments", "rocket", _("Deployments")),
+            Page("registry:deployments", "rocket", _("Deployments"), ("registry:deployment",)),
             Page(
                 "governance:incidents",
                 "siren",

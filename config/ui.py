@@ -226,6 +226,7 @@ _SUBJECT_PAGES: dict[str, str] = {
     "model": "registry:model",
     "dataset": "registry:dataset",
     "environment": "registry:environment",
+    "deployment": "registry:deployment",
     "finding": "registry:finding",
     "promotion": "governance:promotion",
     "decision": "governance:decision",

@@ -19,7 +19,7 @@ from governance.models.decision import Action, Decision
 from governance.models.permit import Permit
 from governance.models.promotion import Promotion, PromotionState
 from governance.policies.explain import FROZEN
-from registry import deployments
+from registry import deployments, describing
 from registry.models import Deployment, Environment, ModelVersion, Strategy
 
 
@@ -38,24 +38,32 @@ def record_deploy(
     environment: str,
     strategy: str = "",
     weight: int | None = None,
+    record: Any = None,
     by: Actor,
 ) -> Deployment:
-    """Record that what was permitted now serves; uses the permit up.
+    """Record that what was permitted now serves, with the strategy's own ``record`` when there is one; uses the permit
+    up.
 
     Everything is decided once more before: a permit for a subject that changed since is refused. Raises ``NotKnown``
-    for an unknown decision; and, each recorded as ``permit.refused``: what ``permits.present`` raises, ``Conflict``
-    when the promotion is over, the subject, the strategy or the share another, ``Refused`` when the rules deny by now.
+    for an unknown decision, ``BadInput`` for a record that is not whole; and, each recorded as ``permit.refused``: what
+    ``permits.present`` raises, ``Conflict`` when the promotion is over, the subject, the strategy or the share another,
+    ``Refused`` when the rules deny by now.
     """
     decision = _decision(decision_id)
+    if record is not None:
+        planned = str(_plan(decision).get("strategy") or Strategy.ALL_AT_ONCE)
+        describing.check_record(planned, record, digest=decision.version.digest)
     facts = {**decision.about, "decision": decision.public_id, "presented_for": environment}
     with attempt(Event.PERMIT_REFUSED, decision.subject, facts=facts, by=by):
         promotion = promotions.locked(decision.promotion_id) if decision.promotion_id else None
         permit = permits.present(decision, secret, environment=environment)
-        plan = promotion.plan if promotion is not None else dict(decision.subject_parts.get("rollout", {}))
+        plan = promotion.plan if promotion is not None else _plan(decision)
         _must_be_planned(plan, strategy, weight)
         _must_still_hold(decision, promotion, plan)
         permits.consume(permit, by=by)
         deployment = _record(decision, permit, plan, weight, by=by)
+        if record is not None:
+            describing.describe(deployment, record, by=by)
         if promotion is not None and promotion.is_open:
             promotions.PROMOTIONS.transition(
                 promotion,
@@ -64,6 +72,13 @@ def record_deploy(
                 by=by,
             )
     return deployment
+
+
+def _plan(decision: Decision) -> dict[str, Any]:
+    """What was asked for: by the promotion, else by whoever asked the gate."""
+    if decision.promotion is not None:
+        return dict(decision.promotion.plan)
+    return dict(decision.subject_parts.get("rollout", {}))
 
 
 def _record(decision: Decision, permit: Permit, plan: dict[str, Any], weight: int | None, *, by: Actor) -> Deployment:

@@ -58,7 +58,9 @@ class Event(StrEnum):
     LINEAGE_RECORDED = "lineage.recorded"
     DEPLOYMENT_RECORDED = "deployment.recorded"
     DEPLOYMENT_ENDED = "deployment.ended"
+    DEPLOYMENT_DESCRIBED = "deployment.described"
     ROLLBACK_RECORDED = "rollback.recorded"
+    ROLLBACK_DRILLED = "rollback.drilled"
     OUT_OF_BAND_OBSERVED = "out_of_band.observed"
     INCIDENT_OPENED = "incident.opened"
     INCIDENT_FROZEN = "incident.frozen"
@@ -146,7 +148,9 @@ SENTENCES: dict[Event, Promise] = {
     Event.LINEAGE_RECORDED: _("recorded a lineage edge"),
     Event.DEPLOYMENT_RECORDED: _("recorded a deployment"),
     Event.DEPLOYMENT_ENDED: _("ended a deployment"),
+    Event.DEPLOYMENT_DESCRIBED: _("recorded how a deployment went"),
     Event.ROLLBACK_RECORDED: _("recorded a rollback"),
+    Event.ROLLBACK_DRILLED: _("recorded a rollback drill"),
     Event.OUT_OF_BAND_OBSERVED: _("observed a change outside the ledger"),
     Event.INCIDENT_OPENED: _("opened an incident"),
     Event.INCIDENT_FROZEN: _("froze what an incident reaches"),

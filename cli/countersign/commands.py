@@ -81,6 +81,7 @@ def deploy_record(arguments: argparse.Namespace, shape: str) -> int:
         environment=arguments.environment,
         strategy=arguments.strategy,
         weight=settings.percent(arguments.weight),
+        record=_read_record(Path(arguments.record)) if arguments.record else None,
     )
     return _record(arguments, shape, "deploy", "/api/v1/deployments", body)
 
@@ -171,6 +172,16 @@ def _save(path: Path, raw: Mapping[str, Any]) -> None:
         raise Stop(Exit.UNDECIDED, f"The answer could not be saved to {path}: {error.strerror}.") from error
 
 
+def _read_record(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise Stop(Exit.USAGE, f"{path} is not a JSON file with the strategy's record: {error}.") from error
+    if not isinstance(found, dict) or not found:
+        raise Stop(Exit.USAGE, f"{path} holds no object with the strategy's record.")
+    return found
+
+
 def _saved(path: Path) -> dict[str, Any]:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
@@ -202,6 +213,7 @@ def _parser() -> argparse.ArgumentParser:
     one = _command(deploy, "record", deploy_record)
     _flags(one, decision="decision_id", permit="secret of the permit", answer="file of check --save instead of both")
     _flags(one, environment="slug", strategy="canary, blue_green, ...", weight="percent of the traffic")
+    _flags(one, record="JSON file of what the strategy records of its own")
     rollback = _group(commands, "rollback", "rollbacks")
     one = _command(rollback, "record", rollback_record)
     _flags(one, model="name", version="number to go back to", digest="sha256:...", environment="slug")

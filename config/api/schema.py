@@ -5,6 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 SPECTACULAR_SETTINGS: dict[str, Any] = {
+    "ENUM_NAME_OVERRIDES": {
+        "DeploymentKindEnum": "registry.models.deployments.DeploymentKind",
+        "ExplanationStateEnum": "explain.models.jobs.State",
+        "FindingKindEnum": "registry.models.findings.FindingKind",
+        "FindingStateEnum": "registry.models.findings.FindingState",
+    },
     "TITLE": "Countersign",
     "DESCRIPTION": (
         "Governance for machine-learning models in production: registry, gates, explanations and a log that outsiders "

@@ -33,6 +33,7 @@ class Deployments(APIView):
             environment=sent["environment"],
             strategy=sent.get("strategy", ""),
             weight=sent.get("weight"),
+            record=sent.get("record"),
             by=caller(request).actor,
         )
         return Response(answers.deployment_json(deployment), status=201)

@@ -73,6 +73,7 @@ class DeployRecord(Strict):
     environment = serializers.CharField(max_length=128)
     strategy = serializers.ChoiceField(choices=Strategy.choices, required=False)
     weight = serializers.IntegerField(min_value=0, max_value=100, required=False)
+    record = serializers.JSONField(required=False, help_text="What the strategy records of its own, whole.")
 
 
 class RollbackRecord(Strict):

@@ -72,7 +72,7 @@ class PlaceAnswer(serializers.Serializer[Any]):
     model = serializers.CharField()
     recorded = serializers.ListField(child=serializers.CharField())
     said = serializers.CharField(help_text="What it says that it serves; empty when it does not say.")
-    state = serializers.ChoiceField(choices=["agrees", "differs", "cannot_tell", "unreachable"])
+    state = serializers.CharField(help_text="agrees, differs, cannot_tell or unreachable; only agrees is fine.")
     why = serializers.CharField()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from registry.api import catalogue, findings, lineage, openlineage, places, sources
+from registry.api import catalogue, deployments, findings, lineage, openlineage, places, sources
 
 app_name = "registry-api"
 urlpatterns = [
@@ -27,6 +27,9 @@ urlpatterns = [
     path("lineage/openlineage", openlineage.Out.as_view(), name="lineage_out"),
     path("lineage/closure", lineage.Closure.as_view(), name="lineage_closure"),
     path("lineage/paths", lineage.Paths.as_view(), name="lineage_paths"),
+    path("deployments/<int:number>", deployments.OneDeployment.as_view(), name="deployment"),
+    path("deployments/<int:number>/records", deployments.DeploymentRecords.as_view(), name="deployment_records"),
+    path("rollbacks/drills", deployments.Drills.as_view(), name="drills"),
     path("findings", findings.Findings.as_view(), name="findings"),
     path("findings/<int:number>", findings.FindingDetail.as_view(), name="finding"),
     path("findings/<int:number>/take", findings.FindingTaking.as_view(), name="take_finding"),

@@ -9,6 +9,7 @@ from registry.models.imports import SourceImport
 from registry.models.incidents import Incident, IncidentState
 from registry.models.lineage import MAY_CIRCLE, EdgeKind, LineageEdge, Run
 from registry.models.openlineage import OpenLineageEvent, OpenLineageName, OpenLineageOutcome, OutcomeState
+from registry.models.records import StrategyRecord
 from registry.models.versions import Alias, Model, ModelVersion, Risk
 
 __all__ = [
@@ -44,5 +45,6 @@ __all__ = [
     "Run",
     "SourceImport",
     "Strategy",
+    "StrategyRecord",
     "Tier",
 ]

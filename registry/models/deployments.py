@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.db import models
 from django.db.models import F, Q
+from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
 from audit.models.governed import Governed
@@ -34,10 +35,11 @@ SHARING_STRATEGIES: tuple[str, ...] = ("canary", "shadow", "champion_challenger"
 
 
 class DeploymentKind(models.TextChoices):
-    """Forward, or back."""
+    """Forward, back, or a drill of going back, which changes nothing that serves."""
 
     DEPLOY = "deploy", _("Deploy")
     ROLLBACK = "rollback", _("Rollback")
+    DRILL = "drill", _("Rollback drill")
 
 
 class DeploymentQuerySet(models.QuerySet["Deployment"]):
@@ -100,6 +102,9 @@ class Deployment(Governed):
                 condition=~Q(kind="rollback") | (Q(undoes__isnull=False) & ~Q(reason="")),
                 name="registry_deployment_rollback",
             ),
+            models.CheckConstraint(
+                condition=~Q(kind="drill") | Q(until=F("since"), weight=0), name="registry_deployment_drill"
+            ),
         ]
         indexes = [
             models.Index(fields=["environment", "model", "-since"], name="registry_deployment_asof"),
@@ -116,6 +121,9 @@ class Deployment(Governed):
     @property
     def about(self) -> dict[str, str]:
         return {"version": self.version.subject, "environment": self.environment.subject}
+
+    def get_absolute_url(self) -> str:
+        return reverse("registry:deployment", args=[self.pk])
 
     @property
     def shares(self) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from registry.pages import catalogue, findings, lineage, places, sources, webhooks
+from registry.pages import catalogue, deployments, findings, lineage, places, sources, webhooks
 
 app_name = "registry"
 urlpatterns = [
@@ -16,6 +16,7 @@ urlpatterns = [
     path("environments", places.environment_list, name="environments"),
     path("environments/<str:slug>", places.environment_detail, name="environment"),
     path("deployments", places.deployment_list, name="deployments"),
+    path("deployments/<int:number>", deployments.deployment_detail, name="deployment"),
     path("reconciler", findings.reconciler, name="reconciler"),
     path("reconciler/run", findings.run_reconciler, name="run_reconciler"),
     path("reconciler/findings/<int:number>", findings.finding_detail, name="finding"),

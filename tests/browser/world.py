@@ -12,7 +12,7 @@ from django.conf import settings
 
 from audit.actors import Actor
 from audit.signer import Signer
-from registry import datasets, deployments, environments, versions
+from registry import datasets, deployments, describing, environments, versions
 from registry.lineage import edges
 from registry.models import Dataset, Endpoint, Environment, Finding, Model, ModelVersion, Run
 from registry.reconciling.run import reconcile
@@ -39,6 +39,7 @@ class World:
     account: str = ""
     incidents: list[str] = field(default_factory=list)
     findings: list[int] = field(default_factory=list)
+    deployment: int = 0
 
 
 def _digest(text: str) -> str:
@@ -137,9 +138,11 @@ def whole() -> World:
         reconcile(by=personas.get("sami").actor)  # nothing is deployed yet, so what runs is on no record
         world.findings = [finding.pk for finding in Finding.objects.standing()]
     packs.load_shipped()
-    deployments.record_deploy(
-        world.environments["prod-uae"], world.versions[0], endpoint=world.endpoint, by=personas.get("sami").actor
-    )
+    sami = personas.get("sami").actor
+    place = world.environments["prod-uae"]
+    deployment = deployments.record_deploy(place, world.versions[0], endpoint=world.endpoint, by=sami)
+    describing.describe(deployment, {"endpoint": world.endpoint.name, "config_digest": _digest("values")}, by=sami)
+    world.deployment = deployment.pk
     for slug in ("prod-uae", "staging"):
         promotion = promotions.request(
             world.versions[1],

@@ -46,6 +46,22 @@ def test_a_deploy_presents_decision_and_permit(gate: Gate) -> None:
     }
 
 
+def test_a_deploy_brings_what_the_strategy_records(gate: Gate, tmp_path: Path) -> None:
+    steps = {"steps": [{"at": "2026-11-22T09:00:00Z", "weight": 5, "moved_by": "argo"}]}
+    file = tmp_path / "record.json"
+    file.write_text(json.dumps(steps))
+    assert deploy(gate, "--record", str(file)).returncode == 0
+    body = gate.received[-1].body
+    assert body is not None
+    assert body["record"] == steps
+    for text in ("{", "[]", "{}", "[" * 100_000):
+        file.write_text(text)
+        done = deploy(gate, "--record", str(file))
+        assert (done.returncode, "record" in done.stderr) == (2, True)
+    assert deploy(gate, "--record", str(tmp_path / "absent.json")).returncode == 2
+    assert len(gate.received) == 1
+
+
 def test_the_answer_of_a_check_can_be_kept_and_presented(gate: Gate, tmp_path: Path) -> None:
     kept = tmp_path / "answer.json"
     gate.answer, gate.status = allowed(), 200

@@ -12,7 +12,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from audit import queries as log
-from audit.refusals import Conflict, NotKnown, NotPermitted, Refusal, Refused
+from audit.refusals import BadInput, Conflict, NotKnown, NotPermitted, Refusal, Refused
 from governance import gate, permits, promotions, rollouts, signoffs, transfers
 from governance.models.decision import Decision
 from governance.models.permit import Permit
@@ -147,6 +147,17 @@ def test_a_permit_records_the_share_that_was_decided_and_no_other(
         )
     assert refusal.value.code == "permit.weight"
     assert _deploy(answer, environment="staging").weight == rollout.get("weight", 100)
+
+
+def test_a_deploy_brings_the_record_of_its_strategy_or_keeps_its_permit(bank: Bank) -> None:
+    answer = gate.check(bank.new, bank.staging, by=scene.actor("ci"))
+    assert answer.decision is not None
+    deploying = {"secret": answer.secret, "environment": "staging", "by": scene.actor("ci")}
+    with pytest.raises(BadInput, match="lacks: config_digest"):
+        rollouts.record_deploy(answer.decision.public_id, record={"endpoint": "e"}, **deploying)  # type: ignore[arg-type]
+    whole = {"endpoint": "e", "config_digest": scene.digest_of("values.yaml")}
+    deployment = rollouts.record_deploy(answer.decision.public_id, record=whole, **deploying)  # type: ignore[arg-type]
+    assert [row.record for row in deployment.records.all()] == [whole]
 
 
 def test_a_second_permit_of_a_deployed_promotion_is_void(bank: Bank) -> None:

@@ -102,6 +102,11 @@ def test_the_digest_is_authoritative_over_the_name_under_which_a_server_serves()
     assert kinds(look(told(name="served-as-this", versions=("1",), digest=digest(2)))) == []
 
 
+def test_a_told_digest_is_compared_with_the_deployments_own_and_not_with_its_versions() -> None:
+    torn = replace(RECORD, serving=(replace(served(2), digest=digest(5)),))
+    assert kinds(look(told(versions=("2",), digest=digest(2)), torn)) == [("running_unapproved", "endpoint:e")]
+
+
 def test_an_approved_version_at_the_wrong_endpoint_answers_otherwise() -> None:
     canary = replace(RECORD, serving=(served(2), served(3)))
     assert kinds(look(told(digest=digest(3)), canary)) == [("answers_otherwise", "endpoint:e")]
