@@ -37,6 +37,7 @@ RULES: Mapping[Role, frozenset[Action]] = {
     Role.COMPLIANCE_OFFICER: _READS
     | {
         Action.AUDIT_EXPORT,
+        Action.DATASET_CONFIRM,
         Action.EXPLAIN_REQUEST,
         Action.PROMOTION_SIGN,
         Action.GATE_CHECK,
@@ -47,6 +48,7 @@ RULES: Mapping[Role, frozenset[Action]] = {
     Role.DPO: _READS
     | {
         Action.AUDIT_EXPORT,
+        Action.DATASET_CONFIRM,
         Action.PROMOTION_SIGN,
         Action.GATE_CHECK,
         Action.TRANSFER_CHANGE,

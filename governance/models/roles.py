@@ -28,6 +28,7 @@ class Action(StrEnum):
     AUDIT_EXPORT = "audit.export"
     REGISTRY_READ = "registry.read"
     REGISTRY_CHANGE = "registry.change"
+    DATASET_CONFIRM = "dataset.confirm"
     EXPLAIN_READ = "explain.read"
     EXPLAIN_REQUEST = "explain.request"
     PROMOTION_READ = "promotion.read"
@@ -44,9 +45,9 @@ class Action(StrEnum):
     TOKEN_ISSUE = "token.issue"
 
 
-#: Actions that need a person who has just proved who they are: never a scope of a token, never of a service account.
+#: Actions that need a person who signed in: never a scope of a token, never of a service account.
 PERSONAL: frozenset[Action] = frozenset(
-    {Action.PROMOTION_SIGN, Action.USER_MANAGE, Action.ACCOUNT_ERASE, Action.TOKEN_ISSUE}
+    {Action.DATASET_CONFIRM, Action.PROMOTION_SIGN, Action.USER_MANAGE, Action.ACCOUNT_ERASE, Action.TOKEN_ISSUE}
 )
 
 #: Actions that a token or a service account may hold as scopes.
@@ -58,6 +59,7 @@ DOING: dict[Action, Promise] = {
     Action.AUDIT_EXPORT: _("Exporting the log"),
     Action.REGISTRY_READ: _("Reading the registry"),
     Action.REGISTRY_CHANGE: _("Changing the registry"),
+    Action.DATASET_CONFIRM: _("Confirming facts of a data set"),
     Action.EXPLAIN_READ: _("Reading explanations"),
     Action.EXPLAIN_REQUEST: _("Requesting an explanation"),
     Action.PROMOTION_READ: _("Reading promotions"),

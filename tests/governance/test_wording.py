@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from governance import wording
-from governance.comparison import _verdict
 from governance.policies import packs
 
 
@@ -96,4 +95,4 @@ def test_a_remedy_is_told_once_and_leads_to_no_other_site() -> None:
     ],
 )
 def test_a_change_is_better_or_worse_only_where_the_direction_is_known(metric: str, change: str, verdict: str) -> None:
-    assert _verdict(metric, change) == verdict
+    assert verdict(metric, change) == verdict
