@@ -235,6 +235,12 @@ def resolve(name: str, number: int | str | None = None, digest: str | None = Non
     return version
 
 
+def named(text: str, model: str) -> ModelVersion:
+    """``2`` of ``model``, ``another-model/7`` or ``version:another-model/7``. Raises what ``resolve`` raises."""
+    name, _slash, number = text.strip().removeprefix("version:").rpartition("/")
+    return resolve(name or model, number)
+
+
 def _number(value: int | str) -> int:
     text = str(value).strip()
     if not text.isascii() or not text.isdigit() or not 1 <= int(text[:10]) <= 2_147_483_647 or len(text) > 10:

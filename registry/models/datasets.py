@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
@@ -114,6 +116,12 @@ class Dataset(Governed):
         if self.is_personal and not self.subjects:
             missing.append("subjects")
         return tuple(missing)
+
+    @classmethod
+    def word_for(cls, fact: str) -> str:
+        """What a person calls one of ``FACTS``."""
+        field: Any = cls._meta.get_field(fact)
+        return str(field.verbose_name)
 
     def says(self, fact: str) -> bool:
         """Whether anything is said about one of ``FACTS``. People need not be named for data that are not personal."""
