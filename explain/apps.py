@@ -12,5 +12,8 @@ class ExplainConfig(AppConfig):
     def ready(self) -> None:
         from audit.exports import sources
         from explain.documents import documents
+        from explain.evidence import of_versions
+        from registry.signals import evidence_asked
 
         sources.register("explain", documents)
+        evidence_asked.connect(of_versions)
