@@ -60,8 +60,19 @@ GROUPS: tuple[Group, ...] = (
     Group(
         _("Registry"),
         (
-            Page("registry:models", "box", _("Models"), ("registry:model", "registry:version")),
-            Page("registry:datasets", "database", _("Data sets"), ("registry:dataset",)),
+            Page(
+                "registry:models",
+                "box",
+                _("Models"),
+                (
+                    "registry:model",
+                    "registry:model_card",
+                    "registry:model_change",
+                    "registry:version",
+                    "registry:version_diff",
+                ),
+            ),
+            Page("registry:datasets", "database", _("Data sets"), ("registry:dataset", "registry:dataset_change")),
             Page("registry:lineage", "workflow", _("Lineage")),
             Page("registry:environments", "server", _("Environments"), ("registry:environment",)),
             Page("registry:deployments", "rocket", _("Deployments"), ("registry:deployment",)),

@@ -42,6 +42,7 @@ RULES: Mapping[Role, frozenset[Action]] = {
         Action.FINDING_TAKE,
         Action.FINDING_CLOSE,
         Action.AUDIT_EXPORT,
+        Action.DATASET_CONFIRM,
         Action.EXPLAIN_REQUEST,
         Action.PROMOTION_SIGN,
         Action.GATE_CHECK,
@@ -55,6 +56,7 @@ RULES: Mapping[Role, frozenset[Action]] = {
     | {
         Action.FINDING_TAKE,
         Action.AUDIT_EXPORT,
+        Action.DATASET_CONFIRM,
         Action.PROMOTION_SIGN,
         Action.GATE_CHECK,
         Action.TRANSFER_CHANGE,

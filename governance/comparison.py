@@ -2,39 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from registry import queries as registry_queries
+from registry.comparison import Metric, compare_metrics
 from registry.deployments import Serving, serving
 from registry.models import Environment, ModelVersion
-
-#: Words in the names of metrics that say which way is better. A name with words of both kinds says nothing.
-_MORE_IS_BETTER = frozenset(
-    {"auc", "auroc", "roc", "gini", "ks", "accuracy", "precision", "recall", "f1", "r2", "sensitivity", "specificity"}
-)
-_LESS_IS_BETTER = frozenset(
-    {"brier", "loss", "logloss", "rmse", "mse", "mae", "mape", "error", "ece", "gap", "latency", "drift", "psi"}
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Metric:
-    """One metric of both versions, as recorded, and the change with its sign.
-
-    ``verdict`` is ``better``, ``worse``, ``unchanged``, or ``changed`` when nobody knows which way is better; empty
-    without a change.
-    """
-
-    name: str
-    live: str
-    candidate: str
-    change: str
-    verdict: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +51,7 @@ def compare(
         live_data = {each.dataset.subject: tuple(each.dataset.regions) for each in reached}
     return Comparison(
         live=live,
-        metrics=_metrics(live.version.metrics if live else {}, version.metrics),
+        metrics=compare_metrics(live.version.metrics if live else {}, version.metrics),
         data=_data(live_data, candidate_data, known=live is not None),
     )
 
@@ -87,39 +63,6 @@ def _regions_of(facts: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
             region = str(flow["claimed_region"] or flow["region"])
             found[str(flow["subject"])] = (*found.get(str(flow["subject"]), ()), region)
     return found
-
-
-def _metrics(live: Mapping[str, Any], candidate: Mapping[str, Any]) -> list[Metric]:
-    found = []
-    for name in sorted({*live, *candidate}):
-        change = _change(live.get(name), candidate.get(name))
-        before, after = str(live.get(name, "")), str(candidate.get(name, ""))
-        found.append(Metric(name, before, after, change, _verdict(name, change)))
-    return found
-
-
-def _verdict(name: str, change: str) -> str:
-    if not change:
-        return ""
-    if change.startswith("±"):
-        return "unchanged"
-    words = set(re.split(r"[^a-z0-9]+", name.lower()))
-    more, less = bool(words & _MORE_IS_BETTER), bool(words & _LESS_IS_BETTER)
-    if more == less:
-        return "changed"
-    return "better" if change.startswith("+") == more else "worse"
-
-
-def _change(before: Any, after: Any) -> str:
-    """``+0.005``; empty when one of them is missing or no number."""
-    try:
-        difference = Decimal(str(after)) - Decimal(str(before))
-    except InvalidOperation:
-        return ""
-    if not difference.is_finite():
-        return ""
-    sign = "+" if difference > 0 else "−" if difference < 0 else "±"
-    return f"{sign}{abs(difference):f}"
 
 
 def _data(

@@ -5,6 +5,7 @@ A version keeps who trained it, because they may not sign it: after an erasure t
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from uuid import UUID
 
@@ -14,7 +15,7 @@ from audit import log, payloads, subject_keys
 from audit.actors import Actor
 from audit.models.events import Event
 from audit.models.governed import Governed
-from registry.models import Deployment, Finding, Incident, Model, ModelVersion, Run
+from registry.models import Dataset, Deployment, Finding, Incident, Model, ModelVersion, Run
 
 #: What stands in place of an erased free text.
 ERASED = "(erased)"
@@ -22,6 +23,8 @@ ERASED = "(erased)"
 _NAMING = ("trained_by", "contributors", "owner", "before.owner", "after.owner")
 #: Who wrote which free text of an incident. Its title is what it is called and stays.
 _TOLD_BY = (("opened_by", "reason"), ("frozen_by", "frozen_reason"), ("ended_by", "ended_reason"))
+#: Those that hold lines about people, in which a name may stand among other words.
+_LINES = ("contacts", "before.contacts", "after.contacts")
 _PRIVATE = f"SELECT {payloads.COLUMNS} FROM audit.payload p WHERE p.field = ANY (%s)"  # noqa: S608  a constant
 
 
@@ -32,7 +35,7 @@ def forget_person(names: Collection[str], *, pseudonym: str, by: Actor) -> dict[
     Returns how many rows of each kind changed; each change is an entry.
     """
     known = {name.casefold() for name in names}
-    changed = {"versions": 0, "runs": 0, "models": 0, "deployments": 0, "incidents": 0, "findings": 0}
+    changed = {"versions": 0, "runs": 0, "models": 0, "datasets": 0, "deployments": 0, "incidents": 0, "findings": 0}
     for version in ModelVersion.objects.select_related("model").filter(
         pk__in=_naming(ModelVersion, "trained_by", known)
     ):
@@ -46,10 +49,16 @@ def forget_person(names: Collection[str], *, pseudonym: str, by: Actor) -> dict[
         _record(Event.CONTRIBUTOR_ERASED, run, "contributors", pseudonym, by)
         changed["runs"] += 1
     for model in Model.objects.select_for_update():
-        if model.owner.casefold() in known:
+        owned = model.owner.casefold() in known
+        if owned:
             Model.objects.filter(pk=model.pk).update(owner=pseudonym)
             _record(Event.CONTRIBUTOR_ERASED, model, "owner", pseudonym, by)
-            changed["models"] += 1
+        changed["models"] += _forget_contact(model, known, pseudonym, by) or owned
+    for dataset in Dataset.objects.exclude(owner="").select_for_update():
+        if dataset.owner.casefold() in known:
+            Dataset.objects.filter(pk=dataset.pk).update(owner=pseudonym)
+            _record(Event.CONTRIBUTOR_ERASED, dataset, "owner", pseudonym, by)
+            changed["datasets"] += 1
     for row in Deployment.objects.filter(actor_id=pseudonym).exclude(reason__in=("", ERASED)):
         Deployment.objects.filter(pk=row.pk).update(reason=ERASED)
         _record(Event.TEXT_ERASED, row, "reason", pseudonym, by)
@@ -73,15 +82,36 @@ def recorded_names(names: Collection[str]) -> list[tuple[UUID, str]]:
     """
     known = {name.casefold() for name in names}
     with connection.cursor() as cursor:
-        cursor.execute(_PRIVATE, [list(_NAMING)])
+        cursor.execute(_PRIVATE, [[*_NAMING, *_LINES]])
         sealed = [payloads.Sealed(*row) for row in cursor.fetchall()]
     subject_keys.ciphers({row.key_id for row in sealed})
     told = zip(sealed, payloads.reveal(sealed), strict=True)
     return [
         (row.event_id, row.field)
         for row, value in told
-        if value.data is not None and known & {name.strip().casefold() for name in value.text.split(",")}
+        if value.data is not None and _is_named(row.field, value.text, known)
     ]
+
+
+def _is_named(field: str, text: str, known: Collection[str]) -> bool:
+    if field in _LINES:
+        return _mentions(text, known)
+    return not {name.strip().casefold() for name in text.split(",")}.isdisjoint(known)
+
+
+def _mentions(text: str, known: Collection[str]) -> bool:
+    """Whether a name stands in a line of contacts, whole: ``yusuf`` in ``yusuf@bank.example``, not in ``yusufi``."""
+    return any(re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text.casefold()) for name in known)
+
+
+def _forget_contact(model: Model, known: Collection[str], pseudonym: str, by: Actor) -> bool:
+    """Replace each line of contacts that names the person; a contact may be anything but their name alone."""
+    contacts = [pseudonym if _mentions(line, known) else line for line in model.contacts]
+    if contacts == model.contacts:
+        return False
+    Model.objects.filter(pk=model.pk).update(contacts=list(dict.fromkeys(contacts)))
+    _record(Event.CONTRIBUTOR_ERASED, model, "contacts", pseudonym, by)
+    return True
 
 
 def _naming(table: type[ModelVersion | Run], column: str, names: Collection[str]) -> list[int]:

@@ -54,6 +54,11 @@ def text(value: str, *, field: str, limit: int) -> str:
     return stripped
 
 
+def optional_text(value: str, *, field: str, limit: int) -> str:
+    """``value`` stripped, when it is empty or fits. Raises ``BadInput``."""
+    return text(value, field=field, limit=limit) if not isinstance(value, str) or value.strip() else ""
+
+
 def people(values: Iterable[str], *, field: str = "trained_by") -> list[str]:
     """Usernames, each once. Raises ``BadInput`` when empty: whoever trained may not sign, so unknown is not fine."""
     unique = list(dict.fromkeys(str(value).strip() for value in values if str(value).strip()))
@@ -61,6 +66,16 @@ def people(values: Iterable[str], *, field: str = "trained_by") -> list[str]:
         sentence = _("Name who trained it: they may not sign it off, so nobody can be left out.")
         raise BadInput(sentence, code="trained_by.missing", fields={field: sentence})
     return unique
+
+
+def contacts(values: Iterable[str], *, field: str = "contacts") -> list[str]:
+    """Whom to ask, each once, at most twenty lines of 200 characters. Raises ``BadInput``."""
+    lines = list(dict.fromkeys(str(value).strip() for value in values if str(value).strip()))
+    wrong = next((line for line in lines if len(line) > 200 or not line.isprintable()), None)
+    if wrong is not None or len(lines) > 20:
+        sentence = _("Write at most 20 contacts, one a line, each in at most 200 characters.")
+        raise BadInput(sentence, code="contacts.invalid", fields={field: sentence})
+    return lines
 
 
 def metrics(values: Mapping[str, Any] | None, *, field: str = "metrics") -> dict[str, str]:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from django.db import connection
-from django.db.models import Prefetch, Q, QuerySet
+from django.db.models import Count, OuterRef, Prefetch, Q, QuerySet, Subquery
+from django.db.models.functions import Coalesce
 from django.utils.translation import gettext as _
 
 from audit.refusals import BadInput, NotKnown
 from registry.lineage import reach
 from registry.lineage.graph import Direction, Edge, deepest, paths
-from registry.models import Dataset, Deployment, Endpoint, Environment, LineageEdge, Model, ModelVersion, Run
+from registry.models import Alias, Dataset, Deployment, Endpoint, Environment, LineageEdge, Model, ModelVersion, Run
 
 #: One level per edge; a chain longer than this is refused rather than cut: a cut closure would hide a data set.
 MAX_DEPTH = 200
@@ -197,19 +198,44 @@ def version_detail(version: ModelVersion) -> VersionDetail:
     )
 
 
-def models() -> QuerySet[Model]:
-    """Models with their newest versions, aliases and what serves: four queries for any number of models."""
-    return Model.objects.prefetch_related(
-        Prefetch("versions", queryset=ModelVersion.objects.select_related("model").order_by("-number")),
-        Prefetch("aliases", queryset=_aliases()),
-        Prefetch("deployments", queryset=Deployment.objects.with_names().open(), to_attr="open_deployments"),
+def with_newest(rows: QuerySet[Model]) -> QuerySet[Model]:
+    """Models with the number of their newest version (``newest``), aliases and what serves (``open_deployments``):
+    three queries for any number of models, and one look into an index for each, however many versions it has.
+    """
+    newest = ModelVersion.objects.filter(model=OuterRef("pk")).order_by("-number").values("number")[:1]
+    return rows.annotate(newest=Subquery(newest)).prefetch_related(
+        Prefetch("aliases", queryset=Alias.objects.select_related("version", "model")),
+        Prefetch("deployments", queryset=_serving(), to_attr="open_deployments"),
     )
 
 
-def _aliases() -> QuerySet[Any]:
-    from registry.models import Alias
+def with_served(rows: QuerySet[Environment]) -> QuerySet[Environment]:
+    """Environments with the number of deployments that serve there (``served``)."""
+    opened = Deployment.objects.open().filter(environment=OuterRef("pk")).order_by()
+    counted = opened.values("environment").annotate(n=Count("pk")).values("n")
+    return rows.annotate(served=Coalesce(Subquery(counted), 0))
 
-    return Alias.objects.select_related("version", "model")
+
+_NEWEST_OPEN = """
+SELECT d.id FROM unnest(%s::bigint[]) AS e (id) CROSS JOIN LATERAL (
+    SELECT id FROM registry_deployment WHERE environment_id = e.id AND until IS NULL
+    ORDER BY since DESC, id DESC LIMIT %s) AS d
+"""
+
+
+def served_in(environments: Iterable[Environment], most: int) -> dict[int, list[Deployment]]:
+    """The newest ``most`` deployments that serve in each of the environments, by its key. Two queries."""
+    found: dict[int, list[Deployment]] = {each.pk: [] for each in environments}
+    with connection.cursor() as cursor:
+        cursor.execute(_NEWEST_OPEN, [list(found), most])
+        ids = [row[0] for row in cursor.fetchall()]
+    for row in Deployment.objects.with_names().filter(pk__in=ids):
+        found[row.environment_id].append(row)
+    return found
+
+
+def _serving() -> QuerySet[Deployment]:
+    return Deployment.objects.with_names().open().order_by("environment__slug", "-since")
 
 
 def versions_of(model: Model) -> QuerySet[ModelVersion]:
@@ -225,19 +251,27 @@ def versions_of(model: Model) -> QuerySet[ModelVersion]:
     )
 
 
+_LABELLED = """
+SELECT v.id FROM unnest(%s::text[], %s::int[]) AS wanted (name, number)
+JOIN registry_model m ON m.name = wanted.name
+JOIN registry_modelversion v ON v.model_id = m.id AND v.number = wanted.number
+"""
+
+
 def versions_from_dataset(dataset: Dataset) -> tuple[ModelVersion, ...]:
-    """Every version that learned from the data set, directly or not. Two queries."""
+    """Every version that learned from the data set, directly or not. Three queries."""
     edges = edges_from(dataset.subject, "downstream")
-    labels = {
-        subject.partition(":")[2]
+    labels = [
+        subject.partition(":")[2].rpartition("/")
         for subject in paths(edges, dataset.subject, "downstream")
         if subject.startswith("version:")
-    }
+    ]
     if not labels:
         return ()
-    names = {label.rpartition("/")[0] for label in labels}
-    rows = ModelVersion.objects.select_related("model").filter(model__name__in=names)
-    return tuple(row for row in rows if row.label in labels)
+    with connection.cursor() as cursor:
+        cursor.execute(_LABELLED, [[name for name, _slash, _number in labels], [int(each[2]) for each in labels]])
+        ids = [row[0] for row in cursor.fetchall()]
+    return tuple(ModelVersion.objects.select_related("model").filter(pk__in=ids))
 
 
 def subjects_known(subjects: Iterable[str]) -> frozenset[str]:

@@ -15,7 +15,9 @@ from pathlib import Path
 from types import MappingProxyType
 
 from django.conf import settings
+from django.utils.functional import Promise
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from audit.refusals import BadInput
 
@@ -116,6 +118,28 @@ def near_matches(region_id: str, *, limit: int = 3) -> tuple[str, ...]:
     same_name = [each for each in ids if each.partition(":")[2].lower() == bare]
     alike = get_close_matches(region_id.lower(), ids, n=limit, cutoff=0.6)
     return tuple(dict.fromkeys([*same_name, *alike]))[: max(limit, len(same_name))]
+
+
+#: What the status of a region is called; only the first two satisfy a rule.
+STATUSES: Mapping[str, Promise] = {
+    "ga": gettext_lazy("generally available"),
+    "confirmed": gettext_lazy("confirmed by the operator"),
+    "listed": gettext_lazy("listed, not available"),
+    "announced": gettext_lazy("announced"),
+    "restricted": gettext_lazy("restricted"),
+    "dedicated": gettext_lazy("dedicated"),
+    "unknown": gettext_lazy("not known here"),
+}
+
+
+def described(region_id: str) -> dict[str, object]:
+    """A region as pages and the API show it; one that the table does not know any more satisfies no rule."""
+    try:
+        known = lookup(region_id)
+    except BadInput:
+        return {"id": region_id, "country": "", "city": "", "status": "unknown", "satisfies": False}
+    found = {"id": known.id, "country": known.country, "city": known.city, "status": known.status}
+    return {**found, "satisfies": known.satisfies}
 
 
 def lookup_all(region_ids: Sequence[str], *, field: str) -> tuple[Region, ...]:

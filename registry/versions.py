@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -14,12 +16,29 @@ from audit.actors import Actor
 from audit.changes import changed
 from audit.models.events import Event
 from audit.refusals import BadInput, Conflict, NotKnown
+from registry import dependencies as requirements
 from registry import naming, signals
 from registry.models import Model, ModelVersion, Risk
 
+#: Characters of what is said about a model.
+LIMITS = {"title": 200, "owner": 200, "purpose": 4000, "intended_use": 4000, "limits": 4000}
+_MAY_BE_EMPTY = ("intended_use", "limits")
+
 
 @transaction.atomic
-def register_model(name: str, *, title: str, owner: str, purpose: str, risk: str, risk_reason: str, by: Actor) -> Model:
+def register_model(
+    name: str,
+    *,
+    title: str,
+    owner: str,
+    purpose: str,
+    risk: str,
+    risk_reason: str,
+    intended_use: str = "",
+    limits: str = "",
+    contacts: Iterable[str] = (),
+    by: Actor,
+) -> Model:
     """Add a model. Raises ``BadInput`` for a malformed name or risk, ``Conflict`` when the name is taken."""
     naming.name(name)
     naming.choice(risk, Risk.values, field="risk")
@@ -32,9 +51,13 @@ def register_model(name: str, *, title: str, owner: str, purpose: str, risk: str
         purpose=naming.text(purpose, field="purpose", limit=4000),
         risk=risk,
         risk_reason=naming.text(risk_reason, field="risk_reason", limit=4000),
+        intended_use=_said("intended_use", intended_use),
+        limits=_said("limits", limits),
+        contacts=naming.contacts(contacts),
     )
     model.save()
-    log.append(Event.MODEL_REGISTERED, model, facts=_facts(model), private={"owner": model.owner}, by=by)
+    people = {"owner": model.owner, "contacts": _lines(model)}
+    log.append(Event.MODEL_REGISTERED, model, facts=facts_of(model), private=people, by=by)
     return model
 
 
@@ -42,37 +65,73 @@ def register_model(name: str, *, title: str, owner: str, purpose: str, risk: str
 def change_model(
     model: Model,
     *,
-    title: str | None = None,
-    owner: str | None = None,
-    purpose: str | None = None,
     risk: str | None = None,
     risk_reason: str | None = None,
+    contacts: Iterable[str] | None = None,
+    seen: str = "",
+    reason: str = "",
     by: Actor,
+    **said: str | None,
 ) -> Model:
-    """Change what is said about a model; ``None`` keeps. The entry states before and after, the owner privately."""
+    """Change what is said about a model: title, owner, purpose, intended_use, limits; ``None`` keeps.
+
+    A risk needs its reason, also when only the reason changes. The entry states before and after, people privately.
+    ``seen`` is the ``stamp`` of what a person looked at. Raises ``BadInput``, and ``Conflict`` when somebody changed
+    the model meanwhile. Writes nothing when nothing differs.
+    """
     locked = Model.objects.select_for_update().get(pk=model.pk)
-    was, owned_by = _facts(locked), locked.owner
-    if risk is not None:
-        locked.risk = naming.choice(risk, Risk.values, field="risk")
+    if seen and seen != stamp(locked):
+        raise Conflict(
+            _("%(name)s was changed while you looked at it. Nothing was written: look at it again.")
+            % {"name": locked.name},
+            code="model.changed_meanwhile",
+        )
+    was, people = facts_of(locked), {"owner": locked.owner, "contacts": _lines(locked)}
+    if risk is not None or risk_reason is not None:
+        locked.risk = naming.choice(locked.risk if risk is None else risk, Risk.values, field="risk")
         locked.risk_reason = naming.text(risk_reason or "", field="risk_reason", limit=4000)
-    for field, value, limit in (("title", title, 200), ("owner", owner, 200), ("purpose", purpose, 4000)):
+    for field, value in said.items():
         if value is not None:
-            setattr(locked, field, naming.text(value, field=field, limit=limit))
+            setattr(locked, naming.choice(field, LIMITS, field="field"), _said(field, value))
+    if contacts is not None:
+        locked.contacts = naming.contacts(contacts)
+    facts, now = facts_of(locked), {"owner": locked.owner, "contacts": _lines(locked)}
+    if facts == was and now == people:
+        return locked
     locked.save()
-    facts = {**_facts(locked), **changed(was, _facts(locked))}
-    owners = {"before.owner": owned_by, "after.owner": locked.owner} if owned_by != locked.owner else {}
-    log.append(Event.MODEL_CHANGED, locked, facts=facts, private=owners, by=by)
+    differ = [key for key in now if now[key] != people[key]]
+    private = {f"before.{key}": people[key] for key in differ} | {f"after.{key}": now[key] for key in differ}
+    log.append(
+        Event.MODEL_CHANGED, locked, facts={**facts, **changed(was, facts)}, private=private, reason=reason, by=by
+    )
     return locked
 
 
-def _facts(model: Model) -> dict[str, str]:
-    """What the public entries say of a model; its owner may be a person and is private."""
+def stamp(model: Model) -> str:
+    """What a form carries so that nobody overwrites what they have not seen: it changes with anything that is said."""
+    told = json.dumps({**facts_of(model), "owner": model.owner, "contacts": model.contacts}, sort_keys=True)
+    return hashlib.sha256(told.encode()).hexdigest()[:32]
+
+
+def facts_of(model: Model) -> dict[str, str]:
+    """What the public entries say of a model; its owner and contacts may be people and are private."""
     return {
         "title": model.title,
         "purpose": model.purpose,
         "risk": model.risk,
         "risk_reason": model.risk_reason,
+        "intended_use": model.intended_use,
+        "limits": model.limits,
     }
+
+
+def _said(field: str, value: str) -> str:
+    check = naming.optional_text if field in _MAY_BE_EMPTY else naming.text
+    return check(value, field=field, limit=LIMITS[field])
+
+
+def _lines(model: Model) -> str:
+    return "\n".join(model.contacts)
 
 
 @transaction.atomic
@@ -87,16 +146,19 @@ def register_version(
     metrics: Mapping[str, Any] | None = None,
     schema: Mapping[str, Any] | None = None,
     source_uri: str = "",
+    dependencies: Iterable[str] | None = None,
     by: Actor,
 ) -> ModelVersion:
     """Add an immutable version; without ``number`` it gets the next one.
 
     Registering the same number with the same digest again answers the stored version and writes nothing. Raises
     ``Conflict`` when that number has another digest, ``BadInput`` for a malformed digest, metric or contributor list.
+    ``dependencies`` are requirements as pip writes them, ``scikit-learn==1.9.0``; ``None`` means that nobody knows.
     """
     naming.digest(digest)
     contributors = naming.people(trained_by)
     decimals = naming.metrics(metrics)
+    needs = None if dependencies is None else requirements.read(dependencies)
     locked = Model.objects.select_for_update().get(pk=model.pk)  # two CI jobs cannot take the same number
     if number is None:
         same = locked.versions.filter(digest=digest, run_id=run_id).select_related("model").first()
@@ -118,12 +180,19 @@ def register_version(
         metrics=decimals,
         schema=dict(schema or {}),
         source_uri=source_uri,
+        dependencies=needs,
     )
     version.save()
     log.append(
         Event.VERSION_REGISTERED,
         version,
-        facts={"digest": digest, "run_id": run_id, "metrics": decimals, "source_uri": source_uri},
+        facts={
+            "digest": digest,
+            "run_id": run_id,
+            "metrics": decimals,
+            "source_uri": source_uri,
+            "dependencies": requirements.digest_of(needs),
+        },
         private={"trained_by": ", ".join(contributors)},
         by=by,
     )
@@ -164,6 +233,12 @@ def resolve(name: str, number: int | str | None = None, digest: str | None = Non
     if digest is not None and version.digest != digest:
         raise Conflict(_disagreement(version, digest), code="version.digest_differs")
     return version
+
+
+def named(text: str, model: str) -> ModelVersion:
+    """``2`` of ``model``, ``another-model/7`` or ``version:another-model/7``. Raises what ``resolve`` raises."""
+    name, _slash, number = text.strip().removeprefix("version:").rpartition("/")
+    return resolve(name or model, number)
 
 
 def _number(value: int | str) -> int:

@@ -54,6 +54,7 @@ class Event(StrEnum):
     ALIAS_MOVED = "alias.moved"
     DATASET_REGISTERED = "dataset.registered"
     DATASET_CHANGED = "dataset.changed"
+    DATASET_CONFIRMED = "dataset.confirmed"
     RUN_REGISTERED = "run.registered"
     LINEAGE_RECORDED = "lineage.recorded"
     DEPLOYMENT_RECORDED = "deployment.recorded"
@@ -144,6 +145,7 @@ SENTENCES: dict[Event, Promise] = {
     Event.ALIAS_MOVED: _("moved an alias"),
     Event.DATASET_REGISTERED: _("registered a data set"),
     Event.DATASET_CHANGED: _("changed a data set"),
+    Event.DATASET_CONFIRMED: _("confirmed facts of a data set"),
     Event.RUN_REGISTERED: _("registered a training run"),
     Event.LINEAGE_RECORDED: _("recorded a lineage edge"),
     Event.DEPLOYMENT_RECORDED: _("recorded a deployment"),

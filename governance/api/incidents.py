@@ -32,7 +32,7 @@ _ASKED = [
 
 class NewIncident(Strict):
     title = serializers.CharField(max_length=200, help_text="What it is called; without names of people.")
-    root = serializers.CharField(  # type: ignore[assignment]  (the field's name, not the property of the base)
+    root = serializers.CharField(  # type: ignore[assignment]  # a field's name, no property
         max_length=200, help_text="dataset:…, run:…, version:…, model:… or region:…"
     )
     since = Moment(help_text="From when on it is unlawful.")

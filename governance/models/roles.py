@@ -31,6 +31,7 @@ class Action(StrEnum):
     LINEAGE_REPORT = "lineage.report"
     FINDING_TAKE = "finding.take"
     FINDING_CLOSE = "finding.close"
+    DATASET_CONFIRM = "dataset.confirm"
     EXPLAIN_READ = "explain.read"
     EXPLAIN_REQUEST = "explain.request"
     PROMOTION_READ = "promotion.read"
@@ -49,9 +50,16 @@ class Action(StrEnum):
     TOKEN_ISSUE = "token.issue"
 
 
-#: Actions that need a person who has just proved who they are: never a scope of a token, never of a service account.
+#: Actions that need a person who signed in: never a scope of a token, never of a service account.
 PERSONAL: frozenset[Action] = frozenset(
-    {Action.PROMOTION_SIGN, Action.INCIDENT_LIFT, Action.USER_MANAGE, Action.ACCOUNT_ERASE, Action.TOKEN_ISSUE}
+    {
+        Action.DATASET_CONFIRM,
+        Action.PROMOTION_SIGN,
+        Action.INCIDENT_LIFT,
+        Action.USER_MANAGE,
+        Action.ACCOUNT_ERASE,
+        Action.TOKEN_ISSUE,
+    }
 )
 
 #: Actions that a token or a service account may hold as scopes.
@@ -66,6 +74,7 @@ DOING: dict[Action, Promise] = {
     Action.LINEAGE_REPORT: _("Reporting lineage"),
     Action.FINDING_TAKE: _("Looking for findings and taking them"),
     Action.FINDING_CLOSE: _("Closing a finding"),
+    Action.DATASET_CONFIRM: _("Confirming facts of a data set"),
     Action.EXPLAIN_READ: _("Reading explanations"),
     Action.EXPLAIN_REQUEST: _("Requesting an explanation"),
     Action.PROMOTION_READ: _("Reading promotions"),

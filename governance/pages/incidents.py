@@ -23,10 +23,10 @@ from governance import blast, freezing, queries
 from governance.api.incidents import csv_of, xlsx_of
 from governance.blast import BlastRadius
 from governance.models.user import User
-from governance.pages.refused import at_fields
 from registry import incidents
 from registry.models import Incident, IncidentState
 from registry.pages.paging import page_of
+from registry.pages.refused import at_fields
 
 #: Rows of each table; the files hold all of them.
 SHOWN = 200

@@ -16,10 +16,10 @@ from audit.refusals import BadInput, Refusal
 from governance import promotions, queries
 from governance.models.promotion import PromotionState
 from governance.models.user import User
-from governance.pages.refused import at_fields
 from registry import queries as registry_queries
 from registry.models import Environment, ModelVersion, Strategy
 from registry.pages.paging import page_of
+from registry.pages.refused import at_fields
 
 PER_PAGE = 50
 

@@ -15,10 +15,10 @@ from django.views.decorators.http import require_http_methods
 from audit.refusals import Refusal
 from governance import rollouts
 from governance.models.user import User
-from governance.pages.refused import at_fields
 from registry import environments, versions
 from registry.deployments import serving
 from registry.models import Deployment, Environment, Model
+from registry.pages.refused import at_fields
 
 
 class RollbackForm(forms.Form):

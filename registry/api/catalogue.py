@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from django.db import transaction
 from django.utils.translation import gettext as _
@@ -15,10 +15,11 @@ from audit.as_of import asked
 from audit.refusals import BadInput
 from registry import datasets, versions
 from registry.api import serializers as shapes
-from registry.api.asking import AS_OF, actor_of, page_of
+from registry.api.asking import AS_OF, actor_of, filters_of, page_of, searched
 from registry.as_of import existing, registry_at
 from registry.lineage import edges
-from registry.models import Dataset, Model, ModelVersion, Run
+from registry.lists import DatasetFilter, ModelFilter
+from registry.models import FACTS, ModelVersion, Run
 
 READ_AND_CHANGE = {"GET": "registry.read", "POST": "registry.change"}
 
@@ -29,9 +30,9 @@ class Models(APIView):
     required_action: ClassVar[dict[str, str]] = READ_AND_CHANGE
     ordering = "-id"
 
-    @extend_schema(responses=shapes.ModelAnswer(many=True))
+    @extend_schema(parameters=filters_of(ModelFilter), responses=shapes.ModelAnswer(many=True))
     def get(self, request: Request) -> Response:
-        return page_of(self, request, Model.objects.all(), shapes.ModelAnswer)
+        return page_of(self, request, searched(request, ModelFilter), shapes.ModelAnswer)
 
     @extend_schema(request=shapes.NewModel, responses={201: shapes.ModelAnswer})
     def post(self, request: Request) -> Response:
@@ -44,7 +45,7 @@ class Models(APIView):
 class ModelDetail(APIView):
     """One model, now or at ``as_of``: then with its versions and aliases, and without the names of people."""
 
-    required_action: ClassVar[dict[str, str]] = {"GET": "registry.read"}
+    required_action: ClassVar[dict[str, str]] = {"GET": "registry.read", "PATCH": "registry.change"}
 
     @extend_schema(parameters=[AS_OF], responses=shapes.ModelAnswer)
     def get(self, request: Request, name: str) -> Response:
@@ -53,6 +54,13 @@ class ModelDetail(APIView):
             existing(found.models, name, then)
             return Response(shapes.model_then(found, name, then))
         return Response(shapes.ModelAnswer(versions.find_model(name)).data)
+
+    @extend_schema(request=shapes.ModelChange, responses=shapes.ModelAnswer)
+    def patch(self, request: Request, name: str) -> Response:
+        body = shapes.ModelChange(data=request.data)
+        body.is_valid(raise_exception=True)
+        model = versions.change_model(versions.find_model(name), **body.validated_data, by=actor_of(request))
+        return Response(shapes.ModelAnswer(model).data)
 
 
 class Versions(APIView):
@@ -103,25 +111,52 @@ class Datasets(APIView):
     required_action: ClassVar[dict[str, str]] = READ_AND_CHANGE
     ordering = "-id"
 
-    @extend_schema(responses=shapes.DatasetAnswer(many=True))
+    @extend_schema(parameters=filters_of(DatasetFilter), responses=shapes.DatasetAnswer(many=True))
     def get(self, request: Request) -> Response:
-        return page_of(self, request, Dataset.objects.all(), shapes.DatasetAnswer)
+        return page_of(self, request, searched(request, DatasetFilter), shapes.DatasetAnswer)
 
-    @extend_schema(request=shapes.NewDataset, responses={201: shapes.DatasetAnswer})
+    @extend_schema(request=shapes.NewDataset, responses={201: shapes.DatasetDetailAnswer})
     def post(self, request: Request) -> Response:
         body = shapes.NewDataset(data=request.data)
         body.is_valid(raise_exception=True)
         given = dict(body.validated_data)
         given["regions_held"] = given.pop("regions")
+        given["said"] = {
+            fact: given.pop(fact)
+            for fact in ("owner", "perimeter", "lawful_basis", "retention", "provenance")
+            if fact in given
+        }
         dataset = datasets.register_dataset(given.pop("name"), **given, by=actor_of(request))
-        return Response(shapes.DatasetAnswer(dataset).data, status=201)
+        return Response(shapes.DatasetDetailAnswer(dataset).data, status=201)
 
 
 class DatasetDetail(APIView):
-    """One data set."""
+    """One data set with its versions; PATCH changes what is said of it, or confirms it.
 
-    required_action: ClassVar[dict[str, str]] = {"GET": "registry.read"}
+    Reading is the right that PATCH declares: changing needs ``registry.change`` or ``dataset.confirm``, and what
+    touches a confirmation needs the latter, which no token has.
+    """
 
-    @extend_schema(responses=shapes.DatasetAnswer)
+    required_action: ClassVar[dict[str, str]] = {"GET": "registry.read", "PATCH": "registry.read"}
+
+    @extend_schema(responses=shapes.DatasetDetailAnswer)
     def get(self, request: Request, name: str) -> Response:
-        return Response(shapes.DatasetAnswer(datasets.find_dataset(name)).data)
+        return Response(shapes.DatasetDetailAnswer(datasets.find_dataset(name)).data)
+
+    @extend_schema(request=shapes.DatasetChange, responses=shapes.DatasetDetailAnswer)
+    def patch(self, request: Request, name: str) -> Response:
+        user: Any = request.user
+        if not user.has_perm("dataset.confirm"):
+            user.require("registry.change")
+        body = shapes.DatasetChange(data=request.data)
+        body.is_valid(raise_exception=True)
+        given = dict(body.validated_data)
+        dataset = datasets.state_dataset(
+            datasets.find_dataset(name),
+            {fact: given[fact] for fact in FACTS if fact in given},
+            confirmed_facts=given.get("confirmed_facts"),
+            may_confirm=lambda: user.require("dataset.confirm"),
+            reason=given["reason"],
+            by=actor_of(request),
+        )
+        return Response(shapes.DatasetDetailAnswer(dataset).data)

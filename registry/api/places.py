@@ -16,11 +16,11 @@ from audit.as_of import asked
 from audit.refusals import BadInput, NotKnown
 from registry import deployments, environments, queries
 from registry.api import serializers as shapes
-from registry.api.asking import AS_OF, actor_of, page_of
+from registry.api.asking import AS_OF, actor_of, filters_of, page_of, searched
 from registry.api.catalogue import READ_AND_CHANGE
 from registry.as_of import SERVING, existing, registry_at
 from registry.lineage.graph import Direction, Edge
-from registry.models import Deployment, Environment
+from registry.lists import DeploymentFilter, EnvironmentFilter, alone
 
 DIRECTIONS: tuple[Direction, ...] = ("upstream", "downstream", "both")
 
@@ -31,9 +31,9 @@ class Environments(APIView):
     required_action: ClassVar[dict[str, str]] = READ_AND_CHANGE
     ordering = "-id"
 
-    @extend_schema(responses=shapes.EnvironmentAnswer(many=True))
+    @extend_schema(parameters=filters_of(EnvironmentFilter), responses=shapes.EnvironmentAnswer(many=True))
     def get(self, request: Request) -> Response:
-        return page_of(self, request, Environment.objects.all(), shapes.EnvironmentAnswer)
+        return page_of(self, request, searched(request, EnvironmentFilter), shapes.EnvironmentAnswer)
 
     @extend_schema(request=shapes.NewEnvironment, responses={201: shapes.EnvironmentAnswer})
     def post(self, request: Request) -> Response:
@@ -84,11 +84,13 @@ class History(APIView):
     required_action: ClassVar[dict[str, str]] = {"GET": "registry.read"}
     ordering = "-id"
 
-    @extend_schema(parameters=[AS_OF], responses=shapes.DeploymentAnswer(many=True))
+    @extend_schema(parameters=[AS_OF, *filters_of(DeploymentFilter)], responses=shapes.DeploymentAnswer(many=True))
     def get(self, request: Request) -> Response:
+        rows = searched(request, DeploymentFilter, "as_of")
+        alone(request.query_params)
         then = asked(request.query_params.get("as_of", ""))
         if then is None:
-            return page_of(self, request, Deployment.objects.with_names(), shapes.DeploymentAnswer)
+            return page_of(self, request, rows, shapes.DeploymentAnswer)
         served = [shapes.deployment_then(each.deployment) for each in registry_at(then, SERVING).serving()]
         return Response({"next": None, "previous": None, "through_entry": then.last, "results": served})
 

@@ -5,14 +5,27 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from audit.api.strict import Strict
 from audit.as_of import AsOf, State
+from registry import families, regions
 from registry.as_of import DeploymentThen, Registry, ServingThen
 from registry.deployments import Serving
-from registry.models import Dataset, Deployment, Environment, Model, ModelVersion, Perimeter, Risk, Tier
-from registry.models.datasets import Classification
+from registry.models import (
+    FACTS,
+    Classification,
+    Dataset,
+    Deployment,
+    Environment,
+    LawfulBasis,
+    Model,
+    ModelVersion,
+    Perimeter,
+    Risk,
+    Tier,
+)
 
 
 class NewModel(Strict):
@@ -22,6 +35,23 @@ class NewModel(Strict):
     purpose = serializers.CharField(max_length=4000)
     risk = serializers.ChoiceField(choices=Risk.choices)
     risk_reason = serializers.CharField(max_length=4000)
+    intended_use = serializers.CharField(max_length=4000, required=False, default="", allow_blank=True)
+    limits = serializers.CharField(max_length=4000, required=False, default="", allow_blank=True)
+    contacts = serializers.ListField(child=serializers.CharField(max_length=200), max_length=20, default=list)
+
+
+class ModelChange(Strict):
+    """Only what is sent changes; a new risk needs its reason."""
+
+    title = serializers.CharField(max_length=200, required=False)
+    owner = serializers.CharField(max_length=200, required=False)
+    purpose = serializers.CharField(max_length=4000, required=False)
+    risk = serializers.ChoiceField(choices=Risk.choices, required=False)
+    risk_reason = serializers.CharField(max_length=4000, required=False)
+    intended_use = serializers.CharField(max_length=4000, required=False, allow_blank=True)
+    limits = serializers.CharField(max_length=4000, required=False, allow_blank=True)
+    contacts = serializers.ListField(child=serializers.CharField(max_length=200), max_length=20, required=False)
+    reason = serializers.CharField(max_length=2000, required=False, default="", allow_blank=True)
 
 
 class NewVersion(Strict):
@@ -31,6 +61,12 @@ class NewVersion(Strict):
     trained_by = serializers.ListField(child=serializers.CharField(max_length=200), allow_empty=False, max_length=100)
     metrics = serializers.DictField(child=serializers.CharField(max_length=60), required=False)
     source_uri = serializers.CharField(max_length=1000, required=False)
+    dependencies = serializers.ListField(
+        child=serializers.CharField(max_length=4000),
+        max_length=2000,
+        required=False,
+        help_text="Requirements as pip writes them: scikit-learn==1.9.0, with --hash=sha256:… when known.",
+    )
 
 
 class NewDataset(Strict):
@@ -40,6 +76,26 @@ class NewDataset(Strict):
     subjects = serializers.ListField(child=serializers.CharField(max_length=16), max_length=100, default=list)
     digest = serializers.CharField(max_length=128, required=False, default="")
     source_uri = serializers.CharField(max_length=1000, required=False, default="")
+    owner = serializers.CharField(max_length=200, required=False)
+    perimeter = serializers.ChoiceField(choices=Perimeter.choices, required=False)
+    lawful_basis = serializers.ChoiceField(choices=LawfulBasis.choices, required=False)
+    retention = serializers.CharField(max_length=400, required=False)
+    provenance = serializers.CharField(max_length=4000, required=False)
+
+
+class DatasetChange(Strict):
+    """Only what is sent changes. ``confirmed_facts`` is the whole new list, and needs a person who may confirm."""
+
+    classification = serializers.ChoiceField(choices=Classification.choices, required=False)
+    subjects = serializers.ListField(child=serializers.CharField(max_length=16), max_length=100, required=False)
+    regions = serializers.ListField(child=serializers.CharField(max_length=64), max_length=100, required=False)
+    owner = serializers.CharField(max_length=200, required=False, allow_blank=True)
+    perimeter = serializers.ChoiceField(choices=Perimeter.choices, required=False, allow_blank=True)
+    lawful_basis = serializers.ChoiceField(choices=LawfulBasis.choices, required=False, allow_blank=True)
+    retention = serializers.CharField(max_length=400, required=False, allow_blank=True)
+    provenance = serializers.CharField(max_length=4000, required=False, allow_blank=True)
+    confirmed_facts = serializers.ListField(child=serializers.ChoiceField(choices=FACTS), max_length=20, required=False)
+    reason = serializers.CharField(max_length=2000, required=False, default="", allow_blank=True)
 
 
 class NewEnvironment(Strict):
@@ -54,7 +110,19 @@ class NewEnvironment(Strict):
 class ModelAnswer(serializers.ModelSerializer[Model]):
     class Meta:
         model = Model
-        fields = ("name", "subject", "title", "owner", "purpose", "risk", "risk_reason", "created")
+        fields = (
+            "name",
+            "subject",
+            "title",
+            "owner",
+            "purpose",
+            "intended_use",
+            "limits",
+            "contacts",
+            "risk",
+            "risk_reason",
+            "created",
+        )
 
 
 class VersionAnswer(serializers.ModelSerializer[ModelVersion]):
@@ -74,28 +142,59 @@ class VersionAnswer(serializers.ModelSerializer[ModelVersion]):
             "metrics",
             "schema",
             "source_uri",
+            "dependencies",
             "created",
         )
 
 
 class DatasetAnswer(serializers.ModelSerializer[Dataset]):
     subject = serializers.CharField(read_only=True)
-    unknown_facts = serializers.ListField(child=serializers.CharField(), read_only=True)
+    unknown_facts = serializers.ListField(
+        child=serializers.CharField(), read_only=True, help_text="Each denies a gate."
+    )
+    unsaid_facts = serializers.ListField(child=serializers.CharField(), read_only=True)
+    places = serializers.SerializerMethodField(help_text="Each region with country, city, status, what it satisfies.")
 
     class Meta:
         model = Dataset
-        fields = (
+        fields: tuple[str, ...] = (
             "name",
             "subject",
             "digest",
             "classification",
             "subjects",
             "regions",
+            "places",
+            "owner",
+            "perimeter",
+            "lawful_basis",
+            "retention",
+            "provenance",
             "source_uri",
             "confirmed",
+            "confirmed_facts",
             "unknown_facts",
+            "unsaid_facts",
             "created",
         )
+
+    @extend_schema_field(serializers.ListField(child=serializers.DictField()))
+    def get_places(self, row: Dataset) -> list[dict[str, object]]:
+        return [regions.described(each) for each in row.regions]
+
+
+class DatasetDetailAnswer(DatasetAnswer):
+    """With the data sets that are versions of the same one, newest first."""
+
+    versions = serializers.SerializerMethodField()
+
+    class Meta(DatasetAnswer.Meta):
+        fields = (*DatasetAnswer.Meta.fields, "versions")
+
+    @extend_schema_field(serializers.ListField(child=serializers.DictField(child=serializers.CharField())))
+    def get_versions(self, row: Dataset) -> list[dict[str, str]]:
+        found = families.versions_of(families.root(row))
+        return [{"name": each.name, "subject": each.subject, "digest": each.digest} for each in found]
 
 
 class EnvironmentAnswer(serializers.ModelSerializer[Environment]):

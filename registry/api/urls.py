@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from registry.api import catalogue, deployments, findings, lineage, openlineage, places, sources
+from registry.api import catalogue, deployments, documents, findings, lineage, openlineage, places, sources
 
 app_name = "registry-api"
 urlpatterns = [
@@ -12,6 +12,9 @@ urlpatterns = [
     path("models/<str:name>", catalogue.ModelDetail.as_view(), name="model"),
     path("models/<str:name>/versions", catalogue.Versions.as_view(), name="versions"),
     path("models/<str:name>/versions/<int:number>", catalogue.VersionDetail.as_view(), name="version"),
+    path("models/<str:name>/card", documents.ModelCard.as_view(), name="model_card"),
+    path("models/<str:name>/versions/<int:number>/bom", documents.VersionBom.as_view(), name="version_bom"),
+    path("models/<str:name>/versions/<int:number>/diff", documents.VersionDiff.as_view(), name="version_diff"),
     path("datasets", catalogue.Datasets.as_view(), name="datasets"),
     path("datasets/<str:name>", catalogue.DatasetDetail.as_view(), name="dataset"),
     path("environments", places.Environments.as_view(), name="environments"),

@@ -1,6 +1,6 @@
 """Tables of the registry; those that state facts are governed: no row of them changes without an entry in the log."""
 
-from registry.models.datasets import Classification, Dataset
+from registry.models.datasets import FACTS, GATE_FACTS, Classification, Dataset, LawfulBasis
 from registry.models.deliveries import MLflowDelivery, MLflowLook
 from registry.models.deployments import SHARING_STRATEGIES, Deployment, DeploymentKind, Strategy
 from registry.models.environments import Endpoint, Environment, Perimeter, Protocol, Tier
@@ -13,6 +13,8 @@ from registry.models.records import StrategyRecord
 from registry.models.versions import Alias, Model, ModelVersion, Risk
 
 __all__ = [
+    "FACTS",
+    "GATE_FACTS",
     "MAY_CIRCLE",
     "SHARING_STRATEGIES",
     "Alias",
@@ -29,6 +31,7 @@ __all__ = [
     "FindingState",
     "Incident",
     "IncidentState",
+    "LawfulBasis",
     "LineageEdge",
     "MLflowDelivery",
     "MLflowLook",

@@ -109,6 +109,9 @@ class Deployment(Governed):
         indexes = [
             models.Index(fields=["environment", "model", "-since"], name="registry_deployment_asof"),
             models.Index(fields=["-since", "-id"], name="registry_deployment_newest"),
+            models.Index(
+                fields=["environment", "-since"], condition=Q(until__isnull=True), name="registry_deployment_open"
+            ),
         ]
 
     def __str__(self) -> str:

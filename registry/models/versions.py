@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
 from django.urls import reverse
@@ -36,6 +37,11 @@ class Model(Governed):
     purpose = models.TextField(_("purpose"))
     risk = models.CharField(_("risk"), max_length=16, choices=Risk.choices)
     risk_reason = models.TextField(_("reason for the risk"))
+    #: For what and for whom it was made, and where its answers may not be relied on. Empty means that nobody said.
+    intended_use = models.TextField(_("intended use"), blank=True, default="")
+    limits = models.TextField(_("limits"), blank=True, default="")
+    #: Whom to ask, one line each; may name people.
+    contacts = ArrayField(models.CharField(max_length=200), verbose_name=_("contacts"), blank=True, default=list)
     created = models.DateTimeField(_("created"), auto_now_add=True)
 
     class Meta:
@@ -73,6 +79,8 @@ class ModelVersion(Governed):
     #: ``{"inputs": [{"name": ..., "type": ...}], "outputs": [...]}`` as MLflow's signature names them.
     schema = models.JSONField(_("schema"), default=dict, blank=True)
     source_uri = models.CharField(_("source"), max_length=1000, blank=True)
+    #: ``[{"name": …, "version": …, "hashes": ["sha256:…"]}]`` of what it needs to run; null while nobody has said.
+    dependencies = models.JSONField(_("dependencies"), null=True, blank=True)
     created = models.DateTimeField(_("registered"), auto_now_add=True)
 
     class Meta:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
@@ -11,14 +12,18 @@ from django.utils.translation import ngettext
 
 from audit import queries as audit_queries
 from audit.as_of import asked
-from registry import datasets, queries, versions
+from registry import datasets, families, queries, regions, versions
+from registry.lists import DatasetFilter, ModelFilter
 from registry.models import Dataset, Deployment, ModelVersion, OpenLineageName
 from registry.pages.access import readable
 from registry.pages.lineage_picture import picture_of
+from registry.pages.listing import listed
 from registry.pages.paging import page_of
 from registry.pages.then import model_then
 
 PER_PAGE = 50
+#: Versions that the page of a data set lists; its first sentence counts all.
+MOST_LEARNED = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,22 +36,21 @@ class Learned:
 
 @readable
 def model_list(request: HttpRequest) -> HttpResponse:
-    """Every model with what serves of it."""
-    page = page_of(queries.models(), request, PER_PAGE)
-    return render(request, "registry/model_list.html", {"page": page})
+    """Models with what serves of them; filters in the address."""
+    return listed(request, ModelFilter(request.GET), "registry/model_list.html")
 
 
 @readable
 def model_detail(request: HttpRequest, name: str) -> HttpResponse:
-    """One model with its versions; ``?as_of=`` answers for another moment."""
+    """One model with a page of its versions; ``?as_of=`` answers for another moment."""
     if then := asked(request.GET.get("as_of", "")):
         return model_then(request, name, then)
     model = versions.find_model(name)
-    rows = list(queries.versions_of(model))
     context = {
         "model": model,
-        "versions": rows,
-        "serving": [deployment for row in rows for deployment in row.open_deployments],  # type: ignore[attr-defined]
+        "page": page_of(queries.versions_of(model), request, PER_PAGE),
+        "serving": Deployment.objects.open().filter(model=model).count(),
+        "may_change": request.user.has_perm("registry.change"),
         "rows": audit_queries.history(model.subject, limit=20),
     }
     return render(request, "registry/model_detail.html", context)
@@ -80,9 +84,15 @@ def _where(version: ModelVersion, deployments: tuple[Deployment, ...]) -> str:
 
 @readable
 def dataset_list(request: HttpRequest) -> HttpResponse:
-    """Every data set with class, people and regions; what is unknown is loud."""
-    page = page_of(Dataset.objects.all(), request, PER_PAGE)
-    return render(request, "registry/dataset_list.html", {"page": page})
+    """Data sets with class, people and regions; what is unknown is loud."""
+    return listed(request, DatasetFilter(request.GET), "registry/dataset_list.html", _roots)
+
+
+def _roots(rows: list[Any]) -> dict[str, Any]:
+    found = families.roots(rows)
+    for row in rows:
+        row.version_of = found.get(row.name, "")
+    return {}
 
 
 @readable
@@ -91,15 +101,52 @@ def dataset_detail(request: HttpRequest, name: str) -> HttpResponse:
     dataset = datasets.find_dataset(name)
     learned = queries.versions_from_dataset(dataset)
     serving = list(Deployment.objects.with_names().open().filter(version__in=learned))
+    shown = sorted(learned, key=lambda row: not any(each.version_id == row.pk for each in serving))[:MOST_LEARNED]
+    root = families.root(dataset)
     context = {
         "dataset": dataset,
-        "learned": [Learned(version, [row for row in serving if row.version_id == version.pk]) for version in learned],
+        "learned": [Learned(version, [row for row in serving if row.version_id == version.pk]) for version in shown],
+        "unlisted": len(learned) - len(shown),
         "conclusion": _reach(len(learned), serving),
+        "places": [_place(each) for each in dataset.regions],
+        "facts": facts_shown(dataset),
+        "root": root,
+        "family": families.versions_of(root),
+        "may_change": request.user.has_perm("registry.change") or request.user.has_perm("dataset.confirm"),
         "picture": picture_of(dataset.subject, "downstream", 3),
         "called": OpenLineageName.objects.filter(dataset_name=dataset.name).first(),
         "rows": audit_queries.history(dataset.subject, limit=20),
     }
     return render(request, "registry/dataset_detail.html", context)
+
+
+def _place(region_id: str) -> dict[str, object]:
+    found = regions.described(region_id)
+    return {**found, "said": regions.STATUSES.get(str(found["status"]), found["status"])}
+
+
+def facts_shown(dataset: Dataset) -> list[dict[str, Any]]:
+    """Every fact but the regions, in words, with whether it is confirmed and whether a gate denies for want of it."""
+    worded = {
+        "classification": dataset.get_classification_display(),
+        "subjects": ", ".join(dataset.subjects),
+        "owner": dataset.owner,
+        "perimeter": dataset.get_perimeter_display(),
+        "lawful_basis": dataset.get_lawful_basis_display(),
+        "retention": dataset.retention,
+        "provenance": dataset.provenance,
+    }
+    return [
+        {
+            "name": fact,
+            "label": Dataset.word_for(fact),
+            "text": text,
+            "said": dataset.says(fact),
+            "confirmed": fact in dataset.confirmed_facts,
+            "denies": fact in dataset.unknown_facts,
+        }
+        for fact, text in worded.items()
+    ]
 
 
 def _reach(learned: int, serving: list[Deployment]) -> str:

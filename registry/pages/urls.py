@@ -4,15 +4,33 @@ from __future__ import annotations
 
 from django.urls import path
 
-from registry.pages import catalogue, deployments, findings, lineage, places, sources, webhooks
+from registry.lists import LISTS
+from registry.pages import (
+    catalogue,
+    changing,
+    deployments,
+    findings,
+    lineage,
+    listing,
+    places,
+    sources,
+    versions,
+    webhooks,
+)
 
 app_name = "registry"
 urlpatterns = [
     path("models", catalogue.model_list, name="models"),
     path("models/<str:name>", catalogue.model_detail, name="model"),
     path("models/<str:name>/<int:number>", catalogue.version_detail, name="version"),
+    path("models/<str:name>/<int:number>/diff", versions.version_diff, name="version_diff"),
+    path("models/<str:name>/<int:number>/bom.cdx.json", versions.version_bom, name="version_bom"),
+    path("models/<str:name>/card", versions.model_card, name="model_card"),
+    path("models/<str:name>/card.md", versions.model_card_markdown, name="model_card_markdown"),
+    path("models/<str:name>/change", changing.model_change, name="model_change"),
     path("datasets", catalogue.dataset_list, name="datasets"),
     path("datasets/<str:name>", catalogue.dataset_detail, name="dataset"),
+    path("datasets/<str:name>/change", changing.dataset_change, name="dataset_change"),
     path("environments", places.environment_list, name="environments"),
     path("environments/<str:slug>", places.environment_detail, name="environment"),
     path("deployments", places.deployment_list, name="deployments"),
@@ -26,4 +44,9 @@ urlpatterns = [
     path("sources", sources.source_list, name="sources"),
     path("sources/import", sources.import_now, name="import_now"),
     path("webhooks/mlflow", webhooks.from_mlflow, name="mlflow_webhook"),
+    *(
+        path(f"{name}.{kind}", listing.table, {"name": name, "kind": kind}, name=f"{name}_{kind}")
+        for name in LISTS
+        for kind in ("csv", "xlsx")
+    ),
 ]

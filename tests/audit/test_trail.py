@@ -165,7 +165,9 @@ def test_every_change_of_a_governed_row_says_before_and_after(
     aliases.move(bank.model, "champion", bank.old, by=BY)
     aliases.move(bank.model, "champion", bank.new, by=BY)
     versions.change_model(bank.model, owner="Layla Haddad", by=BY)
-    datasets.change_dataset(bank.loans, classification="sensitive", by=BY)
+    datasets.state_dataset(
+        bank.loans, {"classification": "sensitive"}, may_confirm=lambda: None, reason="Assessed again.", by=BY
+    )
     environments.change_environment(bank.staging, perimeter="EU", by=BY)
     user = personas.get("dana")
     accounts.grant_role(user, "auditor", by=BY)

@@ -206,7 +206,9 @@ def test_a_permit_dies_when_what_was_permitted_changes(bank: Bank) -> None:
 def test_a_permit_dies_when_the_rules_deny_by_now(bank: Bank) -> None:
     scene.approved(bank)
     answer = _check(bank)
-    datasets.change_dataset(bank.loans, classification="unknown", by=scene.SET_UP)
+    datasets.state_dataset(
+        bank.loans, {"classification": "unknown"}, may_confirm=lambda: None, reason="Assessed again.", by=scene.SET_UP
+    )
     with pytest.raises((Conflict, Refused)):
         _deploy(answer)
     assert not Deployment.objects.exists()

@@ -162,7 +162,9 @@ def test_a_signature_stays_void_when_the_subject_comes_back(bank: Bank) -> None:
 
 def test_the_same_people_may_sign_again_in_the_new_round(bank: Bank) -> None:
     promotion = scene.approved(bank)
-    datasets.change_dataset(bank.loans, classification="sensitive", by=scene.SET_UP)
+    datasets.state_dataset(
+        bank.loans, {"classification": "sensitive"}, may_confirm=lambda: None, reason="Assessed again.", by=scene.SET_UP
+    )
     promotions.refresh(promotion.pk, by=scene.actor("sami"))
     promotion.refresh_from_db()
     assert (promotion.state, promotion.round) == ("in_review", 2)

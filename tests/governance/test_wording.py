@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from governance import wording
-from governance.comparison import _verdict
 from governance.policies import packs
+from registry import comparison
 
 
 def _finding(kind: str = "serving", **change: Any) -> dict[str, Any]:
@@ -96,4 +96,4 @@ def test_a_remedy_is_told_once_and_leads_to_no_other_site() -> None:
     ],
 )
 def test_a_change_is_better_or_worse_only_where_the_direction_is_known(metric: str, change: str, verdict: str) -> None:
-    assert _verdict(metric, change) == verdict
+    assert comparison.verdict(metric, change) == verdict

@@ -1,4 +1,4 @@
-"""Where a refusal is shown on a form."""
+"""Where a refusal is shown on a form, for this app's pages and those above it."""
 
 from __future__ import annotations
 
