@@ -182,7 +182,9 @@ def test_the_database_agrees_with_enumeration_for_closure_ways_and_blast_radius(
         wanted = {(a, b) for a, b in graph.pairs if a in down}
         assert {(edge.source, edge.target) for edge in edges_from(graph.source, "downstream")} == wanted
         _check_depth(graph)
-        _check_ways(graph, list(reach.edges_between(graph.source, graph.target)))
+        between = list(reach.edges_between(graph.source, graph.target))
+        assert {(edge.source, edge.target) for edge in between} == graph.walked(graph.source, graph.target)
+        _check_ways(graph, between)
         _check_blast(graph, down)
 
 
