@@ -170,11 +170,12 @@ def _changed(
         return locked
     locked.save()
     owners = {"before.owner": owned_by, "after.owner": locked.owner} if owned_by != locked.owner else {}
-    told = changed(was, facts)
+    told = {**facts, **changed(was, facts)}
     only_confirmed = not owners and told["after"].keys() <= {"confirmed", "confirmed_facts"}
-    grown = only_confirmed and set(was["confirmed_facts"]) < set(facts["confirmed_facts"])
-    event = Event.DATASET_CONFIRMED if grown else Event.DATASET_CHANGED
-    log.append(event, locked, facts={**facts, **told}, private=owners, reason=reason, by=by)
+    if only_confirmed and set(was["confirmed_facts"]) < set(facts["confirmed_facts"]):
+        log.append(Event.DATASET_CONFIRMED, locked, facts=told, reason=reason, by=by)
+    else:
+        log.append(Event.DATASET_CHANGED, locked, facts=told, private=owners, reason=reason, by=by)
     signals.dataset_changed.send(sender=Dataset, dataset=locked, by=by)
     return locked
 

@@ -13,7 +13,7 @@ from rest_framework.views import APIView
 
 from audit.as_of import asked
 from audit.refusals import BadInput
-from registry import datasets, versions
+from registry import datasets, families, versions
 from registry.api import serializers as shapes
 from registry.api.asking import AS_OF, actor_of, filters_of, page_of, searched
 from registry.as_of import existing, registry_at
@@ -115,7 +115,7 @@ class Datasets(APIView):
     def get(self, request: Request) -> Response:
         return page_of(self, request, searched(request, DatasetFilter), shapes.DatasetAnswer)
 
-    @extend_schema(request=shapes.NewDataset, responses={201: shapes.DatasetDetailAnswer})
+    @extend_schema(request=shapes.NewDataset, responses={201: shapes.DatasetAnswer})
     def post(self, request: Request) -> Response:
         body = shapes.NewDataset(data=request.data)
         body.is_valid(raise_exception=True)
@@ -127,11 +127,11 @@ class Datasets(APIView):
             if fact in given
         }
         dataset = datasets.register_dataset(given.pop("name"), **given, by=actor_of(request))
-        return Response(shapes.DatasetDetailAnswer(dataset).data, status=201)
+        return Response(shapes.DatasetAnswer(dataset).data, status=201)
 
 
 class DatasetDetail(APIView):
-    """One data set with its versions; PATCH changes what is said of it, or confirms it.
+    """One data set; PATCH changes what is said of it, or confirms it.
 
     Reading is the right that PATCH declares: changing needs ``registry.change`` or ``dataset.confirm``, and what
     touches a confirmation needs the latter, which no token has.
@@ -139,11 +139,11 @@ class DatasetDetail(APIView):
 
     required_action: ClassVar[dict[str, str]] = {"GET": "registry.read", "PATCH": "registry.read"}
 
-    @extend_schema(responses=shapes.DatasetDetailAnswer)
+    @extend_schema(responses=shapes.DatasetAnswer)
     def get(self, request: Request, name: str) -> Response:
-        return Response(shapes.DatasetDetailAnswer(datasets.find_dataset(name)).data)
+        return Response(shapes.DatasetAnswer(datasets.find_dataset(name)).data)
 
-    @extend_schema(request=shapes.DatasetChange, responses=shapes.DatasetDetailAnswer)
+    @extend_schema(request=shapes.DatasetChange, responses=shapes.DatasetAnswer)
     def patch(self, request: Request, name: str) -> Response:
         user: Any = request.user
         if not user.has_perm("dataset.confirm"):
@@ -159,4 +159,15 @@ class DatasetDetail(APIView):
             reason=given["reason"],
             by=actor_of(request),
         )
-        return Response(shapes.DatasetDetailAnswer(dataset).data)
+        return Response(shapes.DatasetAnswer(dataset).data)
+
+
+class DatasetVersions(APIView):
+    """The data sets that are versions of the same one, newest first, at most fifty."""
+
+    required_action: ClassVar[dict[str, str]] = {"GET": "registry.read"}
+
+    @extend_schema(operation_id="datasets_versions_list", responses=shapes.DatasetAnswer(many=True))
+    def get(self, request: Request, name: str) -> Response:
+        rows = families.versions_of(families.root(datasets.find_dataset(name)))
+        return Response({"next": None, "previous": None, "results": shapes.DatasetAnswer(rows, many=True).data})

@@ -10,7 +10,7 @@ from rest_framework import serializers
 
 from audit.api.strict import Strict
 from audit.as_of import AsOf, State
-from registry import families, regions
+from registry import regions
 from registry.as_of import DeploymentThen, Registry, ServingThen
 from registry.deployments import Serving
 from registry.models import (
@@ -181,20 +181,6 @@ class DatasetAnswer(serializers.ModelSerializer[Dataset]):
     @extend_schema_field(serializers.ListField(child=serializers.DictField()))
     def get_places(self, row: Dataset) -> list[dict[str, object]]:
         return [regions.described(each) for each in row.regions]
-
-
-class DatasetDetailAnswer(DatasetAnswer):
-    """With the data sets that are versions of the same one, newest first."""
-
-    versions = serializers.SerializerMethodField()
-
-    class Meta(DatasetAnswer.Meta):
-        fields = (*DatasetAnswer.Meta.fields, "versions")
-
-    @extend_schema_field(serializers.ListField(child=serializers.DictField(child=serializers.CharField())))
-    def get_versions(self, row: Dataset) -> list[dict[str, str]]:
-        found = families.versions_of(families.root(row))
-        return [{"name": each.name, "subject": each.subject, "digest": each.digest} for each in found]
 
 
 class EnvironmentAnswer(serializers.ModelSerializer[Environment]):

@@ -17,6 +17,7 @@ urlpatterns = [
     path("models/<str:name>/versions/<int:number>/diff", documents.VersionDiff.as_view(), name="version_diff"),
     path("datasets", catalogue.Datasets.as_view(), name="datasets"),
     path("datasets/<str:name>", catalogue.DatasetDetail.as_view(), name="dataset"),
+    path("datasets/<str:name>/versions", catalogue.DatasetVersions.as_view(), name="dataset_versions"),
     path("environments", places.Environments.as_view(), name="environments"),
     path("environments/<str:slug>", places.EnvironmentDetail.as_view(), name="environment"),
     path("environments/<str:slug>/serving", places.Serving.as_view(), name="serving"),

@@ -265,7 +265,7 @@ def test_versions_of_one_data_set_are_seen_together(catalogue: Catalogue, client
     for name in ("cards", "cards.bbbb2222"):
         shown = client.get(f"/datasets/{name}").content.decode()
         assert "Versions of this data set" in shown
-        listed = api_for("ci").get(f"/api/v1/datasets/{name}").json()["versions"]
+        listed = api_for("ci").get(f"/api/v1/datasets/{name}/versions").json()["results"]
         assert [each["digest"] for each in listed] == ["bbbb2222", "aaaa1111"]
     assert "Versions of this data set" not in client.get("/datasets/cards.old").content.decode()
     assert client.get("/datasets").content.decode().count("a version of cards") == 1
