@@ -22,16 +22,20 @@ from registry.sources.mlflow_client import Client
 
 #: Bounds of one version: a server that lists itself for ever must not keep the import busy for ever.
 MAX_FILES, MAX_DEPTH = 20_000, 40
-#: MLflow's description of a model; larger ones are hashed but not read, in bytes.
-DESCRIPTION, MAX_DESCRIPTION = "MLmodel", 4 * 1024 * 1024
+#: MLflow's description of a model, and what it needs to run; larger ones are hashed but not read, in bytes.
+DESCRIPTION, REQUIREMENTS, MAX_READ = "MLmodel", "requirements.txt", 4 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class Artifact:
-    """``schema`` is ``{"inputs": [...], "outputs": [...]}``, empty when the model was logged without a signature."""
+    """``schema`` is ``{"inputs": [...], "outputs": [...]}``, empty when the model was logged without a signature.
+
+    ``requirements`` are the lines that pip would read; None when there is no such file: nobody knows then.
+    """
 
     digest: str
     schema: dict[str, Any]
+    requirements: list[str] | None
     files: int
 
 
@@ -39,18 +43,25 @@ def read(client: Client, uri: str) -> Artifact:
     """Hash every file below ``uri``. Raises ``Refused`` when one cannot be read whole: half of it has no digest."""
     root = _proxied(client, uri)
     manifest: list[dict[str, str]] = []
-    description = b""
+    read_too: dict[str, bytes] = {}
     for path, size in _files(client, root, "", 0):
-        sha256, kept = _hash(client, f"{root}/{path}", size, keep=path == DESCRIPTION)
+        sha256, kept = _hash(client, f"{root}/{path}", size, keep=path in (DESCRIPTION, REQUIREMENTS))
         manifest.append({"path": path, "sha256": sha256})
-        description = kept or description
+        if kept:
+            read_too[path] = kept
         if len(manifest) > MAX_FILES:
             raise _unreadable(uri, _("more than %(limit)d files") % {"limit": MAX_FILES})
     if not manifest:
         raise _unreadable(uri, _("no files"))
     manifest.sort(key=lambda file: file["path"])
     digest = "sha256:" + hashlib.sha256(rfc8785.dumps(manifest)).hexdigest()
-    return Artifact(digest=digest, schema=schema_of(description), files=len(manifest))
+    needs = read_too.get(REQUIREMENTS)
+    return Artifact(
+        digest=digest,
+        schema=schema_of(read_too.get(DESCRIPTION, b"")),
+        requirements=None if needs is None else lines_of(needs),
+        files=len(manifest),
+    )
 
 
 def schema_of(description: bytes) -> dict[str, Any]:
@@ -63,6 +74,13 @@ def schema_of(description: bytes) -> dict[str, Any]:
     if not all(isinstance(side, list) for side in sides.values()):
         return {}
     return sides if any(sides.values()) else {}
+
+
+def lines_of(requirements: bytes) -> list[str]:
+    """The requirements in a file that pip reads, without comments; a line that goes on below is one."""
+    text = requirements.decode(errors="replace").replace("\\\n", " ")
+    stripped = (line.partition(" #")[0].strip() for line in text.splitlines())
+    return [line for line in stripped if line and not line.startswith("#")]
 
 
 def _proxied(client: Client, uri: str) -> str:
@@ -96,11 +114,11 @@ def _hash(client: Client, path: str, size: int, *, keep: bool) -> tuple[str, byt
         for piece in pieces:
             state.update(piece)
             length += len(piece)
-            if keep and length <= MAX_DESCRIPTION:
+            if keep and length <= MAX_READ:
                 kept += piece
     if size >= 0 and length != size:
         raise _unreadable(path, _("%(got)d of %(size)d bytes") % {"got": length, "size": size})
-    return state.hexdigest(), kept if length <= MAX_DESCRIPTION else b""
+    return state.hexdigest(), kept if length <= MAX_READ else b""
 
 
 def _unreadable(place: str, what: str) -> Refused:

@@ -20,10 +20,10 @@ from audit.actors import Actor
 from audit.advisory import claimed
 from audit.models.events import Event
 from audit.refusals import BadInput, Conflict, Refusal, Refused
-from registry import aliases, naming, versions
+from registry import aliases, dependencies, naming, versions
 from registry.lineage import edges
 from registry.models import Alias, Deployment, MLflowLook, Model, ModelVersion, Risk
-from registry.sources import claims, servers, stored
+from registry.sources import artifacts, claims, servers, stored
 from registry.sources.imports import ImportSummary, recorded
 from registry.sources.mlflow_again import Seen, look_again
 from registry.sources.mlflow_client import VARIABLE, Client, without_secrets
@@ -172,11 +172,25 @@ def _store(model: Model, fetched: Fetched, server: str, summary: ImportSummary, 
         metrics=fetched.metrics,
         schema=fetched.artifact.schema,
         source_uri=fetched.source[:1000],
+        dependencies=_understood_needs(model, fetched, summary),
         by=by,
     )
     edges.record_edge(run, version, by=by)
     summary.versions += 1
     summary.problems += [f"{version.label}: {problem}" for claim in fetched.claims for problem in claim.problems]
+
+
+def _understood_needs(model: Model, fetched: Fetched, summary: ImportSummary) -> list[str] | None:
+    """The version's requirements; unknown, and said so, when a line of them is no named requirement."""
+    try:
+        dependencies.read(fetched.artifact.requirements or [])
+    except BadInput as refusal:
+        sentence = _("%(label)s: what it needs to run is unknown, its %(file)s is not understood: %(why)s")
+        label = f"{model.name}/{fetched.number}"
+        facts = {"label": label, "file": artifacts.REQUIREMENTS, "why": refusal.sentence}
+        summary.problems.append(sentence % facts)
+        return None
+    return fetched.artifact.requirements
 
 
 def _follow_aliases(

@@ -22,7 +22,7 @@ from audit.refusals import Conflict, Refused
 from registry import datasets, deployments, environments, tasks, versions
 from registry.models import Alias, Dataset, LineageEdge, Model, ModelVersion, Run
 from registry.queries import lineage_closure
-from registry.sources import mlflow, mlflow_client
+from registry.sources import artifacts, mlflow, mlflow_client
 from tests.conftest import CommittedDatabase
 from tests.registry.logging_to_mlflow import MODEL
 from tests.registry.tracking import Answer, Tracking, forwarded, running, standing_in
@@ -363,3 +363,38 @@ def test_two_imports_at_a_time_are_one_too_many(registry: CommittedDatabase) -> 
         with pytest.raises(Conflict, match="Another import"):
             mlflow.import_all(by=BY)
     assert mlflow.import_all(by=BY).versions == 2
+
+
+def test_what_a_version_needs_to_run_comes_from_its_files(registry: CommittedDatabase) -> None:
+    mlflow.import_all(by=BY)
+    needs = version(1).dependencies
+    assert needs is not None
+    assert "scikit-learn" in {each["name"] for each in needs}
+
+
+def test_needs_that_are_not_understood_are_unknown_and_said(
+    registry: CommittedDatabase, tracking: Tracking, settings: Any
+) -> None:
+    def strange(path: str) -> Answer:
+        status, body, headers = forwarded(tracking, path)
+        if path.endswith("/requirements.txt"):
+            body = b"-e .".ljust(len(body))
+        return status, body, headers
+
+    with standing_in(strange) as url:
+        settings.MLFLOW_TRACKING_URI = url
+        summary = mlflow.import_all(by=BY)
+    assert version(1).dependencies is None
+    assert sum("what it needs to run is unknown" in problem for problem in summary.problems) == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        (b"", []),
+        (b"# all\nmlflow==3.17.2  # pinned\n\nnumpy>=2\n", ["mlflow==3.17.2", "numpy>=2"]),
+        (b"a==1 \\\n    --hash=sha256:00\n", ["a==1      --hash=sha256:00"]),
+    ],
+)
+def test_lines_of_requirements(text: bytes, lines: list[str]) -> None:
+    assert artifacts.lines_of(text) == lines
