@@ -153,6 +153,7 @@ NOT_PAGES = {
     "governance:sign",
     "governance:withdraw",
     "registry:close_finding",
+    "registry:import_now",
     "registry:mlflow_webhook",
     "registry:run_reconciler",
     "registry:take_finding",
