@@ -38,6 +38,7 @@ POSITIVE, CAUTION, CRITICAL, INFO, NEUTRAL = Tone
 STATES: dict[str, Look] = {
     # positive
     "passed": Look(POSITIVE, "circle-check", _("Passed")),
+    "applied": Look(POSITIVE, "circle-check", _("Applied")),
     "pass": Look(POSITIVE, "circle-check", _("Passed")),
     "within_bound": Look(POSITIVE, "circle-check", _("Within bound")),
     "signed": Look(POSITIVE, "signature", _("Signed")),

@@ -183,21 +183,21 @@ def register_version(
         dependencies=needs,
     )
     version.save()
-    log.append(
-        Event.VERSION_REGISTERED,
-        version,
-        facts={
-            "digest": digest,
-            "run_id": run_id,
-            "metrics": decimals,
-            "source_uri": source_uri,
-            "dependencies": requirements.digest_of(needs),
-        },
-        private={"trained_by": ", ".join(contributors)},
-        by=by,
-    )
+    _record(version, by)
     signals.version_registered.send(sender=ModelVersion, version=version, by=by)
     return version
+
+
+def _record(version: ModelVersion, by: Actor) -> None:
+    facts = {
+        "digest": version.digest,
+        "run_id": version.run_id,
+        "metrics": version.metrics,
+        "source_uri": version.source_uri,
+        "dependencies": requirements.digest_of(version.dependencies),
+    }
+    private = {"trained_by": ", ".join(version.trained_by)}
+    log.append(Event.VERSION_REGISTERED, version, facts=facts, private=private, by=by)
 
 
 def find_model(name: str) -> Model:

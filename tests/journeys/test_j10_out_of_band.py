@@ -20,6 +20,8 @@ def mlflow(stack: RunningStack) -> Iterator[httpx.Client]:
     """MLflow's own REST API, as anybody who reaches it uses it. The alias of this journey is removed afterwards."""
     port = json.loads((stack.state / "ports.json").read_text())["mlflow"]
     with httpx.Client(base_url=f"http://127.0.0.1:{port}/api/2.0/mlflow/", timeout=30) as client:
+        # the stack answers before MLflow does
+        eventually(lambda: client.get(f"http://127.0.0.1:{port}/health").status_code == 200, seconds=120)
         yield client
         client.request("DELETE", "registered-models/alias", json={"name": MODEL, "alias": ALIAS})
 
@@ -54,7 +56,7 @@ def import_once(stack: RunningStack) -> None:
     eventually(lambda: stack.manage("registry_import").returncode == 0, seconds=90, every=2)
 
 
-def test_the_storys_alias_that_was_moved_by_hand_is_a_finding(stack: RunningStack) -> None:
+def test_the_storys_alias_that_was_moved_by_hand_is_a_finding(stack: RunningStack, mlflow: httpx.Client) -> None:
     look(stack)
     with stack.api() as api:
         rows = api.get("findings", params={"kind": "alias_moved"}).json()["results"]

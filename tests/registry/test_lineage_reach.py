@@ -155,7 +155,7 @@ def _store_nodes(cursor: psycopg.Cursor[tuple[object, ...]], graphs: list[Graph]
     columns = "name, digest, classification, subjects, regions, source_uri, confirmed, created"
     with cursor.copy(f"COPY registry_dataset ({columns}) FROM STDIN") as copy:
         for name in (node.removeprefix("dataset:") for graph in graphs for node in graph.nodes if "dataset" in node):
-            copy.write_row((name, "", "personal", "{AE}", "{azure:uaenorth}", "", True, BEGAN))
+            copy.write_row((name, "", "personal", "{AE}", "{azure:uaenorth}", "", False, BEGAN))
     with cursor.copy(
         "COPY registry_run (run_id, tracking_server, name, contributors, params, metrics) FROM STDIN"
     ) as c:

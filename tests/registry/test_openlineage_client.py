@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 from uuid import uuid4
 
 import attr
 import httpx
 import pytest
-from celery import current_app
 from django.test import Client
 from kombu.exceptions import OperationalError
 from openlineage.client import OpenLineageClient
@@ -58,8 +58,14 @@ def site(committed_db: CommittedDatabase) -> Iterator[str]:
 def sent(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The tasks that the broker was given: a double, since what counts here is that there was one."""
     names: list[str] = []
-    monkeypatch.setattr(current_app, "send_task", lambda name, **_: names.append(name))
+    broker_takes(monkeypatch, lambda name, **_: names.append(name))
     return names
+
+
+def broker_takes(monkeypatch: pytest.MonkeyPatch, send_task: Any) -> None:
+    """Celery's app is another in each thread, so the intake's name is set; a broker that was away is forgotten."""
+    monkeypatch.setattr(openlineage_intake, "current_app", SimpleNamespace(send_task=send_task))
+    monkeypatch.setattr(openlineage_intake, "_broker", openlineage_intake._Broker())
 
 
 def client(address: str, token: str, **more: Any) -> OpenLineageClient:
@@ -255,8 +261,7 @@ def test_a_broker_that_is_down_loses_nothing_and_is_not_asked_for_every_event(
         asked.append(name)
         raise OperationalError("no broker")
 
-    monkeypatch.setattr(current_app, "send_task", away)
-    monkeypatch.setattr(openlineage_intake, "_broker", openlineage_intake._Broker())
+    broker_takes(monkeypatch, away)
     sender = client(site, token_of(producer()))
     for name in ("one", "two"):
         sender.emit(DatasetEvent(eventTime=TIME, dataset=StaticDataset(namespace=WAREHOUSE, name=name)))

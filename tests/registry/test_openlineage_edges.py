@@ -130,6 +130,12 @@ def test_a_kept_event_can_neither_be_changed_nor_removed() -> None:
             cursor.execute(statement % "registry_openlineage_event")
 
 
+def confirmed(dataset: Dataset, **given: Any) -> None:
+    """An operator states the facts and confirms those that a gate reads."""
+    facts = ("classification", "subjects", "regions") if given.get("subjects", True) else ("classification", "regions")
+    datasets.state_dataset(dataset, given, confirmed_facts=facts, may_confirm=lambda: None, reason="Seen.", by=BY)
+
+
 def test_claims_only_make_things_stricter_and_a_confirmed_fact_stays() -> None:
     claimed = table("raw", tags=tags(classification="personal", region="azure:uaenorth", subjects="AE"))
     send(run_event(1, "START", (claimed,)))
@@ -141,7 +147,7 @@ def test_claims_only_make_things_stricter_and_a_confirmed_fact_stays() -> None:
     send(run_event(2, "COMPLETE", (table("raw", tags=tags(classification="none", region="aws:eu-central-1")),)))
     raw.refresh_from_db()
     assert (raw.classification, raw.regions) == ("personal", ["azure:uaenorth", "aws:eu-central-1"])
-    datasets.change_dataset(raw, classification="sensitive", confirmed=True, by=BY)
+    confirmed(raw, classification="sensitive")
     send(run_event(3, "COMPLETE", (table("raw", tags=tags(classification="special", region="atlantis:west")),)))
     raw.refresh_from_db()
     assert (raw.classification, len(raw.regions)) == ("sensitive", 2)
@@ -185,9 +191,7 @@ def test_a_version_is_a_data_set_of_its_own_below_its_table() -> None:
 def test_a_version_takes_what_is_known_of_its_table_as_a_claim() -> None:
     send(run_event(1, "COMPLETE", ("orders",)))
     base = Dataset.objects.get()
-    datasets.change_dataset(
-        base, classification="none", subjects=[], regions_held=["azure:uaenorth"], confirmed=True, by=BY
-    )
+    confirmed(base, classification="none", subjects=[], regions=["azure:uaenorth"])
     send(run_event(2, "COMPLETE", (table("orders", "7"),)))
     version = Dataset.objects.exclude(pk=base.pk).get()
     assert (version.classification, version.regions, version.confirmed) == ("none", ["azure:uaenorth"], False)

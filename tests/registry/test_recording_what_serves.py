@@ -234,13 +234,13 @@ def test_a_moved_alias_says_where_it_was(model: Model, first: ModelVersion, seco
 #: Address and the most queries that it may ask, session and shell included.
 PAGES = [
     ("/models", 9),
-    ("/models/credit-scoring", 10),
+    ("/models/credit-scoring", 12),
     ("/models/credit-scoring/1", 17),
     ("/datasets", 6),
-    ("/datasets/loans", 12),
-    ("/environments", 7),
+    ("/datasets/loans", 15),
+    ("/environments", 8),
     ("/environments/prod-uae", 9),
-    ("/deployments", 6),
+    ("/deployments", 7),
     ("/lineage", 6),
     ("/lineage?focus=version:credit-scoring/1&depth=2", 10),
 ]
