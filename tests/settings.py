@@ -8,7 +8,10 @@ import tempfile
 os.environ.setdefault("COUNTERSIGN_OFFLINE", "1")
 os.environ.setdefault("PUBLIC_URL", "http://127.0.0.1:8000")
 os.environ.setdefault("ALLOWED_HOSTS", "127.0.0.1,localhost,testserver")
-os.environ.setdefault("COUNTERSIGN_STATE", tempfile.mkdtemp(prefix="countersign-tests-"))
+if "COUNTERSIGN_STATE" not in os.environ:
+    # Kept alive by the module, so that the folder goes when the process does.
+    _state = tempfile.TemporaryDirectory(prefix="countersign-tests-")
+    os.environ["COUNTERSIGN_STATE"] = _state.name
 
 from config.settings import *  # noqa: F403
 
