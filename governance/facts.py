@@ -11,6 +11,8 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any
 
+from django.db.models import Q
+
 from audit.refusals import BadInput
 from governance import policies
 from governance.models.promotion import Promotion
@@ -117,9 +119,9 @@ def _holds(
     case: Case, parents: Mapping[str, Sequence[str]], data_sets: Mapping[str, policies.DataSetFact]
 ) -> tuple[Hold, ...]:
     """The incidents that reach the version by what it learned from, by where it would serve, or were frozen over it."""
-    rows = list(incidents.counting(case.version.subject))
-    if not rows:
+    if not incidents.any_counts():
         return ()
+    rows = list(incidents.counting(case.version.subject))
     trails = policies.ancestors(case.version.subject, parents)
     lie_in = {subject: [region.id for region in each.regions] for subject, each in data_sets.items()}
     return incidents.holds_on(rows, trails, lie_in, case.version.subject, case.environment)
@@ -206,7 +208,7 @@ def people_of(case: Case, signoffs: Sequence[SignOff], also: Sequence[str]) -> p
     ids = {case.requested_by, *also, *(row.signer for row in signoffs)}
     uuids = [actor.partition(":")[2] for actor in ids if actor.startswith(("user:", "service:"))]
     trained_by = {name.lower() for name in case.version.contributors}
-    users = list(User.objects.filter(uuid__in=uuids) | User.objects.filter(username__in=trained_by))
+    users = list(User.objects.filter(Q(uuid__in=uuids) | Q(username__in=trained_by)))
     actors = {user.username: user.actor.id for user in users}
     return policies.People(
         roles={user.actor.id: frozenset(user.roles) for user in users if user.is_active and not user.is_service},

@@ -135,6 +135,14 @@ def find(reference: str, *, lock: bool = False) -> Incident:
     return found
 
 
+def any_counts() -> bool:
+    """Whether any incident was ever frozen. Every gate check asks this, so it is one bare statement."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT EXISTS (SELECT 1 FROM registry_incident WHERE state IN ('frozen', 'lifted'))")
+        (found,) = cursor.fetchone() or (True,)
+    return bool(found)
+
+
 def counting(version: str) -> QuerySet[Incident]:
     """Every incident that was ever frozen, oldest first, with ``listed``: whether ``version`` was held at the freeze.
 
@@ -171,10 +179,10 @@ def holds_on(
 
 
 def holding(version: ModelVersion, environment: Environment | None = None) -> tuple[Hold, ...]:
-    """The incidents that reach a version now. One query when there is none on record, three otherwise."""
-    rows = list(counting(version.subject))
-    if not rows:
+    """The incidents that reach a version now. One query when there is none on record, four otherwise."""
+    if not any_counts():
         return ()
+    rows = list(counting(version.subject))
     trails = paths(edges_from(version.subject, "upstream"), version.subject, "upstream")
     names = [subject.removeprefix("dataset:") for subject in trails if subject.startswith("dataset:")]
     regions = {row.subject: row.regions for row in Dataset.objects.filter(name__in=names)}

@@ -100,8 +100,9 @@ def record_edge(
 
 
 @transaction.atomic
-def record_edges(wanted: Iterable[Edge], *, evidence: str, by: Actor) -> int:
-    """Record those of ``wanted`` that are new, and say how many; their ends are registered.
+def record_edges(wanted: Iterable[Edge], *, evidence: str = "", by: Actor) -> int:
+    """Record those of ``wanted`` that are new, and say how many; their ends are registered. One query, and two for each
+    new one.
 
     Raises ``IntegrityError`` (the trigger of migration 0006) for one that closes a circle which is not allowed.
     """

@@ -25,6 +25,9 @@ MAX_FILES, MAX_DEPTH = 20_000, 40
 #: MLflow's description of a model, and what it needs to run; larger ones are hashed but not read, in bytes.
 DESCRIPTION, REQUIREMENTS, MAX_READ = "MLmodel", "requirements.txt", 4 * 1024 * 1024
 
+#: The parser in C where the package has one: eight times as fast.
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
 
 @dataclass(frozen=True, slots=True)
 class Artifact:
@@ -67,7 +70,7 @@ def read(client: Client, uri: str) -> Artifact:
 def schema_of(description: bytes) -> dict[str, Any]:
     """The signature in an ``MLmodel`` file; empty when there is none or it cannot be read."""
     try:
-        signature = (yaml.safe_load(description) or {}).get("signature") or {}
+        signature = (yaml.load(description, LOADER) or {}).get("signature") or {}  # noqa: S506  both are the safe ones
         sides = {side: json.loads(signature.get(side) or "[]") for side in ("inputs", "outputs")}
     except (yaml.YAMLError, ValueError, AttributeError, TypeError, RecursionError):
         return {}

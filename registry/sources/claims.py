@@ -77,12 +77,13 @@ def described(name: str, tags: Mapping[str, str], *, digest: str = "", source_ur
     )
 
 
-def settle(claim: Claim, *, by: Actor) -> Dataset:
+def settle(claim: Claim, named: Mapping[str, Dataset] | None = None, *, by: Actor) -> Dataset:
     """The stored data set of a claim, registered or made stricter by it, with its parents.
 
     Another digest under a known name is another data set, called ``<name>.<digest>``. What an operator confirmed stays.
+    ``named``: the registered ones among the claim's ``names``, when the caller has read them in this transaction.
     """
-    known = stored(claim)
+    known = stored(claim) if named is None else among(claim, named)
     if known is None:
         known = datasets.register_dataset(
             _free_name(claim),
@@ -93,15 +94,8 @@ def settle(claim: Claim, *, by: Actor) -> Dataset:
             source_uri=claim.source_uri,
             by=by,
         )
-    elif not known.confirmed:
-        known = datasets.change_dataset(
-            known,
-            classification=_stricter(known.classification, claim.classification),
-            subjects=_joined(known.subjects, claim.subjects),
-            regions_held=_joined(known.regions, claim.regions),
-            reason=_("claimed by a later run"),
-            by=by,
-        )
+    elif not known.confirmed and (differs := _difference(claim, known)):
+        known = datasets.change_dataset(known, **differs, reason=_("claimed by a later run"), by=by)
     for parent in claim.parents:
         edges.record_edge(_parent(parent, by), known, by=by)
     return known
@@ -140,6 +134,17 @@ def _strictest(name: str, text: str, problems: list[str]) -> str:
         problems.append(sentence % {"name": name, "value": text[:40]})
         return str(Classification.UNKNOWN)
     return str(Classification.UNKNOWN) if Classification.UNKNOWN in said else max(said, key=STRICTNESS.index)
+
+
+def _difference(claim: Claim, known: Dataset) -> dict[str, Any]:
+    """What the claim adds to the facts of ``known``: most runs say what the run before has said."""
+    wanted = {
+        "classification": _stricter(known.classification, claim.classification),
+        "subjects": _joined(known.subjects, claim.subjects),
+        "regions_held": _joined(known.regions, claim.regions),
+    }
+    was = {"classification": known.classification, "subjects": known.subjects, "regions_held": known.regions}
+    return {fact: value for fact, value in wanted.items() if value is not None and value != was[fact]}
 
 
 def _stricter(known: str, claimed: str | None) -> str | None:

@@ -7,8 +7,11 @@ only and the next one goes on. What is stored already is not written again and l
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from django.db import transaction
@@ -22,8 +25,10 @@ from audit.models.events import Event
 from audit.refusals import BadInput, Conflict, Refusal, Refused
 from registry import aliases, dependencies, naming, versions
 from registry.lineage import edges
-from registry.models import Alias, Deployment, MLflowLook, Model, ModelVersion, Risk
+from registry.lineage.graph import Edge
+from registry.models import Alias, Dataset, Deployment, EdgeKind, MLflowLook, Model, ModelVersion, Risk
 from registry.sources import artifacts, claims, servers, stored
+from registry.sources.ahead import ahead
 from registry.sources.imports import ImportSummary, recorded
 from registry.sources.mlflow_again import Seen, look_again
 from registry.sources.mlflow_client import VARIABLE, Client, without_secrets
@@ -34,6 +39,8 @@ logger = logging.getLogger(__name__)
 #: First key of the advisory lock («mlfl» in ASCII): two imports at a time would fetch everything twice.
 LOCK = 0x6D6C666C
 UNKNOWN = "unknown"
+#: Versions that are fetched before they are written; each is some kilobytes, and an import that dies asked in vain.
+AHEAD = 4
 #: Refusals that concern one version; every other one means that the server cannot be read, and ends its import.
 OF_ONE_VERSION = frozenset({"mlflow.missing", "mlflow.artifacts_not_proxied", "mlflow.artifact_unreadable"})
 
@@ -69,20 +76,51 @@ def import_all(*, by: Actor) -> ImportSummary:
     return total
 
 
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A model as the server lists it, ``name`` being ours: ``new`` versions are stored, the others looked at again."""
+
+    name: str
+    registered: dict[str, Any]
+    new: list[dict[str, Any]]
+    again: list[Seen]
+
+
 def _import_from(server: servers.TrackingServer, by: Actor) -> ImportSummary:
     with recorded(server.name, without_secrets(server.uri)) as summary, Client(server) as client:
         models = understood(client, client.registered_models)
-        listed, known, again = understood(client, client.versions), stored.everything(), []
+        versions_there, known, found = understood(client, client.versions), stored.everything(), []
         for registered in models:
-            name, versions_there = f"{server.prefix}{registered['name']}", listed.get(str(registered["name"]), [])
+            name, listed = f"{server.prefix}{registered['name']}", versions_there.get(str(registered["name"]), [])
             try:
-                _must_be_of(client, naming.name(name), versions_there, known)
+                _must_be_of(client, naming.name(name), listed, known)
             except (BadInput, Conflict) as refusal:
                 summary.problems.append(refusal.sentence)
                 continue
-            again += _import_model(client, registered, name, versions_there, known, summary, by)
-        look_again(client, again, summary, by)
+            found.append(_sorted_out(name, registered, listed, known))
+        with closing(ahead(_fetches(client, found), AHEAD)) as fetched:
+            for each in found:
+                _import_model(client, each, fetched, known, summary, by)
+        look_again(client, [seen for each in found for seen in each.again], summary, by)
     return summary
+
+
+def _sorted_out(name: str, registered: dict[str, Any], listed: list[dict[str, Any]], known: stored.Stored) -> Listed:
+    """What is still uploading, or failed, is left to the next import."""
+    ready = [entry for entry in listed if entry.get("status", "READY") == "READY"]
+    numbers = known.versions.get(name, {})
+    return Listed(
+        name=name,
+        registered=registered,
+        new=[entry for entry in ready if int(entry["version"]) not in numbers],
+        again=[Seen(numbers[int(entry["version"])], entry) for entry in ready if int(entry["version"]) in numbers],
+    )
+
+
+def _fetches(client: Client, found: list[Listed]) -> Iterator[Callable[[], Fetched]]:
+    for each in found:
+        for entry in each.new:
+            yield partial(fetch, client, str(each.registered["name"]), int(entry["version"]), entry)
 
 
 def _must_be_of(client: Client, name: str, listed: list[dict[str, Any]], known: stored.Stored) -> None:
@@ -109,33 +147,24 @@ def _must_be_of(client: Client, name: str, listed: list[dict[str, Any]], known: 
 
 def _import_model(
     client: Client,
-    registered: dict[str, Any],
-    name: str,
-    listed: list[dict[str, Any]],
+    listed: Listed,
+    fetched: Iterator[Future[Fetched]],
     known: stored.Stored,
     summary: ImportSummary,
     by: Actor,
-) -> list[Seen]:
-    """Store what is new of one model; what is known already is handed back, to be looked at again."""
-    model = known.models.get(name) or _register(name, registered, summary, by)
-    numbers, again = known.versions.get(name, {}), []
-    for entry in listed:
-        number = int(entry["version"])
-        if entry.get("status", "READY") != "READY":
-            continue  # still uploading, or failed: the next import looks again
-        if number in numbers:
-            again.append(Seen(numbers[number], entry))
-            continue
+) -> None:
+    """Store what is new of one model; ``fetched`` gives its new versions next, in their order."""
+    model = known.models.get(listed.name) or _register(listed.name, listed.registered, summary, by)
+    for entry in listed.new:
         try:
-            _store(model, fetch(client, str(registered["name"]), number, entry), client.address, summary, by)
+            _store(model, next(fetched).result(), client.address, summary, by)
         except (BadInput, Conflict) as refusal:
-            summary.problems.append(_left_out(name, number, refusal))
+            summary.problems.append(_left_out(listed.name, int(entry["version"]), refusal))
         except Refused as refusal:
             if refusal.code not in OF_ONE_VERSION:
                 raise
-            summary.problems.append(_left_out(name, number, refusal))
-    _follow_aliases(model, registered, known.aliases.get(name, {}), summary, by)
-    return again
+            summary.problems.append(_left_out(listed.name, int(entry["version"]), refusal))
+    _follow_aliases(model, listed.registered, known.aliases.get(listed.name, {}), summary, by)
 
 
 def _register(name: str, registered: dict[str, Any], summary: ImportSummary, by: Actor) -> Model:
@@ -160,8 +189,7 @@ def _store(model: Model, fetched: Fetched, server: str, summary: ImportSummary, 
         ended=fetched.ended,
         by=by,
     )
-    for claim in fetched.claims:
-        edges.record_edge(claims.settle(claim, by=by), run, by=by)
+    read = _settled(fetched, by)
     version = versions.register_version(
         model,
         digest=fetched.artifact.digest,
@@ -175,9 +203,20 @@ def _store(model: Model, fetched: Fetched, server: str, summary: ImportSummary, 
         dependencies=_understood_needs(model, fetched, summary),
         by=by,
     )
-    edges.record_edge(run, version, by=by)
+    flows = [Edge(each.subject, run.subject, EdgeKind.INPUT) for each in read]
+    edges.record_edges([*flows, Edge(run.subject, version.subject, EdgeKind.OUTPUT)], by=by)
     summary.versions += 1
     summary.problems += [f"{version.label}: {problem}" for claim in fetched.claims for problem in claim.problems]
+
+
+def _settled(fetched: Fetched, by: Actor) -> list[Dataset]:
+    """The data sets that the version's run says it read."""
+    named, read = stored.datasets_named(name for claim in fetched.claims for name in claim.names), []
+    for claim in fetched.claims:
+        dataset = claims.settle(claim, named, by=by)
+        named |= {dataset.name: dataset} | stored.datasets_named(claim.parents)
+        read.append(dataset)
+    return read
 
 
 def _understood_needs(model: Model, fetched: Fetched, summary: ImportSummary) -> list[str] | None:
