@@ -228,6 +228,7 @@ _SUBJECT_PAGES: dict[str, str] = {
     "environment": "registry:environment",
     "deployment": "registry:deployment",
     "finding": "registry:finding",
+    "run": "registry:run",
     "promotion": "governance:promotion",
     "decision": "governance:decision",
     "explanation": "explain:explanation",

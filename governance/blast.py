@@ -55,7 +55,10 @@ class Signature:
 
 @dataclass(frozen=True, slots=True)
 class BlastRadius:
-    """Everything that ``root`` reached. Paths lead from the root to what was reached, both included."""
+    """Everything that ``root`` reached. Paths lead from the root to what was reached, both included.
+
+    ``unsaid`` are versions that may need the library which was asked about: nobody said what they need.
+    """
 
     root: str
     since: datetime | None
@@ -66,6 +69,7 @@ class BlastRadius:
     windows: tuple[Window, ...]
     signatures: tuple[Signature, ...]
     explanations: tuple[ExplanationJob, ...]
+    unsaid: tuple[str, ...] = ()
 
     @property
     def live(self) -> tuple[Window, ...]:
@@ -102,7 +106,7 @@ def countries_of(environment: Environment) -> tuple[str, ...]:
 
 
 def radius(subject: str, *, since: datetime | None = None) -> BlastRadius:
-    """What ``subject`` (dataset:, run:, version:, model: or region:<provider>:<region>) reached. At most ten queries.
+    """What ``subject`` (dataset:, run:, version:, model:, region: or library:) reached. At most ten queries.
 
     Raises what ``roots.of`` raises, and ``BadInput`` for a moment without a zone or in the future.
     """
@@ -124,6 +128,7 @@ def radius(subject: str, *, since: datetime | None = None) -> BlastRadius:
         windows=windows,
         signatures=_signatures(versions),
         explanations=_explanations(versions),
+        unsaid=found.unsaid,
     )
 
 

@@ -30,6 +30,9 @@ def rows(found: BlastRadius) -> Iterator[list[Cell]]:
         yield _row(kind="run", subject=run, path=_ARROW.join(path))
     for version, path in found.versions:
         yield _row(kind="version", subject=version.subject, version=version.label, path=_ARROW.join(path))
+    for subject in found.unsaid:
+        label = subject.removeprefix("version:")
+        yield _row(kind="version", subject=subject, version=label, state="needs unknown", path=found.root)
     for window in found.windows:
         yield _window(window)
     for signature in found.signatures:

@@ -39,7 +39,7 @@ def decide_again(incident: Incident, *, by: Actor) -> list[int]:
     held, places = set(incident.held), set[int]()
     with suppress(NotKnown):  # the root was removed since; what it had reached is on the list
         found = roots.of(incident.root)
-        held.update(roots.reached(found))
+        held.update(roots.held(found))
         places = {each.pk for each in found.environments}
     rows = Promotion.objects.filter(state__in=OPEN_STATES).select_related("version__model").order_by("pk")
     done = []

@@ -10,6 +10,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import TypedDict
 
 from django.utils.translation import gettext as _
@@ -25,6 +26,10 @@ _LINE = re.compile(
 )
 _HASH = re.compile(r"--hash=sha256:([0-9a-f]{64})(?=\s|$)")
 _PINNED = re.compile(r"={2,3}\s*([^*\s,]{1,60})")
+_LIBRARY = re.compile(
+    r"(?P<digest>sha256:[0-9a-f]{64})"
+    r"|(?P<name>[A-Za-z0-9](?:[A-Za-z0-9._-]{0,98}[A-Za-z0-9])?)(?:==(?P<version>[A-Za-z0-9.+!_-]{1,60}))?"
+)
 
 
 class Dependency(TypedDict):
@@ -34,6 +39,38 @@ class Dependency(TypedDict):
     version: str
     requirement: str
     hashes: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Library:
+    """What ``library:…`` names: a ``name``, one ``version`` of it when it is said, or a file by its ``digest``."""
+
+    name: str = ""
+    version: str = ""
+    digest: str = ""
+
+    def needed_by(self, needs: Iterable[Dependency]) -> bool:
+        """Whether one of ``needs`` is it. One that is not pinned may be any version, so it counts as this one."""
+        if self.digest:
+            return any(self.digest in each["hashes"] for each in needs)
+        return any(
+            each["name"] == self.name and self.version in ("", each["version"] or self.version) for each in needs
+        )
+
+    def unsaid_by(self, needs: Iterable[Dependency] | None) -> bool:
+        """Whether nobody can say that it is not needed: no list at all, or a file that is known by no digest."""
+        return needs is None or bool(self.digest and any(not each["hashes"] for each in needs))
+
+
+def library(text: str) -> Library:
+    """``numpy``, ``numpy==2.4.1`` or ``sha256:<64 hexadecimal digits>``. Raises ``BadInput`` for anything else."""
+    match = _LIBRARY.fullmatch(text)
+    if match is None:
+        sentence = _("Write library:numpy, library:numpy==2.4.1 or library:sha256:… with the 64 digits of its file.")
+        raise BadInput(sentence, code="reach.library", fields={"subject": sentence})
+    if match["digest"]:
+        return Library(digest=match["digest"])
+    return Library(_normalised(match["name"]), match["version"] or "")
 
 
 def read(lines: Iterable[str]) -> list[Dependency]:
@@ -59,14 +96,17 @@ def _read(line: str) -> Dependency:
         sentence = _("“%(line)s” is not a requirement: write name==version, with --hash=sha256:… if you know it.")
         told = sentence % {"line": line[:80]}
         raise BadInput(told, code="dependencies.invalid", fields={"dependencies": told})
-    name = re.sub(r"[-_.]+", "-", match["name"]).lower()
     pinned = _PINNED.fullmatch((match["asked"] or "").strip())
     return Dependency(
-        name=name,
+        name=_normalised(match["name"]),
         version=pinned[1] if pinned else "",
         requirement=" ".join(text.split()),
         hashes=[f"sha256:{each}" for each in sorted(set(hashes))],
     )
+
+
+def _normalised(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def digest_of(needs: Sequence[Dependency] | None) -> str:

@@ -23,7 +23,8 @@ from audit.lifecycle import Lifecycle
 from audit.merkle import canonical
 from audit.models.events import Event
 from audit.refusals import BadInput, NotKnown, NotPermitted
-from registry import naming
+from registry import dependencies, naming
+from registry.dependencies import Dependency
 from registry.lineage import roots
 from registry.lineage.graph import paths
 from registry.models import Dataset, Environment, Incident, IncidentState, ModelVersion
@@ -96,7 +97,7 @@ def freeze(reference: str, *, reason: str, by: Actor) -> Incident:
     """
     said = naming.text(reason, field="reason", limit=4000)
     incident = find(reference, lock=True)
-    held = sorted(node for node in roots.reached(roots.of(incident.root)) if node.startswith("version:"))
+    held = roots.held(roots.of(incident.root))
     facts = {
         "root": incident.root,
         "since": incident.since.isoformat(),
@@ -163,14 +164,18 @@ def holds_on(
     version: str,
     environment: Environment | None = None,
 ) -> tuple[Hold, ...]:
-    """Those of ``rows`` that reach ``version``, served in ``environment``. No queries.
+    """Those of ``rows`` that reach ``version``, served in ``environment``. One query when one is about a library.
 
     ``trails`` is every subject upstream of the version with the way there (``graph.paths``), ``regions`` where each
     data set among them lies.
     """
-    found = []
-    for row in rows:
-        path = _path(row.root, trails, regions, version, environment)
+    found, listed = [], list(rows)
+    needs = _needs(trails) if any(row.root.startswith("library:") for row in listed) else {}
+    for row in listed:
+        if row.root.startswith("library:"):
+            path = _needed(row.root, trails, needs)
+        else:
+            path = _path(row.root, trails, regions, version, environment)
         if not path and getattr(row, "listed", False):
             path = (version, row.root)
         if path:
@@ -179,7 +184,7 @@ def holds_on(
 
 
 def holding(version: ModelVersion, environment: Environment | None = None) -> tuple[Hold, ...]:
-    """The incidents that reach a version now. One query when there is none on record, four otherwise."""
+    """The incidents that reach a version now. One query when there is none on record, five at most."""
     if not any_counts():
         return ()
     rows = list(counting(version.subject))
@@ -187,6 +192,25 @@ def holding(version: ModelVersion, environment: Environment | None = None) -> tu
     names = [subject.removeprefix("dataset:") for subject in trails if subject.startswith("dataset:")]
     regions = {row.subject: row.regions for row in Dataset.objects.filter(name__in=names)}
     return holds_on(rows, trails, regions, version.subject, environment)
+
+
+def _needs(trails: Iterable[str]) -> dict[str, list[Dependency] | None]:
+    """What each version among ``trails`` needs to run; None where nobody said. One query."""
+    names = {
+        subject.removeprefix("version:").rpartition("/")[0] for subject in trails if subject.startswith("version:")
+    }
+    columns = ("model__name", "number", "dependencies")
+    rows = ModelVersion.objects.filter(model__name__in=names).values_list(*columns)
+    return {f"version:{name}/{number}": needs for name, number, needs in rows if f"version:{name}/{number}" in trails}
+
+
+def _needed(
+    root: str, trails: Mapping[str, tuple[str, ...]], needs: Mapping[str, list[Dependency] | None]
+) -> tuple[str, ...]:
+    """A version that may need the library, because nobody said what it needs, is held too: unknown is not fine."""
+    wanted = dependencies.library(root.removeprefix("library:"))
+    nodes = [node for node, each in needs.items() if wanted.unsaid_by(each) or wanted.needed_by(each or ())]
+    return _shortest(trails, nodes, root)
 
 
 def _path(

@@ -25,7 +25,9 @@ from registry import incidents
 from registry.models import Incident
 
 _ASKED = [
-    OpenApiParameter("subject", str, required=True, description="dataset:…, run:…, version:…, model:…, region:…"),
+    OpenApiParameter(
+        "subject", str, required=True, description="dataset:…, run:…, version:…, model:…, region:… or library:…"
+    ),
     OpenApiParameter("since", OpenApiTypes.DATETIME, description="deployments that served since then; default all"),
 ]
 
@@ -33,7 +35,7 @@ _ASKED = [
 class NewIncident(Strict):
     title = serializers.CharField(max_length=200, help_text="What it is called; without names of people.")
     root = serializers.CharField(  # type: ignore[assignment]  # a field's name, no property
-        max_length=200, help_text="dataset:…, run:…, version:…, model:… or region:…"
+        max_length=200, help_text="dataset:…, run:…, version:…, model:…, region:… or library:…"
     )
     since = Moment(help_text="From when on it is unlawful.")
     reason = serializers.CharField(max_length=4000)
@@ -205,7 +207,9 @@ def radius_json(found: BlastRadius) -> dict[str, Any]:
             "live": len(found.live),
             "sign_offs": len(found.signatures),
             "explanations": len(found.explanations),
+            "unsaid": len(found.unsaid),
         },
+        "unsaid": list(found.unsaid),
         "data_sets": [{"subject": row.subject, "path": list(path)} for row, path in found.data_sets],
         "runs": [{"subject": run, "path": list(path)} for run, path in found.runs],
         "versions": [

@@ -43,7 +43,9 @@ class IncidentForm(forms.Form):
     root = forms.CharField(
         label=gettext_lazy("What it is about"),
         max_length=200,
-        help_text=gettext_lazy("dataset:…, run:…, version:…, model:… or region:…, for example dataset:loans-2026q3"),
+        help_text=gettext_lazy(
+            "dataset:…, run:…, version:…, model:…, region:… or library:…, for example dataset:loans-2026q3"
+        ),
     )
     since = forms.DateField(label=gettext_lazy("Unlawful from"), widget=forms.DateInput(attrs={"type": "date"}))
     reason = forms.CharField(label=gettext_lazy("Reason"), max_length=4000, widget=forms.Textarea(attrs={"rows": 3}))
@@ -144,7 +146,19 @@ def blast_file(request: HttpRequest, kind: str) -> HttpResponseBase:
 
 
 def conclusion(found: BlastRadius) -> str:
-    """The first sentence: how far it reached, and where it serves now."""
+    """The first sentence: how far it reached, where it serves now, and of what nobody can say."""
+    silent = len(found.unsaid)
+    if not silent:
+        return _reach(found)
+    more = ngettext(
+        "%(n)d more version may be concerned: nobody said what it needs.",
+        "%(n)d more versions may be concerned: nobody said what they need.",
+        silent,
+    )
+    return f"{_reach(found)} {more % {'n': silent}}"
+
+
+def _reach(found: BlastRadius) -> str:
     versions = len(found.versions)
     first = ngettext("It reached %(n)d model version", "It reached %(n)d model versions", versions) % {"n": versions}
     live = sorted({each.deployment.environment.slug for each in found.live})

@@ -98,7 +98,7 @@ ENGINE_STRUCTS: dict[str, tuple[Word, ...]] = {
     "Incident": (
         Word("id", "string", True, "reference of the incident"),
         Word("title", "string", True, "what it is called"),
-        Word("root", "string", True, "dataset:, run:, version:, model: or region: that it is about"),
+        Word("root", "string", True, "dataset:, run:, version:, model:, region: or library: that it is about"),
         Word("since", "timestamp", True, "from when on the root is unlawful"),
         Word("frozen_at", "timestamp", True, "when it was frozen"),
         Word("frozen_by", "string", True, "actor id of who froze it"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from registry.api import catalogue, deployments, documents, findings, lineage, openlineage, places, sources
+from registry.api import catalogue, deployments, documents, findings, lineage, openlineage, places, runs, sources
 
 app_name = "registry-api"
 urlpatterns = [
@@ -22,6 +22,7 @@ urlpatterns = [
     path("environments/<str:slug>", places.EnvironmentDetail.as_view(), name="environment"),
     path("environments/<str:slug>/serving", places.Serving.as_view(), name="serving"),
     path("deployments/history", places.History.as_view(), name="deployment_history"),
+    path("runs/<str:run_id>", runs.OneRun.as_view(), name="run"),
     path("sources", sources.Sources.as_view(), name="sources"),
     path("sources/imports", sources.Imports.as_view(), name="imports"),
     path("lineage", openlineage.LineageAndEvents.as_view(), name="lineage"),

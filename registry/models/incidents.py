@@ -20,7 +20,7 @@ class IncidentState(models.TextChoices):
 
 
 class Incident(Governed):
-    """``root`` is ``dataset:…``, ``run:…``, ``version:…``, ``model:…`` or ``region:<provider>:<region>``.
+    """``root`` is what it is about, in a form of ``registry.lineage.roots``: ``dataset:…``, ``run:…``, ``library:…``.
 
     ``held`` lists the versions that the root had reached when it was frozen. It is not what decides alone: a version
     is held when it is on the list *or* reached by the lineage at the moment of the decision. Migration 0007 lets a row
@@ -63,7 +63,7 @@ class Incident(Governed):
             ),
             models.CheckConstraint(condition=Q(since__lte=F("opened_at")), name="registry_incident_not_in_the_future"),
             models.CheckConstraint(
-                condition=Q(root__regex=r"^(dataset|run|version|model|region):."), name="registry_incident_root"
+                condition=Q(root__regex=r"^(dataset|run|version|model|region|library):."), name="registry_incident_root"
             ),
         ]
         indexes = [

@@ -76,6 +76,7 @@ PAGES = (
     Page("environments", "/environments", "registry:environments", "sami"),
     Page("environment", "/environments/prod-uae", "registry:environment", "sami"),
     Page("deployments", "/deployments", "registry:deployments", "sami"),
+    Page("run", "/runs/run-412", "registry:run"),
     Page("deployment", "/deployments/{deployment}", "registry:deployment", "sami"),
     Page("reconciler", "/reconciler", "registry:reconciler", "sami"),
     Page("reconciler-auditor", "/reconciler?show=gone", "registry:reconciler", "noor"),

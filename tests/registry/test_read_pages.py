@@ -146,3 +146,29 @@ def test_a_rollback_is_shown_with_what_it_undoes(catalogue: Catalogue, client_fo
     assert "undoes credit-scoring/2" in shown
     assert "Errors doubled." in shown
     assert "INC-7" in shown
+
+
+def test_the_page_of_a_run_tells_what_it_read_and_made_and_leads_on(
+    catalogue: Catalogue, client_for: Browser, api_for: Browser
+) -> None:
+    run = catalogue.run
+    text = page(client_for("noor"), f"/runs/{run.run_id}")
+    assert "It read 1 data set. It made credit-scoring/2." in text
+    for address in ("/datasets/loans", "/models/credit-scoring/2", f"/blast-radius?subject=run%3A{run.run_id}"):
+        assert address in text
+    assert f"/runs/{run.run_id}" in page(client_for("noor"), "/models/credit-scoring/2")
+    told = api_for("ci").get(f"/api/v1/runs/{run.run_id}").json()
+    assert (told["subject"], told["inputs"], told["outputs"]) == (
+        run.subject,
+        ["dataset:loans"],
+        ["version:credit-scoring/2"],
+    )
+    assert told["contributors"] == run.contributors
+
+
+def test_a_run_without_data_is_loud_and_one_that_is_not_there_is_said(
+    catalogue: Catalogue, client_for: Browser
+) -> None:
+    edges.register_run("lonely", tracking_server="http://mlflow.example", contributors=["yusuf"], by=BY)
+    assert "It names no data set that it read" in page(client_for("noor"), "/runs/lonely")
+    assert "There is no run “nothing”" in page(client_for("noor"), "/runs/nothing", 404)
