@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 
 from audit import log
@@ -124,7 +125,7 @@ def change_endpoint(
 ) -> Endpoint:
     """Say that an endpoint serves another version or answers elsewhere; ``None`` keeps, an empty ``identity`` removes.
 
-    Raises ``BadInput`` for an address that is not allowed.
+    Writes nothing when nothing differs. Raises ``BadInput`` for an address that is not allowed.
     """
     locked = Endpoint.objects.select_for_update().get(pk=endpoint.pk)
     was = {**locked.about, **_endpoint_facts(locked)}
@@ -134,8 +135,10 @@ def change_endpoint(
         locked.url = allowed_address(url)
     if identity is not None:
         locked.identity = allowed_address(identity, field="identity") if identity else ""
-    locked.save()
     facts = {**locked.about, **_endpoint_facts(locked)}
+    if facts == was:
+        return locked
+    locked.save()
     log.append(Event.ENDPOINT_CHANGED, locked, facts={**facts, **changed(was, facts)}, by=by)
     return locked
 
@@ -150,6 +153,19 @@ def find_environment(slug: str) -> Environment:
             code="environment.unknown",
         )
     return environment
+
+
+def endpoints() -> QuerySet[Endpoint]:
+    """Every endpoint with the names of its version and environment."""
+    return Endpoint.objects.select_related("environment", "version__model")
+
+
+def find_endpoint(name: str) -> Endpoint:
+    """The endpoint with this name. Raises ``NotKnown``."""
+    endpoint = endpoints().filter(name=name).first()
+    if endpoint is None:
+        raise NotKnown(_("There is no endpoint “%(name)s”.") % {"name": name[:128]}, code="endpoint.unknown")
+    return endpoint
 
 
 def allowed_address(url: str, *, field: str = "url") -> str:

@@ -14,7 +14,7 @@ from registry import runs
 from registry.runs import RunDetail
 
 
-class RunAnswer(serializers.Serializer[RunDetail]):
+class TrainingRunAnswer(serializers.Serializer[RunDetail]):
     run_id = serializers.CharField(source="run.run_id")
     subject = serializers.CharField(source="run.subject")
     name = serializers.CharField(source="run.name")
@@ -33,6 +33,6 @@ class OneRun(APIView):
 
     required_action: ClassVar[dict[str, str]] = {"GET": "registry.read"}
 
-    @extend_schema(operation_id="run", responses=RunAnswer)
+    @extend_schema(operation_id="run", responses=TrainingRunAnswer)
     def get(self, request: Request, run_id: str) -> Response:
-        return Response(RunAnswer(runs.run_detail(run_id)).data)
+        return Response(TrainingRunAnswer(runs.run_detail(run_id)).data)

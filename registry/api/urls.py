@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from django.urls import path
 
-from registry.api import catalogue, deployments, documents, findings, lineage, openlineage, places, runs, sources
+from registry.api import (
+    catalogue,
+    deployments,
+    documents,
+    endpoints,
+    findings,
+    lineage,
+    openlineage,
+    places,
+    runs,
+    sources,
+)
 
 app_name = "registry-api"
 urlpatterns = [
@@ -21,6 +32,8 @@ urlpatterns = [
     path("environments", places.Environments.as_view(), name="environments"),
     path("environments/<str:slug>", places.EnvironmentDetail.as_view(), name="environment"),
     path("environments/<str:slug>/serving", places.Serving.as_view(), name="serving"),
+    path("endpoints", endpoints.Endpoints.as_view(), name="endpoints"),
+    path("endpoints/<str:name>", endpoints.EndpointDetail.as_view(), name="endpoint"),
     path("deployments/history", places.History.as_view(), name="deployment_history"),
     path("runs/<str:run_id>", runs.OneRun.as_view(), name="run"),
     path("sources", sources.Sources.as_view(), name="sources"),

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
+from registry import environments
 from registry.models import Dataset, Environment, LineageEdge, Model, ModelVersion
 from tests.registry.catalogue import Catalogue
 
@@ -151,3 +152,60 @@ def test_a_version_that_cannot_be_is_refused(
     answer = post(api_for("ci"), "models/credit-scoring/versions", body)
     assert answer.status_code == status, answer.content
     assert ModelVersion.objects.count() == before
+
+
+ENDPOINT = {
+    "name": "credit-uae",
+    "environment": "prod-uae",
+    "version": "version:credit-scoring/1",
+    "url": "http://127.0.0.1:9/invocations",
+    "output": {"kind": "probability", "of_class": "1"},
+}
+
+
+def test_an_endpoint_is_registered_changed_and_found_each_with_its_entry(
+    catalogue: Catalogue, api_for: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client, said, append = api_for("ci"), [], environments.log.append
+    monkeypatch.setattr(
+        environments.log, "append", lambda event, *a, **b: said.append(str(event)) or append(event, *a, **b)
+    )
+    answer = post(client, "endpoints", ENDPOINT)
+    assert answer.status_code == 201, answer.content
+    assert (answer.json()["identity"], answer.json()["protocol"]) == ("", "mlflow")
+    change = {"identity": "http://localhost:9/which", "version": "version:credit-scoring/2"}
+    for _again in range(2):
+        changed = client.patch("/api/v1/endpoints/credit-uae", change, content_type="application/json").json()
+    assert changed == {**answer.json(), **change}
+    assert client.get("/api/v1/endpoints/credit-uae").json() == changed
+    assert changed in client.get("/api/v1/endpoints").json()["results"]
+    assert said == ["endpoint.registered", "endpoint.changed"], "the second change changed nothing"
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "status"),
+    [
+        ("url", "http://169.254.169.254/latest", 400),
+        ("url", "file:///etc/passwd", 400),
+        ("identity", "http://10.0.0.1/", 400),
+        ("version", "version:credit-scoring/99", 404),
+        ("version", "credit-scoring", 404),
+        ("environment", "prod-mars", 404),
+        ("output", {"kind": "horoscope"}, 400),
+        ("protocol", "telepathy", 400),
+        ("colour", "red", 400),
+    ],
+)
+def test_an_endpoint_that_means_nothing_is_refused_whole(
+    field: str, value: Any, status: int, catalogue: Catalogue, api_for: Api
+) -> None:
+    answer = post(api_for("ci"), "endpoints", {**ENDPOINT, field: value})
+    assert answer.status_code == status, answer.content
+    assert api_for("ci").get("/api/v1/endpoints/credit-uae").status_code == 404
+
+
+def test_reading_does_not_let_anybody_move_an_endpoint(catalogue: Catalogue, client_for: Api) -> None:
+    answer = client_for("noor").patch(
+        "/api/v1/endpoints/any", {"url": "http://127.0.0.1:9/"}, content_type="application/json"
+    )
+    assert answer.status_code == 403
