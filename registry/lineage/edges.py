@@ -84,8 +84,7 @@ def record_edge(
     """
     kind = _kind(source, target)
     from_subject, to_subject = source.subject, target.subject
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
+    _one_at_a_time()
     stored = LineageEdge.objects.filter(source=from_subject, target=to_subject, kind=kind).first()
     if stored is not None:
         return stored
@@ -101,11 +100,13 @@ def record_edge(
 
 @transaction.atomic
 def record_edges(wanted: Iterable[Edge], *, evidence: str = "", by: Actor) -> int:
-    """Record those of ``wanted`` that are new, and say how many; their ends are registered. One query, and two for each
-    new one.
+    """Record those of ``wanted`` that are new, and say how many; their ends are registered.
+
+    Two queries, and two for each new one.
 
     Raises ``IntegrityError`` (the trigger of migration 0006) for one that closes a circle which is not allowed.
     """
+    _one_at_a_time()
     listed = set(wanted)
     stored = LineageEdge.objects.filter(
         source__in={edge.source for edge in listed}, target__in={edge.target for edge in listed}
@@ -115,6 +116,12 @@ def record_edges(wanted: Iterable[Edge], *, evidence: str = "", by: Actor) -> in
     for edge in new:
         _insert(edge, evidence, by)
     return len(new)
+
+
+def _one_at_a_time() -> None:
+    """Nobody else records an edge until this transaction ends: what is missing now is missing when it commits."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
 
 
 def _insert(edge: Edge, evidence: str, by: Actor) -> LineageEdge:
