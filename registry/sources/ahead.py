@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextvars import copy_context
 from typing import TypeVar
+
+from django.utils import translation
 
 Answer = TypeVar("Answer")
 
@@ -17,11 +18,11 @@ def ahead(calls: Iterable[Callable[[], Answer]], most: int) -> Generator[Future[
 
     Close the iterator when it is left early (``contextlib.closing``): what has not begun is not asked any more.
     """
-    context, waiting = copy_context(), deque[Future[Answer]]()
-    with ThreadPoolExecutor(1) as thread:
+    waiting, language = deque[Future[Answer]](), translation.get_language() or ""
+    with ThreadPoolExecutor(1, initializer=translation.activate, initargs=[language]) as thread:
         try:
             for call in calls:
-                waiting.append(thread.submit(context.run, call))
+                waiting.append(thread.submit(call))
                 if len(waiting) > most:
                     yield waiting.popleft()
             while waiting:
