@@ -19,7 +19,7 @@ def ahead(calls: Iterable[Callable[[], Answer]], most: int) -> Generator[Future[
     Close the iterator when it is left early (``contextlib.closing``): what has not begun is not asked any more.
     """
     waiting, language = deque[Future[Answer]](), translation.get_language() or ""
-    with ThreadPoolExecutor(1, initializer=translation.activate, initargs=[language]) as thread:
+    with ThreadPoolExecutor(1, initializer=translation.activate, initargs=(language,)) as thread:
         try:
             for call in calls:
                 waiting.append(thread.submit(call))
