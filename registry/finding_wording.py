@@ -21,6 +21,11 @@ def unseen(finding: Finding) -> bool:
     return finding.kind in {kind.value for kind in NOT_SEEN}
 
 
+def state_of(finding: Finding) -> str:
+    """Its state as ``config.states`` names it."""
+    return "accepted_difference" if finding.accepted else str(finding.state)
+
+
 def sentence(finding: Finding) -> str:
     """What differs, in one sentence."""
     on_record, seen = finding.recorded, finding.observed

@@ -103,7 +103,7 @@ def _finding(request: HttpRequest, finding: Finding, refusal: Refusal | None) ->
         "finding": finding,
         "refusal": refusal,
         "conclusion": finding_wording.sentence(finding),
-        "look": _look(finding),
+        "look": finding_wording.state_of(finding),
         "values": _values(finding),
         "earlier": Finding.objects.filter(key=finding.key).exclude(pk=finding.pk)[:20],
         "names": _names((finding.owner, finding.closed_by)),
@@ -117,13 +117,12 @@ def _finding(request: HttpRequest, finding: Finding, refusal: Refusal | None) ->
     return render(request, "registry/finding_detail.html", context, status=refusal.status if refusal else 200)
 
 
-def _look(finding: Finding) -> str:
-    """The state as ``config.states`` names it."""
-    return "accepted_difference" if finding.accepted else str(finding.state)
-
-
 def _shown(finding: Finding) -> dict[str, Any]:
-    return {"finding": finding, "sentence": finding_wording.sentence(finding), "look": _look(finding)}
+    return {
+        "finding": finding,
+        "sentence": finding_wording.sentence(finding),
+        "look": finding_wording.state_of(finding),
+    }
 
 
 def _values(finding: Finding) -> list[dict[str, str]]:
