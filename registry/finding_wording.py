@@ -162,6 +162,23 @@ def _set_aside(run: ReconcilerRun, standing: Sequence[Finding]) -> list[str]:
     return said
 
 
+def value(name: str, told: object) -> str:
+    """What is on record or was seen under ``name``, in words where it is a word of ours."""
+    text = str(told or "")
+    if name in ("version", "serving", "claimed"):
+        return _labels(text)
+    if name == "why":
+        return why(text) if text else ""
+    words = {
+        ("basis", "reported"): _("the endpoint says so"),
+        ("basis", "registered"): _("it was registered so"),
+        ("what", "promotion"): _("an approved promotion"),
+        ("what", "permit_used"): _("a permit that was used"),
+        ("what", "permit"): _("a permit that ran out"),
+    }
+    return words.get((name, text), text)
+
+
 def _labels(subjects: object) -> str:
     """``version:a/1, version:a/2`` as ``a/1, a/2``; a digest stays as it is."""
     return ", ".join(each.removeprefix("version:") for each in str(subjects or "").split(", ") if each)

@@ -43,7 +43,7 @@ class IncidentFilter(ListFilter):
         ("region", _("a region")),
     )
 
-    q = forms.CharField(label=_("Number, title or what it is about"), required=False, max_length=200)
+    q = forms.CharField(label=_("Number or words"), required=False, max_length=200)
     state = forms.ChoiceField(label=_("State"), required=False, choices=any_of(*IncidentState.choices))
     about = forms.ChoiceField(label=_("About"), required=False, choices=any_of(*KINDS))
     opened_from = forms.DateField(label=_("Opened from"), required=False, widget=_DAY)

@@ -147,8 +147,8 @@ def _values(finding: Finding) -> list[dict[str, str]]:
     return [
         {
             "name": words.get(name, name),
-            "recorded": str(finding.recorded.get(name, "")),
-            "observed": str(finding.observed.get(name, "")),
+            "recorded": finding_wording.value(name, finding.recorded.get(name)),
+            "observed": finding_wording.value(name, finding.observed.get(name)),
         }
         for name in names
     ]
