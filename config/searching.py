@@ -1,7 +1,7 @@
-"""Find: pages, models, versions, data sets, environments, promotions and entries of the log, for Ctrl K and the API.
+"""Find: pages, what the registry has, promotions, incidents, findings and entries of the log, for Ctrl K and the API.
 
-By name, number, beginning of a digest, MLflow run or request id. It asks at most one query for each kind, whatever is
-found, and searches only what the person may read.
+By name, number, words of a title, beginning of a digest, MLflow run or request id. It asks at most one query for each
+kind, whatever is found, and searches only what the person may read.
 """
 
 from __future__ import annotations
@@ -21,12 +21,15 @@ from audit.refusals import BadInput
 from config import navigation
 from config.ui import subject_url
 from governance.models import Promotion
-from registry.models import Dataset, Environment, Model, ModelVersion
+from registry import finding_wording
+from registry.models import Dataset, Environment, Finding, FindingKind, Incident, Model, ModelVersion
 
 #: Results of each kind. Who needs more uses the filters of the kind's own page.
 LIMIT = 6
 MAX_QUERY = 200
 _NUMBER = re.compile(r"#?(\d[\d,]{0,17})")
+#: ``finding:12`` is its subject in the log.
+_FINDING = re.compile(r"(?:finding\s*:?\s*)?" + _NUMBER.pattern, re.IGNORECASE)
 _LABEL = re.compile(r"(?P<name>.+?)\s*(?:/|\s)\s*v?(?P<number>\d{1,9})")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:+/=-]{7,127}", re.ASCII)
 _DIGEST = re.compile(r"(?:sha256:)?([0-9a-f]{6,64})")
@@ -111,6 +114,36 @@ def _promotions(text: str) -> list[Result]:
     ]
 
 
+def _incidents(text: str) -> list[Result]:
+    titled = Q()
+    for word in text.split():
+        titled &= Q(title__icontains=word)
+    rows = Incident.objects.defer("held").filter(
+        titled | Q(reference__icontains=text.removeprefix("incident:")) | Q(root__icontains=text)
+    )[:LIMIT]
+    return [
+        Result(subject_url(row.subject), "siren", f"{row.reference} {row.title}", row.root, row.state) for row in rows
+    ]
+
+
+def _findings(text: str) -> list[Result]:
+    wanted = text.casefold()
+    condition = Q(concerns__icontains=text) | Q(version__icontains=text)
+    condition |= Q(kind__in=[kind for kind, label in FindingKind.choices if wanted in str(label).casefold()])
+    if number := _FINDING.fullmatch(text):
+        condition |= Q(pk=int(number[1].replace(",", "")))
+    return [
+        Result(
+            subject_url(row.subject),
+            "search-alert",
+            f"{row.get_kind_display()}: {row.concerns}",
+            _("Finding %(n)s") % {"n": row.pk},
+            finding_wording.state_of(row),
+        )
+        for row in Finding.objects.filter(condition)[:LIMIT]
+    ]
+
+
 def _entries(text: str) -> list[Result]:
     if number := _NUMBER.fullmatch(text):
         index = int(number[1].replace(",", ""))
@@ -138,6 +171,8 @@ _KINDS: tuple[tuple[str, str, Callable[[str], list[Result]]], ...] = (
     ("datasets", "registry.read", _datasets),
     ("environments", "registry.read", _environments),
     ("promotions", "promotion.read", _promotions),
+    ("incidents", "registry.read", _incidents),
+    ("findings", "registry.read", _findings),
     ("entries", "audit.read", _entries),
 )
 
@@ -149,6 +184,8 @@ def _labels() -> dict[str, str]:
         "datasets": _("Data sets"),
         "environments": _("Environments"),
         "promotions": _("Promotions"),
+        "incidents": _("Incidents"),
+        "findings": _("Findings"),
         "entries": _("Entries of the log"),
     }
 

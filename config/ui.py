@@ -252,12 +252,14 @@ def subject_url(name: str) -> str:
 
 
 @register.simple_tag
-def subject(name: object, names: Mapping[str, str] | None = None) -> SafeString:
-    """A subject by its name, linked to its page when it has one. ``names`` says what accounts are called."""
+def subject(name: object, names: Mapping[str, str] | None = None, *, short: bool = False) -> SafeString:
+    """A subject by its name, linked to its page when it has one. ``names`` says what accounts are called; ``short``
+    leaves out the kind where the place says it.
+    """
     if names and (person := names.get(str(name))):
         return format_html('<bdi title="{}">{}</bdi>', name, person)
     address = subject_url(str(name))
-    shown = format_html("<bdi>{}</bdi>", name)
+    shown = format_html("<bdi>{}</bdi>", str(name).partition(":")[2] or name if short else name)
     return format_html('<a class="subject" href="{}">{}</a>', address, shown) if address else shown
 
 

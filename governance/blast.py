@@ -88,6 +88,11 @@ class BlastRadius:
         return tuple(sorted({each.perimeter for each in self.environments}))
 
     @property
+    def laws(self) -> tuple[str, ...]:
+        """The same in words."""
+        return tuple(sorted({each.get_perimeter_display() for each in self.environments}))
+
+    @property
     def people(self) -> tuple[str, ...]:
         """Jurisdictions of the people in the data sets that were reached, sorted; ``unknown`` when one does not say."""
         told = {code for row, _path in self.data_sets if row.is_personal for code in (row.subjects or ["unknown"])}

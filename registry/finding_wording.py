@@ -21,6 +21,11 @@ def unseen(finding: Finding) -> bool:
     return finding.kind in {kind.value for kind in NOT_SEEN}
 
 
+def state_of(finding: Finding) -> str:
+    """Its state as ``config.states`` names it."""
+    return "accepted_difference" if finding.accepted else str(finding.state)
+
+
 def sentence(finding: Finding) -> str:
     """What differs, in one sentence."""
     on_record, seen = finding.recorded, finding.observed
@@ -155,6 +160,23 @@ def _set_aside(run: ReconcilerRun, standing: Sequence[Finding]) -> list[str]:
     if timezone.now() - run.began > OLD:
         said.append(_("The last look was long ago: nothing is known since."))
     return said
+
+
+def value(name: str, told: object) -> str:
+    """What is on record or was seen under ``name``, in words where it is a word of ours."""
+    text = str(told or "")
+    if name in ("version", "serving", "claimed"):
+        return _labels(text)
+    if name == "why":
+        return why(text) if text else ""
+    words = {
+        ("basis", "reported"): _("the endpoint says so"),
+        ("basis", "registered"): _("it was registered so"),
+        ("what", "promotion"): _("an approved promotion"),
+        ("what", "permit_used"): _("a permit that was used"),
+        ("what", "permit"): _("a permit that ran out"),
+    }
+    return words.get((name, text), text)
 
 
 def _labels(subjects: object) -> str:

@@ -33,7 +33,7 @@ class SearchAnswer(serializers.Serializer[Any]):
 
 
 class Search(APIView):
-    """Models, versions, data sets, environments, promotions and entries that a text names."""
+    """Models, versions, data sets, environments, promotions, incidents, findings and entries that a text names."""
 
     required_action: ClassVar[dict[str, str]] = {"GET": "registry.read"}
 

@@ -22,6 +22,8 @@ from governance.api.caller import caller, paginator
 from governance.api.serializers import Moment
 from governance.blast import BlastRadius
 from registry import incidents
+from registry.api.asking import filters_of, searched
+from registry.lists import IncidentFilter
 from registry.models import Incident
 
 _ASKED = [
@@ -56,10 +58,12 @@ class Incidents(APIView):
     required_action: ClassVar[dict[str, str]] = {"GET": "registry.read", "POST": "incident.change"}
     ordering = "-id"
 
-    @extend_schema(operation_id="incidents_list", responses={200: OpenApiTypes.OBJECT})
+    @extend_schema(
+        operation_id="incidents_list", parameters=filters_of(IncidentFilter), responses={200: OpenApiTypes.OBJECT}
+    )
     def get(self, request: Request) -> Response:
         pages = paginator()
-        page = pages.paginate_queryset(Incident.objects.defer("held"), request, view=self) or []
+        page = pages.paginate_queryset(searched(request, IncidentFilter), request, view=self) or []
         return pages.get_paginated_response([incident_json(row) for row in page])
 
     @extend_schema(request=NewIncident, responses={201: OpenApiTypes.OBJECT})

@@ -24,8 +24,9 @@ from governance.api.incidents import csv_of, xlsx_of
 from governance.blast import BlastRadius
 from governance.models.user import User
 from registry import incidents
+from registry.lists import IncidentFilter
 from registry.models import Incident, IncidentState
-from registry.pages.paging import page_of
+from registry.pages.listing import searched
 from registry.pages.refused import at_fields
 
 #: Rows of each table; the files hold all of them.
@@ -57,7 +58,7 @@ class ReasonForm(forms.Form):
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def incident_list(request: HttpRequest) -> HttpResponse:
-    """Every incident, and the form that opens one."""
+    """Incidents, filters in the address, and the form that opens one."""
     user = _reader(request)
     form = IncidentForm(request.POST or None, initial={"root": request.GET.get("root", "")})
     refusal: Refusal | None = None
@@ -77,16 +78,20 @@ def incident_list(request: HttpRequest) -> HttpResponse:
         else:
             messages.success(request, _("The incident is on record. It holds nothing until it is frozen."))
             return redirect("governance:incident", opened.reference)
-    page = page_of(Incident.objects.defer("held"), request)
+    filters = IncidentFilter(request.GET)
+    page = searched(request, filters)
     context = {
         "form": form,
         "refusal": at_fields(form, refusal),
+        "filters": filters,
+        "filtered": page is not None and bool(filters.chosen),
+        "address": filters.address,
         "page": page,
         "frozen": Incident.objects.filter(state=IncidentState.FROZEN).count(),
-        "names": queries.names({row.opened_by for row in page.object_list}),
+        "names": queries.names({row.opened_by for row in page.object_list} if page else set()),
         "may": user.has_perm("incident.change"),
     }
-    status = refusal.status if refusal else 400 if form.is_bound else 200
+    status = refusal.status if refusal else 400 if form.is_bound or page is None else 200
     return render(request, "governance/incident_list.html", context, status=status)
 
 

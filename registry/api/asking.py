@@ -47,9 +47,15 @@ def searched(request: Request, form: type[ListFilter], *also: str) -> QuerySet[A
 def filters_of(form: type[ListFilter]) -> list[OpenApiParameter]:
     """The filters of a list for the API's description."""
     return [
-        OpenApiParameter(name, OpenApiTypes.DATE if isinstance(field, forms.DateField) else str)
+        OpenApiParameter(name, OpenApiTypes.DATE if isinstance(field, forms.DateField) else str, enum=_words(field))
         for name, field in form.base_fields.items()
     ]
+
+
+def _words(field: forms.Field) -> list[str] | None:
+    """What a filter may say, when that is a fixed choice."""
+    choices: Any = field.choices if isinstance(field, forms.ChoiceField) else ()
+    return [str(value) for value, _label in choices if value] or None
 
 
 def page_of(view: APIView, request: Request, rows: QuerySet[Any], shape: type[BaseSerializer[Any]]) -> Response:

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from django.utils.translation import gettext as _
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from audit.api.strict import Strict
-from audit.refusals import BadInput
 from registry import finding_wording, findings
-from registry.api.asking import actor_of, page_of
-from registry.models import Finding, FindingKind, FindingState, ReconcilerRun
+from registry.api.asking import actor_of, filters_of, page_of, searched
+from registry.lists import FindingFilter
+from registry.models import Finding, ReconcilerRun
 from registry.reconciling.run import reconcile
 
 
@@ -100,24 +99,14 @@ class RunAnswer(serializers.ModelSerializer[ReconcilerRun]):
 
 
 class Findings(APIView):
-    """Every finding, newest first."""
+    """Findings, newest first; without filters every one."""
 
     required_action: ClassVar[dict[str, str]] = {"GET": "registry.read"}
     ordering = "-id"
 
-    @extend_schema(
-        parameters=[
-            OpenApiParameter("state", str, enum=[*FindingState.values], description="default all"),
-            OpenApiParameter("kind", str, enum=[*FindingKind.values], description="default all"),
-        ],
-        responses=FindingAnswer(many=True),
-    )
+    @extend_schema(parameters=filters_of(FindingFilter), responses=FindingAnswer(many=True))
     def get(self, request: Request) -> Response:
-        rows = Finding.objects.select_related("seen")
-        for name, known in (("state", FindingState.values), ("kind", FindingKind.values)):
-            if word := request.query_params.get(name, ""):
-                rows = rows.filter(**{name: _one_of(word, known, name)})
-        return page_of(self, request, rows, FindingAnswer)
+        return page_of(self, request, searched(request, FindingFilter), FindingAnswer)
 
 
 class FindingDetail(APIView):
@@ -169,10 +158,3 @@ class Runs(APIView):
     def post(self, request: Request) -> Response:
         Nothing(data=request.data).is_valid(raise_exception=True)
         return Response(RunAnswer(reconcile(by=actor_of(request))).data, status=201)
-
-
-def _one_of(word: str, known: list[str], field: str) -> str:
-    if word not in known:
-        sentence = _("%(field)s is one of %(known)s.") % {"field": field, "known": ", ".join(known)}
-        raise BadInput(sentence, fields={field: sentence})
-    return word

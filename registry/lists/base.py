@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, ClassVar
 from urllib.parse import urlencode
@@ -62,6 +62,14 @@ class ListFilter(forms.Form):
             fields = {name: " ".join(map(str, errors)) for name, errors in self.errors.items()}
             sentence = "; ".join(f"{name}: {text}" for name, text in fields.items())
             raise BadInput(sentence, code="filter.invalid", fields=fields)
+
+
+def must_be_in_order(form: forms.Form, values: Mapping[str, Any], first: str, last: str) -> None:
+    """Add an error at ``last`` when a period ends before it begins: it finds nothing for a reason that nobody would
+    guess."""
+    begin, end = values.get(first), values.get(last)
+    if begin and end and end < begin:
+        form.add_error(last, gettext("The period ends before it begins."))
 
 
 def existing_environment(value: str) -> str:

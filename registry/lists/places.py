@@ -13,7 +13,15 @@ from django.utils.translation import gettext_lazy as _
 
 from audit.refusals import BadInput
 from registry import queries
-from registry.lists.base import Cell, ListFilter, any_of, existing_environment, existing_region, moment_text
+from registry.lists.base import (
+    Cell,
+    ListFilter,
+    any_of,
+    existing_environment,
+    existing_region,
+    moment_text,
+    must_be_in_order,
+)
 from registry.models import (
     Deployment,
     DeploymentKind,
@@ -120,10 +128,9 @@ class DeploymentFilter(ListFilter):
         return name
 
     def clean(self) -> dict[str, Any]:
-        """A period that ends before it begins finds nothing for a reason that nobody would guess."""
+        """With a period that is one."""
         values = dict(super().clean() or {})
-        if values.get("since") and values.get("until") and values["until"] < values["since"]:
-            self.add_error("until", _("The period ends before it begins."))
+        must_be_in_order(self, values, "since", "until")
         return values
 
     def rows(self) -> QuerySet[Deployment]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from django import forms
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_http_methods
@@ -181,7 +182,12 @@ def dataset_change(request: HttpRequest, name: str) -> HttpResponse:
             by=user.actor,
         )
 
-    return _answer(request, form, change, dataset, "registry/dataset_change.html")
+    words = {
+        "action": _("Change or confirm"),
+        "list": {"url": reverse("registry:datasets"), "label": _("Data sets")},
+        "lede": _("What a program says is a claim; what you confirm stays until somebody who may confirm changes it."),
+    }
+    return _answer(request, form, change, dataset, words)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -195,7 +201,14 @@ def model_change(request: HttpRequest, name: str) -> HttpResponse:
     def change() -> object:
         return versions.change_model(model, **form.given, by=user.actor)
 
-    return _answer(request, form, change, model, "registry/model_change.html")
+    words = {
+        "action": _("Change"),
+        "list": {"url": reverse("registry:models"), "label": _("Models")},
+        "lede": _(
+            "What is said about a model stands on its card; the change stays in the log with what was said before."
+        ),
+    }
+    return _answer(request, form, change, model, words)
 
 
 def _why_not(user: Any, action: str) -> str:
@@ -208,9 +221,13 @@ def _why_not(user: Any, action: str) -> str:
 
 
 def _answer(
-    request: HttpRequest, form: forms.Form, change: Callable[[], object], subject: Dataset | Model, template: str
+    request: HttpRequest,
+    form: forms.Form,
+    change: Callable[[], object],
+    subject: Dataset | Model,
+    words: Mapping[str, Any],
 ) -> HttpResponse:
-    """Do it and go back to the subject's page, or show the form with what was wrong."""
+    """Do it and go back to the subject's page, or show the form with what was wrong and the page's ``words``."""
     refusal: Refusal | None = None
     if request.method == "POST" and form.is_valid():
         try:
@@ -221,5 +238,5 @@ def _answer(
             messages.success(request, _("Recorded."))
             return redirect(subject.get_absolute_url())
     status = refusal.status if refusal else 400 if form.is_bound else 200
-    context = {"form": form, "refusal": at_fields(form, refusal), "subject": subject}
-    return render(request, template, context, status=status)
+    context = {**words, "form": form, "refusal": at_fields(form, refusal), "subject": subject}
+    return render(request, "registry/change.html", context, status=status)

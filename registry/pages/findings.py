@@ -15,21 +15,18 @@ from django.views.decorators.http import require_POST
 
 from audit import queries as audit_queries
 from audit.actors import Actor
-from audit.refusals import BadInput, Refusal
+from audit.refusals import Refusal
 from registry import finding_wording, findings
+from registry.lists import FindingFilter
 from registry.models import Finding, FindingState, ReconcilerRun
 from registry.pages.access import readable
-from registry.pages.paging import page_of
+from registry.pages.listing import searched
 from registry.reconciling.run import reconcile
-
-PER_PAGE = 50
-#: What ``?show=`` may ask for.
-SHOWN = ("standing", "gone")
 
 
 @readable
 def reconciler(request: HttpRequest) -> HttpResponse:
-    """What differs now; ``?show=gone`` lists what is gone."""
+    """What differs now; ``?show=gone`` lists what is gone, and further filters are in the address."""
     return _reconciler(request, None)
 
 
@@ -47,27 +44,27 @@ def run_reconciler(request: HttpRequest) -> HttpResponse:
 
 
 def _reconciler(request: HttpRequest, refusal: Refusal | None) -> HttpResponse:
-    show = request.GET.get("show", "standing")
-    if show not in SHOWN:
-        sentence = _("Show “standing” or “gone”: “%(word)s” is neither.") % {"word": show[:40]}
-        raise BadInput(sentence, code="reconciler.show")
+    form = FindingFilter.on_page(request.GET)
+    page = searched(request, form)
     run = ReconcilerRun.objects.first()
-    standing = list(Finding.objects.standing().select_related("seen"))
-    gone = Finding.objects.select_related("seen").filter(gone__isnull=False)
-    page = page_of(gone if show == "gone" else standing, request, PER_PAGE)
+    rows = page.object_list if page else []
     user = cast(Any, request.user)
     context = {
         "refusal": refusal,
-        "show": show,
+        "form": form,
+        "show": form.cleaned_data.get("show", ""),
+        "filtered": page is not None and form.narrowed,
+        "address": form.address,
         "run": run,
-        "conclusion": finding_wording.conclusion(run, standing),
+        "conclusion": finding_wording.conclusion(run, list(Finding.objects.standing())),
         "page": page,
-        "rows": [_shown(each) for each in page.object_list],
-        "names": _names(each.owner for each in page.object_list),
+        "rows": [_shown(each) for each in rows],
+        "names": _names(each.owner for each in rows),
         "places": [{**each, "because": _because(each)} for each in run.places] if run else [],
         "may_run": user.has_perm("finding.take"),
     }
-    return render(request, "registry/reconciler.html", context, status=refusal.status if refusal else 200)
+    status = refusal.status if refusal else 400 if page is None else 200
+    return render(request, "registry/reconciler.html", context, status=status)
 
 
 @readable
@@ -106,7 +103,7 @@ def _finding(request: HttpRequest, finding: Finding, refusal: Refusal | None) ->
         "finding": finding,
         "refusal": refusal,
         "conclusion": finding_wording.sentence(finding),
-        "look": _look(finding),
+        "look": finding_wording.state_of(finding),
         "values": _values(finding),
         "earlier": Finding.objects.filter(key=finding.key).exclude(pk=finding.pk)[:20],
         "names": _names((finding.owner, finding.closed_by)),
@@ -120,13 +117,12 @@ def _finding(request: HttpRequest, finding: Finding, refusal: Refusal | None) ->
     return render(request, "registry/finding_detail.html", context, status=refusal.status if refusal else 200)
 
 
-def _look(finding: Finding) -> str:
-    """The state as ``config.states`` names it."""
-    return "accepted_difference" if finding.accepted else str(finding.state)
-
-
 def _shown(finding: Finding) -> dict[str, Any]:
-    return {"finding": finding, "sentence": finding_wording.sentence(finding), "look": _look(finding)}
+    return {
+        "finding": finding,
+        "sentence": finding_wording.sentence(finding),
+        "look": finding_wording.state_of(finding),
+    }
 
 
 def _values(finding: Finding) -> list[dict[str, str]]:
@@ -151,8 +147,8 @@ def _values(finding: Finding) -> list[dict[str, str]]:
     return [
         {
             "name": words.get(name, name),
-            "recorded": str(finding.recorded.get(name, "")),
-            "observed": str(finding.observed.get(name, "")),
+            "recorded": finding_wording.value(name, finding.recorded.get(name)),
+            "observed": finding_wording.value(name, finding.observed.get(name)),
         }
         for name in names
     ]

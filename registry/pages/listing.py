@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from django import forms
+from django.core.paginator import Page
 from django.http import FileResponse, HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
@@ -30,13 +31,23 @@ def listed(
     """One page of what the filters find; 400 with the form when they cannot be understood. ``more`` adds to the rows
     of the page and to its context. Raises ``BadInput`` for a page that does not exist.
     """
+    page = searched(request, form)
+    if page is None:
+        return render(request, template, {"form": form, "page": None}, status=400)
+    context = {"form": form, "page": page, "filtered": bool(form.chosen), "address": form.address}
+    return render(request, template, context | (more(list(page.object_list)) if more else {}))
+
+
+def searched(request: HttpRequest, form: ListFilter) -> Page[Any] | None:
+    """One page of what the filters find, its rows read; None when they cannot be understood. Raises ``BadInput`` for a
+    page that does not exist.
+    """
     offer_environments(form)
     if not form.is_valid():
-        return render(request, template, {"form": form, "page": None}, status=400)
+        return None
     page = page_of(_Counted(form), request, PER_PAGE)
-    page.object_list = list(page.object_list)
-    context = {"form": form, "page": page, "filtered": bool(form.chosen), "address": form.address}
-    return render(request, template, context | (more(page.object_list) if more else {}))
+    page.object_list = [*page.object_list]
+    return page
 
 
 class _Counted:

@@ -10,6 +10,23 @@ from tests.browser.conftest import Site
 from tests.browser.pages import NOT_PAGES, PAGES, Page
 from tests.browser.watch import watching
 
+#: CSS pixels between the margins of the sheet that static/css/print.css asks for.
+A4 = 673
+#: Pages that people take to a meeting, by their names in PAGES.
+ON_PAPER = (
+    "deployment",
+    "deployments",
+    "blast-radius",
+    "finding",
+    "incident-frozen",
+    "incident-open",
+    "incidents",
+    "model-card",
+    "reconciler",
+    "version",
+    "version-diff",
+)
+
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 
 
@@ -37,6 +54,22 @@ def test_a_page_fits_from_right_to_left(browser: Browser, site: Site, page: Page
         watched.picture(f"{page.name}-rtl")
         watched.must_fit(320)
         watched.picture(f"{page.name}-rtl-320")
+
+
+@pytest.mark.parametrize("name", ON_PAPER)
+def test_tables_are_whole_on_a_screen_and_on_paper_and_paper_has_no_buttons(
+    browser: Browser, site: Site, name: str
+) -> None:
+    (page,) = [each for each in PAGES if each.name == name]
+    with watching(browser, site, page.username) as watched:
+        watched.open(page.at(site.world), page.status)
+        watched.must_show_whole_tables(1280)
+        watched.tab.emulate_media(media="print")
+        watched.must_show_whole_tables(A4)
+        watched.must_fit(A4)
+        shown = [each for each in watched.tab.locator("button, .btn, select, .sidebar").all() if each.is_visible()]
+        assert shown == []
+        watched.picture(f"{page.name}-print")
 
 
 def _page_views() -> set[str]:

@@ -88,6 +88,16 @@ class Watched:
         )
         assert wide == [], wide
 
+    def must_show_whole_tables(self, width: int) -> None:
+        """At ``width`` CSS pixels no table has to be scrolled sideways."""
+        self.tab.set_viewport_size({"width": width, "height": 800})
+        cut = self.tab.evaluate(
+            """() => [...document.querySelectorAll(".scroll-x:has(> table)")]
+                .filter((node) => node.scrollWidth > node.clientWidth + 1)
+                .map((node) => `${node.getAttribute("aria-label")} ${node.scrollWidth} > ${node.clientWidth}`)"""
+        )
+        assert cut == [], cut
+
     def picture(self, name: str) -> None:
         """A full-page picture in the state directory, when SCREENSHOTS is set."""
         if SCREENSHOTS is not None:

@@ -9,7 +9,8 @@ from django.test import Client
 
 pytestmark = pytest.mark.django_db
 
-LISTS = ("/promotions", "/models", "/datasets", "/environments", "/deployments", "/explanations")
+LISTS = ("/promotions", "/models", "/datasets", "/environments", "/deployments", "/explanations", "/incidents")
+LISTS += ("/reconciler",)
 
 
 @pytest.mark.parametrize("path", LISTS)

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from django.db import connection
 from django.test import Client, override_settings
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 from config.searching import search
+from registry import findings, incidents
+from registry.models import Finding, Incident
+from registry.reconciling.comparison import Comparison, Difference, Kind
 from tests import personas
 
 ClientFor = Callable[[str], Client]
@@ -28,6 +33,28 @@ def world(db: None) -> Any:
     from tests.browser import world
 
     return world.registry()
+
+
+@pytest.fixture
+def troubles(world: Any) -> list[Incident]:
+    """Two incidents, the second frozen, and two findings, the second accepted, beside the registry."""
+    omar = personas.get("omar").actor
+    made = [
+        incidents.open_incident(title, root=root, since=datetime(2026, 1, 1, tzinfo=UTC), reason="Audit.", by=omar)
+        for title, root in (("Poisoned training labels", "run:run-412"), ("Consent withdrawn", "dataset:loans-2026q3"))
+    ]
+    made[1] = incidents.freeze(made[1].reference, reason="Stop.", by=omar)
+    _look(
+        Difference(Kind.ALIAS_MOVED, "alias:credit-scoring/live", "approvals"),
+        Difference(Kind.NEVER_DEPLOYED, "promotion:7", "approvals", version="version:fraud/3"),
+    )
+    findings.close(Finding.objects.get(concerns="promotion:7").pk, reason="Late.", by=omar)
+    return made
+
+
+def _look(*seen: Difference) -> None:
+    comparison = Comparison(seen, (), False, (), frozenset(), frozenset())
+    findings.settle(comparison, {row.key for row in Finding.objects.all()}, at=timezone.now(), by=personas.SET_UP)
 
 
 def _titles(text: str, username: str = "layla") -> dict[str, list[str]]:
@@ -69,14 +96,60 @@ def test_signs_with_a_meaning_elsewhere_are_only_text(world: Any, text: str) -> 
     assert _titles(text) == {}
 
 
-@pytest.mark.parametrize("text", ["", "credit", "credit-scoring/2", "12", "loans", "abcdef123456", "nothing at all"])
-def test_it_asks_at_most_one_query_for_each_kind(world: Any, text: str) -> None:
+@pytest.mark.parametrize(
+    ("text", "queries"),
+    [
+        ("", 0),  # the pages
+        ("credit", 7),  # one for each kind
+        ("loans", 7),
+        ("INC-2026-0001", 8),  # it may be a request id too, so the log is asked
+        ("nothing at all", 7),
+        ("credit-scoring/2", 8),
+        ("abcdef123456", 8),
+        ("12", 8),
+        ("finding:12", 8),
+    ],
+)
+def test_it_asks_one_query_for_each_kind_whatever_is_found(troubles: Any, text: str, queries: int) -> None:
     user = personas.get("layla")
     with CaptureQueriesContext(
         connection,
     ) as asked:
         search(text, user)
-    assert len(asked) <= 6
+    assert len(asked) == queries
+    many = [Difference(Kind.ANSWERS_OTHERWISE, f"endpoint:credit-{n}", "approvals") for n in range(20)]
+    _look(*many)
+    with CaptureQueriesContext(
+        connection,
+    ) as asked:
+        search(text, user)
+    assert len(asked) == queries
+
+
+@pytest.mark.parametrize(
+    "text", ["{ref}", "incident:{ref}", "labels poisoned", "TRAINING", "run:run-412", "run-412", " {ref} "]
+)
+def test_an_incident_is_found_by_its_reference_its_words_and_its_root(troubles: list[Incident], text: str) -> None:
+    text = text.format(ref=troubles[0].reference.lower())
+    assert _titles(text)["Incidents"] == [f"{troubles[0].reference} Poisoned training labels"]
+
+
+def test_an_incident_says_what_it_is_about_and_its_state(troubles: list[Incident]) -> None:
+    (group,) = [each for each in search("consent", personas.get("noor")) if each.kind == "incidents"]
+    (found,) = group.results
+    assert (found.note, found.state) == ("dataset:loans-2026q3", "frozen")
+    assert found.url == troubles[1].get_absolute_url()
+
+
+@pytest.mark.parametrize(
+    "text", ["{pk}", "#{pk}", "finding {pk}", "Finding:{pk}", "fraud/3", "promotion:7", "never dep"]
+)
+def test_a_finding_is_found_by_its_number_and_what_it_is_about(troubles: Any, text: str) -> None:
+    accepted = Finding.objects.get(concerns="promotion:7")
+    (group,) = [each for each in search(text.format(pk=accepted.pk), personas.get("noor")) if each.kind == "findings"]
+    (found,) = group.results
+    assert (found.title, found.note) == ("Approved, never deployed: promotion:7", f"Finding {accepted.pk}")
+    assert (found.url, found.state) == (accepted.get_absolute_url(), "accepted_difference")
 
 
 def test_a_person_without_a_role_finds_pages_only(world: Any) -> None:

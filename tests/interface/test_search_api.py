@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 import pytest
 from django.conf import settings
 from django.test import Client
+from django.utils import timezone
 
+from registry import findings, incidents
+from registry.reconciling.comparison import Comparison, Difference, Kind
 from tests.registry import catalogue as catalogues
-from tests.registry.catalogue import Catalogue
+from tests.registry.catalogue import BY, Catalogue
 
 pytestmark = pytest.mark.django_db
 Api = Callable[[str], Client]
@@ -43,6 +47,25 @@ def test_a_run_finds_the_versions_that_came_from_it(catalogue: Catalogue, api_fo
 
 def test_the_beginning_of_a_digest_finds_its_version(catalogue: Catalogue, api_for: Api) -> None:
     assert _found(api_for("ci"), Catalogue.digest(1)) == [("versions", "credit-scoring/1")]
+
+
+def test_incidents_and_findings_are_found_with_their_state(catalogue: Catalogue, api_for: Api) -> None:
+    opened = incidents.open_incident(
+        "Poisoned labels", root="dataset:loans", since=datetime(2026, 1, 1, tzinfo=UTC), reason="Audit.", by=BY
+    )
+    seen = (Difference(Kind.ALIAS_MOVED, "alias:credit-scoring/live", "approvals"),)
+    findings.settle(Comparison(seen, (), False, (), frozenset(), frozenset()), set(), at=timezone.now(), by=BY)
+    (found,) = api_for("ci").get("/api/v1/search", {"q": opened.reference}).json()["results"]
+    assert found == {
+        "kind": "incidents",
+        "title": f"{opened.reference} Poisoned labels",
+        "note": "dataset:loans",
+        "state": "open",
+        "url": f"{settings.PUBLIC_URL}/incidents/{opened.reference}",
+    }
+    assert ("incidents", found["title"]) in _found(api_for("ci"), "dataset:loans")
+    title = "Alias moved by hand: alias:credit-scoring/live"
+    assert _found(api_for("ci"), "scoring/live") == [("findings", title)]
 
 
 @pytest.mark.parametrize(("text", "code"), [("", "find.empty"), ("   ", "find.empty"), ("x" * 201, "find.too_long")])

@@ -146,6 +146,12 @@ def test_a_subject_leads_to_its_page_when_it_has_one(render: Render, name: str, 
     assert subject_url(name) == address
 
 
+def test_a_subject_leaves_its_kind_out_where_the_place_says_it(render: Render) -> None:
+    assert ">credit-scoring/2</bdi>" in render('{% subject "version:credit-scoring/2" short=True %}')
+    assert 'href="/models/credit-scoring/2"' in render('{% subject "version:credit-scoring/2" short=True %}')
+    assert render('{% subject "sha256" short=True %}') == "<bdi>sha256</bdi>"
+
+
 def _row(index: int | None, event: str, reason: str = "") -> SimpleNamespace:
     return SimpleNamespace(
         index=index,

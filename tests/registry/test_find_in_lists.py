@@ -5,20 +5,29 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import openpyxl
 import pytest
 from django.test import Client
+from django.utils import timezone
 
-from registry import datasets, deployments, environments, versions
+from governance import accounts
+from registry import datasets, deployments, environments, findings, incidents, versions
 from registry.lists import LISTS
+from registry.models import Finding
+from registry.reconciling.comparison import Comparison, Difference, Kind
+from tests import personas
 from tests.registry.catalogue import BY, Catalogue
 
 pytestmark = pytest.mark.django_db
 Browser = Callable[[str], Client]
 Api = Callable[[str], Client]
 ADDRESS = {name: f"/api/v1/{name}" for name in LISTS} | {"deployments": "/api/v1/deployments/history"}
+PAGE = {name: f"/{name}" for name in LISTS} | {"findings": "/reconciler"}
+#: What tells a list's rows apart, on the page and in the API; deployments by the number of their version.
+KEY = {"models": "name", "datasets": "name", "environments": "slug", "incidents": "title", "findings": "concerns"}
 
 
 @pytest.fixture
@@ -46,7 +55,27 @@ def shop(catalogue: Catalogue) -> Catalogue:
     deployments.record_deploy(ksa, catalogue.first, by=BY)
     deployments.record_deploy(ksa, catalogue.second, by=BY)
     deployments.record_rollback(ksa, catalogue.first, reason="=1+1", incident="INC-7", by=BY)
+    _troubles()
     return catalogue
+
+
+def _troubles() -> None:
+    """Two incidents, one of them frozen, and three findings: one stands, one is taken, one is gone."""
+    omar = personas.get("omar").actor
+    for title, root in (("Poisoned labels", "version:credit-scoring/1"), ("=cmd|calc", "dataset:loans")):
+        opened = incidents.open_incident(title, root=root, since=datetime(2026, 1, 1, tzinfo=UTC), reason="+1", by=omar)
+    incidents.freeze(opened.reference, reason="Consent was withdrawn.", by=omar)
+
+    def look(*seen: Difference) -> None:
+        found = Comparison(seen, (), True, (), frozenset(), frozenset())
+        findings.settle(found, set(), at=timezone.now(), by=BY)
+
+    gone = Difference(Kind.SOURCE_CHANGED, "version:fraud/1", "source:mlflow")
+    taken = Difference(Kind.DELETED_THERE, "model:churn", "source:mlflow", recorded={"source": "=1+1"})
+    standing = Difference(Kind.ALIAS_MOVED, "alias:credit-scoring/live", "source:mlflow", environment="prod-uae")
+    look(gone)
+    look(taken, standing)
+    findings.take(Finding.objects.get(concerns="model:churn").pk, by=omar)
 
 
 @pytest.mark.parametrize(
@@ -82,14 +111,31 @@ def shop(catalogue: Catalogue) -> Catalogue:
         ("deployments", "q=inc-7", {1}),
         ("deployments", "since=2020-01-01&until=2020-12-31", set()),
         ("deployments", "since=2020-01-01", {1, 2}),
+        ("incidents", "", {"Poisoned labels", "=cmd|calc"}),
+        ("incidents", "q=POISON", {"Poisoned labels"}),
+        ("incidents", "q=dataset:loans", {"=cmd|calc"}),
+        ("incidents", "state=frozen", {"=cmd|calc"}),
+        ("incidents", "state=lifted", set()),
+        ("incidents", "about=version", {"Poisoned labels"}),
+        ("incidents", "about=region", set()),
+        ("incidents", "opened_from=2020-01-01", {"Poisoned labels", "=cmd|calc"}),
+        ("incidents", "opened_to=2020-01-01", set()),
+        ("findings", "show=", {"version:fraud/1", "model:churn", "alias:credit-scoring/live"}),
+        ("findings", "show=standing", {"model:churn", "alias:credit-scoring/live"}),
+        ("findings", "show=gone", {"version:fraud/1"}),
+        ("findings", "show=standing&state=taken", {"model:churn"}),
+        ("findings", "show=&state=closed", {"version:fraud/1"}),
+        ("findings", "show=&kind=alias_moved", {"alias:credit-scoring/live"}),
+        ("findings", "show=&environment=prod-uae", {"alias:credit-scoring/live"}),
+        ("findings", "show=&q=FRAUD", {"version:fraud/1"}),
     ],
 )
 def test_page_table_and_api_find_the_same(
     shop: Catalogue, client_for: Browser, api_for: Api, name: str, query: str, found: set[Any]
 ) -> None:
     client = client_for("noor")
-    page = client.get(f"/{name}?{query}").context["page"]
-    key = {"models": "name", "datasets": "name", "environments": "slug"}.get(name)
+    page = client.get(f"{PAGE[name]}?{query}").context["page"]
+    key = KEY.get(name)
     shown = [getattr(row, key) if key else row.version.number for row in page.object_list]
     assert set(shown) == found
     body = b"".join(client.get(f"/{name}.csv?{query}").streaming_content).decode()  # type: ignore[attr-defined]
@@ -114,9 +160,36 @@ def test_a_cell_that_looks_like_a_formula_is_none(shop: Catalogue, client_for: B
     assert cell.data_type == "s"
 
 
+def test_neither_is_one_in_the_tables_of_incidents_and_findings(shop: Catalogue, client_for: Browser) -> None:
+    client = client_for("noor")
+    rows = _csv(client, "/incidents.csv?state=frozen")
+    assert [(row["title"], row["reason"], row["versions_held"]) for row in rows] == [("'=cmd|calc", "'+1", "2")]
+    assert rows[0]["frozen_by"] == personas.get("omar").actor.id
+    sheet = b"".join(client.get("/incidents.xlsx").streaming_content)  # type: ignore[attr-defined]
+    cells = [each for row in openpyxl.load_workbook(io.BytesIO(sheet)).active for each in row]  # type: ignore[union-attr]
+    assert {cell.data_type for cell in cells if str(cell.value) in ("=cmd|calc", "+1")} == {"s"}
+    (taken,) = _csv(client, "/findings.csv?state=taken")
+    assert taken["on_record"] == '{"source": "=1+1"}'
+    assert taken["sentence"] == "churn is on record here and was deleted in MLflow."
+    assert (taken["still_there"], taken["times_seen"]) == ("yes", "1")
+
+
+def test_the_reconciler_offers_the_table_of_what_it_shows(shop: Catalogue, client_for: Browser) -> None:
+    client = client_for("noor")
+    for query, offered, count in (("", "show=standing", 2), ("?show=gone", "show=gone", 1), ("?show=", "", 3)):
+        page = client.get(f"/reconciler{query}").content.decode()
+        assert f'href="/findings.csv?{offered}{"&amp;" if offered else ""}"' in page
+        assert len(_csv(client, f"/findings.csv?{offered}")) == count
+
+
+def _csv(client: Client, address: str) -> list[dict[str, str]]:
+    body = b"".join(client.get(address).streaming_content).decode()  # type: ignore[attr-defined]
+    return list(csv.DictReader(io.StringIO(body)))
+
+
 def test_the_same_rows_give_the_same_bytes(shop: Catalogue, client_for: Browser) -> None:
     client = client_for("noor")
-    for address in ("/models.csv", "/models.xlsx", "/datasets.xlsx"):
+    for address in ("/models.csv", "/models.xlsx", "/datasets.xlsx", "/incidents.xlsx", "/findings.xlsx"):
         once, again = (b"".join(client.get(address).streaming_content) for _try in range(2))  # type: ignore[attr-defined]
         assert once == again
 
@@ -137,13 +210,19 @@ def test_the_same_rows_give_the_same_bytes(shop: Catalogue, client_for: Browser)
         ("deployments", "model=nobody", "There is no model “nobody”."),
         ("deployments", "since=yesterday", "date"),
         ("deployments", "since=2026-02-01&until=2026-01-01", "The period ends before it begins."),
+        ("incidents", "state=melted", "melted"),
+        ("incidents", "about=library", "library"),
+        ("incidents", "opened_from=2026-02-01&opened_to=2026-01-01", "The period ends before it begins."),
+        ("findings", "show=everything", "everything"),
+        ("findings", "kind=other", "other"),
+        ("findings", "environment=nowhere", "There is no environment “nowhere”."),
     ],
 )
 def test_a_filter_that_cannot_be_understood_is_refused_everywhere(
     catalogue: Catalogue, client_for: Browser, api_for: Api, name: str, query: str, sentence: str
 ) -> None:
     client = client_for("noor")
-    for address in (f"/{name}?{query}", f"/{name}.csv?{query}", f"/{name}.xlsx?{query}"):
+    for address in (f"{PAGE[name]}?{query}", f"/{name}.csv?{query}", f"/{name}.xlsx?{query}"):
         answer = client.get(address)
         assert answer.status_code == 400
         if "NUL" not in answer.content.decode():  # refused before any view looks
@@ -176,4 +255,12 @@ def test_pages_keep_the_search(catalogue: Catalogue, client_for: Browser) -> Non
 
 
 def test_the_table_needs_the_right_to_read(catalogue: Catalogue) -> None:
-    assert Client().get("/models.csv").status_code == 302
+    stranger = accounts.create_user(
+        username="stranger", display_name="S", kind="person", roles=(), password=personas.PASSWORD, by=personas.SET_UP
+    )
+    nobody = Client()
+    nobody.force_login(stranger)
+    for name in LISTS:
+        for kind in ("csv", "xlsx"):
+            assert Client().get(f"/{name}.{kind}").status_code == 302
+            assert nobody.get(f"/{name}.{kind}").status_code == 403

@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from audit import queries as audit_queries
 from audit.actors import Actor
-from registry import environments, erasure, findings
+from registry import environments, erasure, finding_wording, findings
 from registry.models import Finding, FindingKind, ReconcilerRun
 from registry.reconciling.comparison import Comparison, Difference, Kind
 from registry.reconciling.run import reconcile
@@ -62,6 +62,17 @@ def test_the_page_begins_with_what_differs_and_names_the_finding(finding: Findin
     assert "Looking for findings needs the role" in told, "an auditor sees the button and why it is not theirs"
     assert "Nothing is gone yet" in page(client_for("noor"), "/reconciler?show=gone")
     page(client_for("noor"), "/reconciler?show=everything", 400)
+
+
+def test_what_is_on_record_and_seen_is_said_in_words(finding: Finding, client_for: Browser) -> None:
+    told = page(client_for("noor"), f"/reconciler/findings/{finding.pk}")
+    assert "<bdi>the endpoint says so</bdi>" in told
+    assert "<bdi>credit-scoring/2</bdi>" in told
+    assert ">reported<" not in told
+    for name, word in (("what", "permit"), ("why", "no_connection"), ("basis", "registered")):
+        assert finding_wording.value(name, word) != word
+    assert finding_wording.value("digest", "sha256:00") == "sha256:00"
+    assert finding_wording.value("why", None) == ""
 
 
 def test_an_old_look_says_that_nothing_is_known_since(finding: Finding, client_for: Browser) -> None:
