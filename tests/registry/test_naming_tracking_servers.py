@@ -16,7 +16,7 @@ WHOLE = {"name": "risk", "uri": "https://mlflow.example", "prefix": "risk."}
 def test_a_login_comes_from_the_variables_that_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RISK_TOKEN", "geheim")
     assert servers(json.dumps([{**WHOLE, "token_from": "RISK_TOKEN"}])) == [
-        {**WHOLE, "token": "geheim", "username": "", "password": ""}
+        {**WHOLE, "write_back": "off", "token": "geheim", "username": "", "password": ""}
     ]
     assert servers("") == []
 
@@ -32,6 +32,8 @@ def test_a_login_comes_from_the_variables_that_are_named(monkeypatch: pytest.Mon
         ([{**WHOLE, "uri": "sqlite:///mlflow.db"}], r"\[0\].uri"),
         ([{"name": "risk", "uri": "https://mlflow.example"}], r"\[0\].prefix"),
         ([{**WHOLE, "prefix": "risk/"}], r"\[0\].prefix"),
+        ([{**WHOLE, "write_back": "yes"}], r"\[0\].write_back: say off or mirror"),
+        ([{**WHOLE, "write_back": ["mirror"]}], r"\[0\].write_back"),
         ([{**WHOLE, "token_from": "NOT_SET_ANYWHERE"}], "NOT_SET_ANYWHERE"),
         ([WHOLE, {**WHOLE, "name": "other", "prefix": "o."}], "same uri"),
         ([WHOLE, {**WHOLE, "uri": "https://other.example", "prefix": "o."}], "same name"),
