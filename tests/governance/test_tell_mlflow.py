@@ -413,7 +413,11 @@ def test_a_broker_that_is_away_loses_nothing(
     assert "the clock will" in caplog.text
     tasks.mirror_to_mlflow()  # the clock's
     assert fraud.alias() == "2"
-    assert current_app.conf.beat_schedule["tell MLflow what waits"]["task"] == mlflow_outbox.SEND
+    assert (
+        current_app.conf.beat_schedule["tell MLflow what waits"]["task"]
+        == mlflow_outbox.SEND
+        == tasks.mirror_to_mlflow.name
+    )
 
 
 def test_a_move_back_by_hand_right_after_ours_is_found(fraud: Scene) -> None:

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
-from config.tracking import servers
+from config import environment
+from config.tracking import WRITE_BACK, servers
 
 WHOLE = {"name": "risk", "uri": "https://mlflow.example", "prefix": "risk."}
 
@@ -19,6 +20,16 @@ def test_a_login_comes_from_the_variables_that_are_named(monkeypatch: pytest.Mon
         {**WHOLE, "write_back": "off", "token": "geheim", "username": "", "password": ""}
     ]
     assert servers("") == []
+
+
+def test_the_first_server_is_told_nothing_unless_its_variable_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MLFLOW_WRITE_BACK", raising=False)
+    assert environment.choice("MLFLOW_WRITE_BACK", *WRITE_BACK) == "off"
+    assert servers(json.dumps([{**WHOLE, "write_back": "mirror"}]))[0]["write_back"] == "mirror"
+    for word in ("yes", "Mirror", "1"):
+        monkeypatch.setenv("MLFLOW_WRITE_BACK", word)
+        with pytest.raises(ImproperlyConfigured, match="MLFLOW_WRITE_BACK must be off or mirror"):
+            environment.choice("MLFLOW_WRITE_BACK", *WRITE_BACK)
 
 
 @pytest.mark.parametrize(
