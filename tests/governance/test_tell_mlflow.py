@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-import httpx
 import pytest
 from celery import current_app
 from django.db import transaction
@@ -15,20 +13,18 @@ from django.test import Client
 from django.utils import timezone
 
 from audit import queries as log
-from audit.actors import Actor
 from audit.refusals import BadInput, Conflict
 from governance import gate, rollouts
 from governance.models.permit import Permit
 from registry import aliases, deployments, finding_wording, tasks, versions
-from registry.lineage import edges
-from registry.models import Alias, Deployment, Finding, MLflowWrite, Model, ModelVersion
-from registry.reconciling.run import reconcile
+from registry.models import Alias, Deployment, Finding, MLflowWrite, Model
 from registry.sources import mlflow, mlflow_mirror, mlflow_outbox
 from tests.conftest import CommittedDatabase, free_port
+from tests.governance import fraud as fraud_scene
 from tests.governance import scene
+from tests.governance.fraud import MODEL, Scene, alias_findings, make_due, states
 from tests.registry.tracking import Tracking, running
 
-MODEL = "fraud"
 SOON = timedelta(minutes=30)
 
 
@@ -36,46 +32,8 @@ SOON = timedelta(minutes=30)
 def tracking(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tracking]:
     """A real server with three versions of a model."""
     with running(tmp_path_factory.mktemp("mlflow")) as server:
-        server.call("POST", "registered-models/create", name=MODEL)
-        for number in (1, 2, 3):
-            server.call("POST", "model-versions/create", name=MODEL, source=f"s3://models/{MODEL}/{number}")
+        fraud_scene.register(server)
         yield server
-
-
-@dataclass
-class Scene:
-    """The bank, the versions of ``fraud`` by their number, and their server."""
-
-    bank: scene.Bank
-    version: dict[int, ModelVersion]
-    server: Tracking
-
-    def deploy(self, number: int, *, alias: str = "", place: Any = None, **more: Any) -> Deployment:
-        """The whole way: two signatures where they are needed, the gate, its permit."""
-        place, version = place or self.bank.uae, self.version[number]
-        if place != self.bank.staging:
-            scene.approved(self.bank, version=version, place=place)
-        answer = gate.check(version, place, by=scene.actor("ci"), **more)
-        assert answer.decision is not None
-        return rollouts.record_deploy(
-            answer.decision.public_id,
-            secret=answer.secret,
-            environment=place.slug,
-            alias=alias,
-            by=scene.actor("ci"),
-        )
-
-    def tags(self, number: int) -> dict[str, str]:
-        """What MLflow has."""
-        url = f"{self.server.url}/api/2.0/mlflow/model-versions/get"
-        found = httpx.get(url, params={"name": MODEL, "version": str(number)}, timeout=30).json()["model_version"]
-        return {each["key"]: each["value"] for each in found.get("tags", [])}
-
-    def alias(self, name: str = "champion") -> str:
-        """Where MLflow has it."""
-        url = f"{self.server.url}/api/2.0/mlflow/registered-models/get"
-        found = httpx.get(url, params={"name": MODEL}, timeout=30).json()["registered_model"]
-        return {each["alias"]: each["version"] for each in found.get("aliases", [])}.get(name, "")
 
 
 @pytest.fixture
@@ -90,39 +48,11 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def fraud(committed_db: CommittedDatabase, tracking: Tracking, settings: Any, sent: list[str]) -> Scene:
     """Told of changes; ``champion`` is the first version here and there, and nothing serves."""
     settings.MLFLOW_TRACKING_URI, settings.MLFLOW_WRITE_BACK = tracking.url, "mirror"
-    bank = scene.build()
-    model = versions.register_model(
-        MODEL, title="Fraud", owner="risk", purpose="Finds fraud.", risk="high", risk_reason="x", by=scene.SET_UP
-    )
-    found = {}
-    for number in (1, 2, 3):
-        found[number] = versions.register_version(
-            model,
-            digest=scene.digest_of(f"{MODEL}/{number}"),
-            trained_by=["yusuf"],
-            tracking_server=tracking.url,
-            source_uri=f"s3://models/{MODEL}/{number}",
-            by=scene.SET_UP,
-        )
-        edges.record_edge(bank.loans, found[number], by=scene.SET_UP)
+    found = fraud_scene.build(tracking)
     tracking.point(MODEL, "champion", 1)
     mlflow.import_all(by=scene.SET_UP)
     assert not MLflowWrite.objects.exists(), "what MLflow said itself is not told back"
-    return Scene(bank, found, tracking)
-
-
-def states() -> list[tuple[str, str, str]]:
-    return [(each.kind, each.value, each.state) for each in MLflowWrite.objects.order_by("id")]
-
-
-def alias_findings() -> list[str]:
-    reconcile(by=Actor.system("tests"))
-    return [each.concerns for each in Finding.objects.standing() if each.kind == "alias_moved"]
-
-
-def make_due() -> None:
-    """As if the wait were over."""
-    MLflowWrite.objects.filter(state="waiting").update(due=timezone.now())
+    return found
 
 
 def test_a_deploy_is_told_and_the_alias_follows_the_governed_promotion(fraud: Scene, sent: list[str]) -> None:
