@@ -103,6 +103,7 @@ CELERY_BEAT_SCHEDULE = {
     "redeliver waiting explanations": {"task": "explain.tasks.redeliver_waiting", "schedule": 10.0},
     "expire promotions": {"task": "governance.expire_promotions", "schedule": 60.0},
     "import from MLflow": {"task": "registry.tasks.import_from_mlflow", "schedule": 120.0},
+    "tell MLflow what waits": {"task": "registry.tasks.mirror_to_mlflow", "schedule": 30.0},
     "apply OpenLineage's events": {"task": "registry.tasks.apply_openlineage", "schedule": 10.0},
     "reconcile": {"task": "registry.tasks.reconcile", "schedule": 120.0},
     "verify the log": {"task": "audit.self_check", "schedule": 900.0},
@@ -161,6 +162,8 @@ MLFLOW_TRACKING_URI = env.text("MLFLOW_TRACKING_URI", "")
 MLFLOW_TRACKING_TOKEN = env.text("MLFLOW_TRACKING_TOKEN", "")
 MLFLOW_TRACKING_USERNAME = env.text("MLFLOW_TRACKING_USERNAME", "")
 MLFLOW_TRACKING_PASSWORD = env.text("MLFLOW_TRACKING_PASSWORD", "")
+#: ``mirror``: it is told of deployments and aliases that were recorded here. It is never asked what may happen.
+MLFLOW_WRITE_BACK = env.choice("MLFLOW_WRITE_BACK", *tracking.WRITE_BACK)
 #: Tracking servers beside it.
 MLFLOW_SERVERS = tracking.servers(env.text(tracking.VARIABLE, ""))
 #: What MLflow signs its webhooks with; without it none is accepted.

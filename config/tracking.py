@@ -13,12 +13,15 @@ VARIABLE = "MLFLOW_SERVERS"
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
 _PREFIX = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,39}")
 _SECRETS = ("token", "username", "password")
-_KNOWN = {"name", "uri", "prefix", *(f"{secret}_from" for secret in _SECRETS)}
+#: What a server is told of changes here; the first is the default.
+WRITE_BACK = ("off", "mirror")
+_KNOWN = {"name", "uri", "prefix", "write_back", *(f"{secret}_from" for secret in _SECRETS)}
 
 
 def servers(text: str) -> list[dict[str, Any]]:
     """The servers of a JSON list of objects with ``name``, ``uri`` and ``prefix``, and if wanted the names of the
-    variables that hold the login: ``token_from``, or ``username_from`` and ``password_from``.
+    variables that hold the login: ``token_from``, or ``username_from`` and ``password_from``;
+    ``write_back`` is ``off`` or ``mirror``.
 
     Raises ImproperlyConfigured with the place of what is wrong: a server that is left out would go unwatched.
     """
@@ -47,8 +50,11 @@ def _server(number: int, given: Any) -> dict[str, Any]:
     if not isinstance(prefix, str) or not _PREFIX.fullmatch(prefix):
         # Two servers may have models of the same name, and nobody can say beforehand that they will not.
         raise _wrong(f"[{number}].prefix", "say what stands before the names of its models, for example “risk.”")
+    write_back = given.get("write_back", WRITE_BACK[0])
+    if write_back not in WRITE_BACK:
+        raise _wrong(f"[{number}].write_back", f"say {' or '.join(WRITE_BACK)}")
     secrets = {secret: _secret(number, secret, given.get(f"{secret}_from", "")) for secret in _SECRETS}
-    return {"name": name, "uri": uri, "prefix": prefix, **secrets}
+    return {"name": name, "uri": uri, "prefix": prefix, "write_back": write_back, **secrets}
 
 
 def _secret(number: int, secret: str, variable: Any) -> str:

@@ -322,6 +322,8 @@ _EVENT_LOOKS: dict[str, tuple[str, str]] = {
     "finding.opened": ("search-alert", "critical"),
     "finding.resolved": ("circle-check", "positive"),
     "finding": ("search-alert", "neutral"),
+    "mlflow.refused": ("circle-x", "critical"),
+    "mlflow": ("send", "neutral"),
     "explanation.finished": ("chart-bar", "positive"),
     "explanation.failed": ("circle-x", "critical"),
     "decision": ("scale", "info"),

@@ -19,7 +19,7 @@ from governance.models.decision import Action, Decision
 from governance.models.permit import Permit
 from governance.models.promotion import Promotion, PromotionState
 from governance.policies.explain import FROZEN
-from registry import deployments, describing
+from registry import aliases, deployments, describing
 from registry.models import Deployment, Environment, ModelVersion, Strategy
 
 
@@ -39,15 +39,16 @@ def record_deploy(
     strategy: str = "",
     weight: int | None = None,
     record: Any = None,
+    alias: str = "",
     by: Actor,
 ) -> Deployment:
     """Record that what was permitted now serves, with the strategy's own ``record`` when there is one; uses the permit
-    up.
+    up. ``alias`` is pointed at it, only when all of this is recorded.
 
     Everything is decided once more before: a permit for a subject that changed since is refused. Raises ``NotKnown``
     for an unknown decision, ``BadInput`` for a record that is not whole; and, each recorded as ``permit.refused``: what
     ``permits.present`` raises, ``Conflict`` when the promotion is over, the subject, the strategy or the share another,
-    ``Refused`` when the rules deny by now.
+    ``Refused`` when the rules deny by now, and what ``aliases.promote`` raises.
     """
     decision = _decision(decision_id)
     if record is not None:
@@ -64,6 +65,8 @@ def record_deploy(
         deployment = _record(decision, permit, plan, weight, by=by)
         if record is not None:
             describing.describe(deployment, record, by=by)
+        if alias:
+            aliases.promote(deployment, alias, by=by)
         if promotion is not None and promotion.is_open:
             promotions.PROMOTIONS.transition(
                 promotion,
@@ -158,13 +161,14 @@ def _again(decision: Decision, promotion: Promotion | None, plan: dict[str, Any]
 
 
 def record_rollback(
-    version: ModelVersion, environment: Environment, *, reason: str, incident: str, by: Actor
+    version: ModelVersion, environment: Environment, *, reason: str, incident: str, alias: str = "", by: Actor
 ) -> RolledBack:
-    """Go back to a version that served here before, on one person's word, under today's residency rules.
+    """Go back to a version that served here before, on one person's word, under today's residency rules; ``alias`` is
+    pointed at it, only when that is recorded.
 
     Sign-offs are not needed: going back must be easier than going forward. Raises ``BadInput`` without a reason or an
-    incident, ``Conflict`` as the registry does, ``Refused`` when today's rules deny the version; the denial stays
-    recorded.
+    incident, ``Conflict`` as the registry and ``aliases.promote`` do, ``Refused`` when today's rules deny the version;
+    the denial stays recorded.
     """
     fields = {}
     if not reason.strip():
@@ -191,6 +195,8 @@ def record_rollback(
                 incident=incident.strip(),
                 by=by,
             )
+            if alias:
+                aliases.promote(deployment, alias, reason=reason.strip(), by=by)
             return RolledBack(deployment, decision)
     raise Refused(
         _("Today's rules do not let %(version)s serve in %(environment)s: %(summary)s")

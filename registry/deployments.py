@@ -16,6 +16,7 @@ from audit.models.events import Event
 from audit.refusals import BadInput, Conflict
 from registry import naming, signals
 from registry.models import Deployment, DeploymentKind, Endpoint, Environment, Model, ModelVersion, Strategy
+from registry.sources import mlflow_outbox
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +72,7 @@ def record_deploy(
     _end(_replaced_by(row, open_rows), moment, by=by)
     row.save()
     log.append(Event.DEPLOYMENT_RECORDED, row, facts=_facts(row), reason=reason, by=by)
+    mlflow_outbox.owe_decision(row)
     signals.deployment_recorded.send(sender=Deployment, deployment=row, by=by)
     return row
 
@@ -119,6 +121,7 @@ def record_rollback(
     log.append(
         Event.ROLLBACK_RECORDED, row, facts={**_facts(row), "undoes": undone.version.subject}, reason=said, by=by
     )
+    mlflow_outbox.owe_decision(row)
     signals.deployment_recorded.send(sender=Deployment, deployment=row, by=by)
     return row
 

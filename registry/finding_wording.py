@@ -52,6 +52,11 @@ def _template(finding: Finding) -> str:
             "“%(subject)s” is registered to serve %(observed)s; on record in %(environment)s is %(serving)s, "
             "and the endpoint does not say what it serves."
         )
+    if kind == FindingKind.ALIAS_MOVED and finding.observed.get("why") == "not_told":
+        return _(
+            "The alias %(subject)s was moved here to %(recorded)s and stands at %(observed)s in MLflow, which could "
+            "not be told: see Sources."
+        )
     if kind == FindingKind.NEVER_DEPLOYED:
         return _never_deployed(str(finding.recorded.get("what", "")))
     return {

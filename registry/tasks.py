@@ -9,7 +9,7 @@ from celery import shared_task
 from audit.actors import Actor
 from audit.refusals import Conflict
 from registry.reconciling.run import reconcile
-from registry.sources import mlflow, mlflow_webhooks, openlineage, servers
+from registry.sources import mlflow, mlflow_mirror, mlflow_webhooks, openlineage, servers
 
 logger = logging.getLogger(__name__)
 
@@ -32,6 +32,13 @@ def import_from_mlflow() -> None:
         mlflow_webhooks.looked(told)
         if not mlflow_webhooks.waiting():
             return
+
+
+@shared_task(name="registry.tasks.mirror_to_mlflow", ignore_result=True)  # type: ignore[untyped-decorator]
+def mirror_to_mlflow() -> None:
+    """Tell MLflow what waits; nothing to do while no server is told of changes. Safe to run twice."""
+    if any(server.mirrors for server in servers.tracking_servers()):
+        mlflow_mirror.send_waiting()
 
 
 @shared_task(name="registry.tasks.apply_openlineage", ignore_result=True)  # type: ignore[untyped-decorator]

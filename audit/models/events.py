@@ -71,6 +71,8 @@ class Event(StrEnum):
     FINDING_TAKEN = "finding.taken"
     FINDING_CLOSED = "finding.closed"
     FINDING_RESOLVED = "finding.resolved"
+    MLFLOW_MIRRORED = "mlflow.mirrored"
+    MLFLOW_REFUSED = "mlflow.refused"
     RECORD_REMOVED = "record.removed"
     # policies and decisions
     PACK_DRAFTED = "pack.drafted"
@@ -162,6 +164,8 @@ SENTENCES: dict[Event, Promise] = {
     Event.FINDING_TAKEN: _("took a finding"),
     Event.FINDING_CLOSED: _("closed a finding"),
     Event.FINDING_RESOLVED: _("found a difference gone"),
+    Event.MLFLOW_MIRRORED: _("told MLflow of a recorded change"),
+    Event.MLFLOW_REFUSED: _("could not tell MLflow of a recorded change"),
     Event.RECORD_REMOVED: _("removed a record"),
     Event.PACK_DRAFTED: _("drafted a policy pack"),
     Event.PACK_ACTIVATED: _("activated a policy pack"),

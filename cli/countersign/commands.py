@@ -82,6 +82,7 @@ def deploy_record(arguments: argparse.Namespace, shape: str) -> int:
         strategy=arguments.strategy,
         weight=settings.percent(arguments.weight),
         record=_read_record(Path(arguments.record)) if arguments.record else None,
+        alias=arguments.alias,
     )
     return _record(arguments, shape, "deploy", "/api/v1/deployments", body)
 
@@ -96,6 +97,7 @@ def rollback_record(arguments: argparse.Namespace, shape: str) -> int:
         "environment": arguments.environment,
         "reason": arguments.reason,
         "incident": arguments.incident,
+        **_given(alias=arguments.alias),
     }
     return _record(arguments, shape, "rollback", "/api/v1/rollbacks", body)
 
@@ -214,10 +216,11 @@ def _parser() -> argparse.ArgumentParser:
     _flags(one, decision="decision_id", permit="secret of the permit", answer="file of check --save instead of both")
     _flags(one, environment="slug", strategy="canary, blue_green, ...", weight="percent of the traffic")
     _flags(one, record="JSON file of what the strategy records of its own")
+    _flags(one, alias="alias of the model to point at the version")
     rollback = _group(commands, "rollback", "rollbacks")
     one = _command(rollback, "record", rollback_record)
     _flags(one, model="name", version="number to go back to", digest="sha256:...", environment="slug")
-    _flags(one, reason="why", incident="number or link of the incident")
+    _flags(one, reason="why", incident="number or link of the incident", alias="alias to point at the version")
     one = _command(commands, "export", export)
     _flags(one, model="name", environment="slug", since="first moment, RFC 3339", until="end, not part of it")
     _flags(one, disclose="private fields, with commas", language="en | ar", out="file that does not exist yet")

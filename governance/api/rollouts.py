@@ -34,9 +34,10 @@ class Deployments(APIView):
             strategy=sent.get("strategy", ""),
             weight=sent.get("weight"),
             record=sent.get("record"),
+            alias=sent.get("alias", ""),
             by=caller(request).actor,
         )
-        return Response(answers.deployment_json(deployment), status=201)
+        return Response({**answers.deployment_json(deployment), "alias": sent.get("alias")}, status=201)
 
 
 class Rollbacks(APIView):
@@ -55,6 +56,7 @@ class Rollbacks(APIView):
             environments.find_environment(sent["environment"]),
             reason=sent["reason"],
             incident=sent["incident"],
+            alias=sent.get("alias", ""),
             by=caller(request).actor,
         )
-        return Response(answers.deployment_json(done.deployment), status=201)
+        return Response({**answers.deployment_json(done.deployment), "alias": sent.get("alias")}, status=201)

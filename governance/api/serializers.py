@@ -14,6 +14,9 @@ from governance.models.signoff import Meaning
 from governance.models.transfer import SafeguardType
 from registry.models import Strategy
 
+#: In the API's description.
+_ALIAS = "An alias of the model, for example champion, that is pointed at the version with this record."
+
 
 class ModelReference(Strict):
     name = serializers.CharField(max_length=128)
@@ -74,6 +77,7 @@ class DeployRecord(Strict):
     strategy = serializers.ChoiceField(choices=Strategy.choices, required=False)
     weight = serializers.IntegerField(min_value=0, max_value=100, required=False)
     record = serializers.JSONField(required=False, help_text="What the strategy records of its own, whole.")
+    alias = serializers.CharField(max_length=128, required=False, help_text=_ALIAS)
 
 
 class RollbackRecord(Strict):
@@ -81,6 +85,7 @@ class RollbackRecord(Strict):
     environment = serializers.CharField(max_length=128)
     reason = serializers.CharField(max_length=4000)
     incident = serializers.CharField(max_length=200)
+    alias = serializers.CharField(max_length=128, required=False, help_text=_ALIAS)
 
 
 class Moment(serializers.DateTimeField):

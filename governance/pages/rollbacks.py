@@ -16,6 +16,7 @@ from audit.refusals import Refusal
 from governance import rollouts
 from governance.models.user import User
 from registry import environments, versions
+from registry.aliases import SIGNED_TIERS
 from registry.deployments import serving
 from registry.models import Deployment, Environment, Model
 from registry.pages.refused import at_fields
@@ -27,12 +28,22 @@ class RollbackForm(forms.Form):
     version = forms.TypedChoiceField(label=gettext_lazy("Back to"), coerce=int)
     incident = forms.CharField(label=gettext_lazy("Incident"), max_length=200)
     reason = forms.CharField(label=gettext_lazy("Reason"), max_length=4000, widget=forms.Textarea(attrs={"rows": 3}))
+    alias = forms.ChoiceField(
+        label=gettext_lazy("Alias"),
+        required=False,
+        help_text=gettext_lazy("Pointed at that version too; whoever loads the model by it goes back with it."),
+    )
 
-    def __init__(self, *args: Any, choices: list[tuple[int, str]], **kwargs: Any) -> None:
+    def __init__(self, *args: Any, choices: list[tuple[int, str]], aliases: list[str], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         field = self.fields["version"]
         assert isinstance(field, forms.TypedChoiceField)  # noqa: S101  (for the type checker)
         field.choices = choices
+        movable = self.fields["alias"]
+        assert isinstance(movable, forms.ChoiceField)  # noqa: S101  (for the type checker)
+        movable.choices = [("", _("leave all where they are")), *((name, name) for name in aliases)]
+        if not aliases:
+            del self.fields["alias"]
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -43,7 +54,7 @@ def rollback(request: HttpRequest, environment: str, model: str) -> HttpResponse
     user.require("promotion.read")
     place, what = environments.find_environment(environment), versions.find_model(model)
     refusal: Refusal | None = None
-    form = RollbackForm(request.POST or None, choices=_targets(place, what))
+    form = RollbackForm(request.POST or None, choices=_targets(place, what), aliases=_aliases(place, what))
     if request.method == "POST" and form.is_valid():
         try:
             user.require("rollback.record")
@@ -52,6 +63,7 @@ def rollback(request: HttpRequest, environment: str, model: str) -> HttpResponse
                 place,
                 reason=form.cleaned_data["reason"],
                 incident=form.cleaned_data["incident"],
+                alias=form.cleaned_data.get("alias", ""),
                 by=user.actor,
             )
         except Refusal as caught:
@@ -69,6 +81,11 @@ def rollback(request: HttpRequest, environment: str, model: str) -> HttpResponse
     }
     status = refusal.status if refusal else 400 if form.is_bound else 200
     return render(request, "governance/rollback_request.html", context, status=status)
+
+
+def _aliases(environment: Environment, model: Model) -> list[str]:
+    """Names of the model's aliases, where a rollback may move one."""
+    return list(model.aliases.values_list("name", flat=True)) if environment.tier in SIGNED_TIERS else []
 
 
 def _targets(environment: Environment, model: Model) -> list[tuple[int, str]]:

@@ -13,6 +13,16 @@ from rest_framework.views import APIView
 from registry.sources.overview import order_import, sources
 
 
+class MirrorAnswer(serializers.Serializer[Any]):
+    """What a server is told of changes here. ``refused`` will not be sent again; ``error`` is the newest one's."""
+
+    on = serializers.BooleanField()
+    waiting = serializers.IntegerField()
+    refused = serializers.IntegerField()
+    error = serializers.CharField()
+    tried = serializers.DateTimeField(allow_null=True)
+
+
 class SourceAnswer(serializers.Serializer[Any]):
     """A tracking server; ``newest`` is null before its first import."""
 
@@ -25,6 +35,7 @@ class SourceAnswer(serializers.Serializer[Any]):
     refusal = serializers.CharField(source="newest.refusal", default="")
     counts = serializers.DictField(child=serializers.IntegerField(), source="newest.counts", default=dict)
     problems = serializers.ListField(child=serializers.CharField(), source="newest.problems", default=list)
+    mirror = MirrorAnswer()
 
 
 class Sources(APIView):

@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('registry', '0010_catalogue'),
+        ('registry', '0011_mlflow_mirror'),
     ]
 
     operations = [

@@ -8,6 +8,7 @@ from registry.models.findings import Finding, FindingKind, FindingSeen, FindingS
 from registry.models.imports import SourceImport
 from registry.models.incidents import Incident, IncidentState
 from registry.models.lineage import MAY_CIRCLE, EdgeKind, LineageEdge, Run
+from registry.models.mirror import MirrorKind, MirrorState, MLflowWrite
 from registry.models.openlineage import OpenLineageEvent, OpenLineageName, OpenLineageOutcome, OutcomeState
 from registry.models.records import StrategyRecord
 from registry.models.versions import Alias, Model, ModelVersion, Risk
@@ -35,6 +36,9 @@ __all__ = [
     "LineageEdge",
     "MLflowDelivery",
     "MLflowLook",
+    "MLflowWrite",
+    "MirrorKind",
+    "MirrorState",
     "Model",
     "ModelVersion",
     "OpenLineageEvent",

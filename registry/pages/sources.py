@@ -19,6 +19,7 @@ def source_list(request: HttpRequest) -> HttpResponse:
     """Every tracking server of the settings."""
     listed = sources()
     context = {"sources": listed, "conclusion": _conclusion(listed), "may": request.user.has_perm("registry.change")}
+    context["untold"] = _untold(listed)
     return render(request, "registry/source_list.html", context)
 
 
@@ -34,6 +35,20 @@ def import_now(request: HttpRequest) -> HttpResponse:
     else:
         messages.success(request, _("A worker was told to import. Reload this page in a moment."))
     return redirect("registry:sources")
+
+
+def _untold(listed: list[Source]) -> str:
+    """What MLflow does not know of what was recorded here; empty when it knows everything that it is to be told."""
+    said = []
+    if waiting := sum(each.mirror.waiting for each in listed):
+        words = ngettext(
+            "%(n)d change waits to be told to MLflow.", "%(n)d changes wait to be told to MLflow.", waiting
+        )
+        said.append(words % {"n": waiting})
+    if refused := sum(each.mirror.refused for each in listed):
+        words = ngettext("%(n)d change could not be told.", "%(n)d changes could not be told.", refused)
+        said.append(words % {"n": refused})
+    return " ".join(said)
 
 
 def _conclusion(listed: list[Source]) -> str:

@@ -278,7 +278,8 @@ def _aliases(recorded: Recorded, source: Source) -> Iterator[Difference]:
             continue  # said once, of the model
         number = source.aliases.get((alias.model, alias.name), "")
         there = f"version:{alias.model}/{number}" if number else ""
-        if there != alias.version:
+        ours = there in alias.untold.versions
+        if there != alias.version and not (ours and alias.untold.waits):
             yield Difference(
                 Kind.ALIAS_MOVED,
                 f"alias:{alias.model}/{alias.name}",
@@ -286,7 +287,7 @@ def _aliases(recorded: Recorded, source: Source) -> Iterator[Difference]:
                 (there,),
                 version=there or alias.version,
                 recorded={"version": alias.version},
-                observed={"version": there},
+                observed={"version": there, **({"why": "not_told"} if ours else {})},
             )
 
 

@@ -1,4 +1,4 @@
-"""The side of the record: seven queries, whatever the size of the registry."""
+"""The side of the record: a handful of queries, whatever the size of the registry."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ from registry.reconciling.snapshots import (
     RecordedEndpoint,
     RecordedVersion,
     Served,
+    Untold,
     Webhooks,
 )
+from registry.sources import mlflow_outbox
 
 
 def addresses() -> tuple[Address, ...]:
@@ -24,6 +26,7 @@ def addresses() -> tuple[Address, ...]:
 
 def recorded() -> Recorded:
     """What is on record now."""
+    untold = mlflow_outbox.untold()
     return Recorded(
         serving=tuple(
             Served(row.environment.slug, row.model.name, row.version.subject, row.digest)
@@ -36,7 +39,12 @@ def recorded() -> Recorded:
             for row in Endpoint.objects.select_related("environment", "version__model")
         ),
         aliases=tuple(
-            RecordedAlias(row.model.name, row.name, row.ledger if row.outside else row.version.subject)
+            RecordedAlias(
+                row.model.name,
+                row.name,
+                row.ledger if row.outside else row.version.subject,
+                untold.get((row.model.name, row.name), Untold()),
+            )
             for row in Alias.objects.select_related("model", "version__model")
         ),
         versions=_versions(),

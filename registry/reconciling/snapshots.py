@@ -42,12 +42,24 @@ class RecordedEndpoint:
 
 
 @dataclass(frozen=True, slots=True)
+class Untold:
+    """An alias that was moved here, and where MLflow may still have it because it was not told (empty: nowhere).
+
+    ``waits``: it is about to be told. Otherwise it refused, or is not told any more, and somebody has to see to it.
+    """
+
+    versions: tuple[str, ...] = ()
+    waits: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class RecordedAlias:
     """Where the ledger has an alias; while it was moved outside, that is not where it points."""
 
     model: str
     name: str
     version: str
+    untold: Untold = Untold()
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ from registry import aliases, dependencies, naming, versions
 from registry.lineage import edges
 from registry.lineage.graph import Edge
 from registry.models import Alias, Dataset, Deployment, EdgeKind, MLflowLook, Model, ModelVersion, Risk
-from registry.sources import artifacts, claims, servers, stored
+from registry.sources import artifacts, claims, mlflow_outbox, servers, stored
 from registry.sources.ahead import ahead
 from registry.sources.imports import ImportSummary, recorded
 from registry.sources.mlflow_again import Seen, look_again
@@ -235,12 +235,20 @@ def _understood_needs(model: Model, fetched: Fetched, summary: ImportSummary) ->
 def _follow_aliases(
     model: Model, registered: dict[str, Any], here: dict[str, int], summary: ImportSummary, by: Actor
 ) -> None:
-    """An alias that points elsewhere than here was moved without a decision: followed, and recorded as such."""
+    """An alias that points elsewhere than here was moved without a decision: followed, and recorded as such.
+
+    Unless it still points where it did before it was moved here: then MLflow was not told yet, or refused to be.
+    """
     there = {str(each.get("alias", "")): str(each.get("version", "")) for each in registered.get("aliases") or []}
-    for name in sorted(here.keys() - there.keys()):
+    moved = {name: number for name, number in sorted(there.items()) if str(here.get(name, "")) != number}
+    gone = sorted(here.keys() - there.keys())
+    ours = mlflow_outbox.explained(model) if moved or gone else {}
+    for name in gone:
+        if "" in ours.get(name, ()):
+            continue
         sentence = _("The alias “%(alias)s” of %(model)s was removed in MLflow; it still stands here.")
         summary.problems.append(sentence % {"alias": name, "model": model.name})
-    moved = {name: number for name, number in sorted(there.items()) if str(here.get(name, "")) != number}
+    moved = {name: number for name, number in moved.items() if number not in ours.get(name, ())}
     if not moved:
         return
     kept = {each.name: each for each in Alias.objects.filter(model=model).select_related("version__model", "model")}
@@ -263,7 +271,7 @@ def _follow(
 ) -> None:
     outside = before is not None or Deployment.objects.open().filter(version=version).exists()
     reason = _("moved outside the ledger") if outside else _("imported from MLflow")
-    alias = aliases.move(model, name, version, reason=reason, outside=outside, by=by)
+    alias = aliases.move(model, name, version, reason=reason, outside=outside, read_there=True, by=by)
     summary.aliases += 1
     if outside:
         was = {"version": before.version.subject} if before else {}

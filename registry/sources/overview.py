@@ -12,6 +12,7 @@ from kombu.exceptions import KombuError
 from audit.refusals import Refused
 from registry.models import SourceImport
 from registry.sources.mlflow_client import without_secrets
+from registry.sources.mlflow_outbox import Mirror, mirrors
 from registry.sources.mlflow_webhooks import IMPORT
 from registry.sources.servers import tracking_servers
 
@@ -26,6 +27,7 @@ class Source:
     address: str
     prefix: str
     newest: SourceImport | None
+    mirror: Mirror
 
     @property
     def failed(self) -> bool:
@@ -34,10 +36,12 @@ class Source:
 
 
 def sources() -> list[Source]:
-    """Every server of the settings. One query."""
+    """Every server of the settings. Three queries."""
     newest = {each.server: each for each in SourceImport.objects.order_by("server", "-pk").distinct("server")}
+    told = mirrors()
     return [
-        Source(each.name, without_secrets(each.uri), each.prefix, newest.get(each.name)) for each in tracking_servers()
+        Source(each.name, without_secrets(each.uri), each.prefix, newest.get(each.name), told[each.name])
+        for each in tracking_servers()
     ]
 
 

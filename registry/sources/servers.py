@@ -8,6 +8,8 @@ from django.conf import settings
 
 #: The server of ``MLFLOW_TRACKING_URI``; its models keep their names.
 FIRST = "mlflow"
+#: What ``write_back`` says of a server that is told of changes here; ``off`` of every other.
+MIRROR = "mirror"
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +22,12 @@ class TrackingServer:
     token: str = field(default="", repr=False)
     username: str = field(default="", repr=False)
     password: str = field(default="", repr=False)
+    write_back: str = "off"
+
+    @property
+    def mirrors(self) -> bool:
+        """Whether it is told of governed changes."""
+        return self.write_back == MIRROR
 
 
 def tracking_servers() -> list[TrackingServer]:
@@ -33,6 +41,7 @@ def tracking_servers() -> list[TrackingServer]:
                 token=settings.MLFLOW_TRACKING_TOKEN,
                 username=settings.MLFLOW_TRACKING_USERNAME,
                 password=settings.MLFLOW_TRACKING_PASSWORD,
+                write_back=settings.MLFLOW_WRITE_BACK,
             )
         )
     return found + [TrackingServer(**each) for each in settings.MLFLOW_SERVERS]

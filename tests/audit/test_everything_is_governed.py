@@ -36,6 +36,7 @@ UNGOVERNED = {
     "registry_openlineage_event": "what a producer sent, append-only; what it changes has entries that name its digest",
     "registry_openlineage_outcome": "which of these events were applied, and what was wrong with them",
     "registry_openlineage_name": "what a producer calls a data set; its name here is computed from that",
+    "registry_mlflow_write": "what MLflow is still to be told of a change that has its entry; telling it has its own",
     "registry_mlflow_look": "when an import looked at MLflow; what it found has its entries",
     "registry_finding_seen": "when a difference was last seen, at every look; opened and gone are entries",
     "registry_reconciler_run": "what a look could ask; every difference that it found has its entries",
@@ -51,6 +52,7 @@ UNGOVERNED = {
 EVENTS_OF = {"edge": "lineage"}
 #: Words of events that are about no table's rows: the log itself, what the server did, and what was erased.
 ABOUT_NO_ROW = {
+    "mlflow",  # what a tracking server was told of versions and aliases
     *("log", "key", "alert", "subject", "story", "session", "text", "contributor", "record"),
     *("out_of_band", "rollback", "role", "signoff", "permit"),  # said of a deployment, an account or a promotion
 }

@@ -94,6 +94,8 @@ def test_the_same_step_of_one_ci_run_records_under_one_key(gate: Gate) -> None:
         (400, "permit.malformed", 2),
         (409, "rollback.never_served", 1),
         (422, "rollback.denied", 1),
+        (409, "alias.not_production", 1),
+        (400, "alias.name", 2),
         (400, "rollback.incomplete", 2),
         (403, "access.denied", 5),
         (401, "", 5),
@@ -143,6 +145,12 @@ def test_a_rollback_says_why_and_on_which_incident(gate: Gate) -> None:
         "reason": "wrong answers",
         "incident": "INC-7",
     }
+
+
+def test_a_record_may_point_an_alias(gate: Gate) -> None:
+    assert deploy(gate, "--alias", "champion").returncode == 0
+    assert rollback(gate, "--incident", "INC-7", "--alias", "champion").returncode == 0
+    assert [one.body["alias"] for one in gate.received] == ["champion", "champion"]
 
 
 def test_a_rollback_can_name_the_digest_alone(gate: Gate) -> None:

@@ -22,7 +22,7 @@ from audit.refusals import Conflict, Refused
 from registry import datasets, deployments, environments, tasks, versions
 from registry.models import Alias, Dataset, LineageEdge, Model, ModelVersion, Run
 from registry.queries import lineage_closure
-from registry.sources import artifacts, mlflow, mlflow_client
+from registry.sources import mlflow, mlflow_client
 from tests.conftest import CommittedDatabase
 from tests.registry.logging_to_mlflow import MODEL
 from tests.registry.tracking import Answer, Tracking, forwarded, running, standing_in
@@ -388,15 +388,3 @@ def test_needs_that_are_not_understood_are_unknown_and_said(
         summary = mlflow.import_all(by=BY)
     assert version(1).dependencies is None
     assert sum("what it needs to run is unknown" in problem for problem in summary.problems) == 2
-
-
-@pytest.mark.parametrize(
-    ("text", "lines"),
-    [
-        (b"", []),
-        (b"# all\nmlflow==3.17.2  # pinned\n\nnumpy>=2\n", ["mlflow==3.17.2", "numpy>=2"]),
-        (b"a==1 \\\n    --hash=sha256:00\n", ["a==1      --hash=sha256:00"]),
-    ],
-)
-def test_lines_of_requirements(text: bytes, lines: list[str]) -> None:
-    assert artifacts.lines_of(text) == lines

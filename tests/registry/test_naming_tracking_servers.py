@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
-from config.tracking import servers
+from config import environment
+from config.tracking import WRITE_BACK, servers
 
 WHOLE = {"name": "risk", "uri": "https://mlflow.example", "prefix": "risk."}
 
@@ -16,9 +17,19 @@ WHOLE = {"name": "risk", "uri": "https://mlflow.example", "prefix": "risk."}
 def test_a_login_comes_from_the_variables_that_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RISK_TOKEN", "geheim")
     assert servers(json.dumps([{**WHOLE, "token_from": "RISK_TOKEN"}])) == [
-        {**WHOLE, "token": "geheim", "username": "", "password": ""}
+        {**WHOLE, "write_back": "off", "token": "geheim", "username": "", "password": ""}
     ]
     assert servers("") == []
+
+
+def test_the_first_server_is_told_nothing_unless_its_variable_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MLFLOW_WRITE_BACK", raising=False)
+    assert environment.choice("MLFLOW_WRITE_BACK", *WRITE_BACK) == "off"
+    assert servers(json.dumps([{**WHOLE, "write_back": "mirror"}]))[0]["write_back"] == "mirror"
+    for word in ("yes", "Mirror", "1"):
+        monkeypatch.setenv("MLFLOW_WRITE_BACK", word)
+        with pytest.raises(ImproperlyConfigured, match="MLFLOW_WRITE_BACK must be off or mirror"):
+            environment.choice("MLFLOW_WRITE_BACK", *WRITE_BACK)
 
 
 @pytest.mark.parametrize(
@@ -32,6 +43,8 @@ def test_a_login_comes_from_the_variables_that_are_named(monkeypatch: pytest.Mon
         ([{**WHOLE, "uri": "sqlite:///mlflow.db"}], r"\[0\].uri"),
         ([{"name": "risk", "uri": "https://mlflow.example"}], r"\[0\].prefix"),
         ([{**WHOLE, "prefix": "risk/"}], r"\[0\].prefix"),
+        ([{**WHOLE, "write_back": "yes"}], r"\[0\].write_back: say off or mirror"),
+        ([{**WHOLE, "write_back": ["mirror"]}], r"\[0\].write_back"),
         ([{**WHOLE, "token_from": "NOT_SET_ANYWHERE"}], "NOT_SET_ANYWHERE"),
         ([WHOLE, {**WHOLE, "name": "other", "prefix": "o."}], "same uri"),
         ([WHOLE, {**WHOLE, "uri": "https://other.example", "prefix": "o."}], "same name"),
