@@ -90,7 +90,8 @@ class ByServer(LoadScopeScheduling):
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByServer:
-    """xdist's hook: spread the suite our way, whatever ``--dist`` says."""
+    """xdist's hook: spread the suite our way, whatever ``--dist`` says, and in the order above."""
+    config.option.loadscopereorder = False  # by the number of tests, a file with one test of minutes would come last
     return ByServer(config, log)
 
 
