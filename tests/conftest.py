@@ -82,16 +82,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 class ByServer(LoadScopeScheduling):
-    """Keeps together what shares a server: all journeys on the demo, and each file with its own fixtures.
+    """Keeps together what shares a server: all journeys on the demo, two files on an MLflow, each file its fixtures.
 
     It goes by the path of a test. xdist's own groups travel in a private attribute that pytest 9.2 no longer has, and
     without a word every test becomes a group of its own (pytest-xdist issue 1386).
     """
 
+    ON_ONE_MLFLOW = ("test_importing_from_mlflow", "test_reconciling_mlflow")
+
     def _split_scope(self, nodeid: str) -> str:
         path = Path(nodeid.partition("::")[0])
-        shared = path.parent.name == "journeys" and path.stem != "test_other_servers"
-        return "the demo" if shared else str(path)
+        if path.parent.name == "journeys" and path.stem != "test_other_servers":
+            return "the demo"
+        return "an MLflow" if path.stem in self.ON_ONE_MLFLOW else str(path)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByServer:
