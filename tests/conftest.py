@@ -7,6 +7,7 @@ import os
 import shutil
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -31,6 +32,10 @@ from config.stack import database, postgres
 # How long an example takes says how busy the machine is, not whether the property holds.
 hypothesis_settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 hypothesis_settings.load_profile("any machine")
+
+# The suite starts some hundred processes of ours: where a container forbids it, each would compile every module anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 
 @dataclass(frozen=True)
@@ -77,20 +82,24 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 class ByServer(LoadScopeScheduling):
-    """Keeps together what shares a server: all journeys on the demo, and each file with its own fixtures.
+    """Keeps together what shares a server: all journeys on the demo, two files on an MLflow, each file its fixtures.
 
     It goes by the path of a test. xdist's own groups travel in a private attribute that pytest 9.2 no longer has, and
     without a word every test becomes a group of its own (pytest-xdist issue 1386).
     """
 
+    ON_ONE_MLFLOW = ("test_importing_from_mlflow", "test_reconciling_mlflow")
+
     def _split_scope(self, nodeid: str) -> str:
         path = Path(nodeid.partition("::")[0])
-        shared = path.parent.name == "journeys" and path.stem != "test_other_servers"
-        return "the demo" if shared else str(path)
+        if path.parent.name == "journeys" and path.stem != "test_other_servers":
+            return "the demo"
+        return "an MLflow" if path.stem in self.ON_ONE_MLFLOW else str(path)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByServer:
-    """xdist's hook: spread the suite our way, whatever ``--dist`` says."""
+    """xdist's hook: spread the suite our way, whatever ``--dist`` says, and in the order above."""
+    config.option.loadscopereorder = False  # by the number of tests, a file with one test of minutes would come last
     return ByServer(config, log)
 
 

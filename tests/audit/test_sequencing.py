@@ -119,3 +119,11 @@ def test_entries_wait_while_the_signer_is_away_and_are_signed_when_it_is_back(
     assert (health.log_head().size, health.log_head().signed_size) == (5, 2)
     sequencer.run_once()
     assert health.log_head().signed_size == 5
+
+
+def test_nothing_of_the_sequencers_is_compiled_before_it_runs(committed_db: CommittedDatabase, signer: Signer) -> None:
+    append(2)
+    sequencer = Sequencer(committed_db.url(database.SEQUENCER), signer)
+    assert sequencer.run_once() == 4
+    assert sequencer._fetch("SHOW jit", ()) == [("off",)]  # the plans it is kept from seem too dear without it
+    sequencer.close()

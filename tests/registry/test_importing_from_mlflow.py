@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,21 +24,13 @@ from registry.queries import lineage_closure
 from registry.sources import mlflow, mlflow_client
 from tests.conftest import CommittedDatabase
 from tests.registry.logging_to_mlflow import MODEL
-from tests.registry.tracking import Answer, Tracking, forwarded, running, standing_in
+from tests.registry.tracking import Answer, Tracking, forwarded, standing_in
 
 BY = Actor.system("mlflow-import")
 #: The server keeps what one of the tests gives to the run of version 1.
 LATER = "afterthought"
 ROOT = Path(__file__).parents[2]
 TABLES: tuple[Any, ...] = (Model, ModelVersion, Alias, Dataset, Run, LineageEdge)
-
-
-@pytest.fixture(scope="module")
-def tracking(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tracking]:
-    """One server with two versions of a model, logged by a script of its own."""
-    with running(tmp_path_factory.mktemp("mlflow")) as server:
-        server.log_models()
-        yield server
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -15,15 +14,7 @@ from tests.conftest import CommittedDatabase, free_port
 from tests.registry.catalogue import BY, Catalogue
 from tests.registry.logging_to_mlflow import MODEL
 from tests.registry.test_reconciling import LAYLA, look, standing
-from tests.registry.tracking import Tracking, running
-
-
-@pytest.fixture(scope="module")
-def tracking(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tracking]:
-    """A real server with two versions of a model; ``champion`` is the first."""
-    with running(tmp_path_factory.mktemp("mlflow")) as server:
-        server.log_models()
-        yield server
+from tests.registry.tracking import Tracking
 
 
 @pytest.fixture
