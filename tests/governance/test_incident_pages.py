@@ -100,7 +100,7 @@ def test_whoever_may_not_freeze_sees_why_and_is_refused(bank: Bank, client_for: 
     ("change", "status"),
     [
         ({"root": "dataset:none"}, 404),
-        ({"root": "library:x"}, 400),
+        ({"root": "library:x=1"}, 400),
         ({"since": "2999-01-01"}, 400),
         ({"since": "soon"}, 400),
         ({"title": ""}, 400),
@@ -216,7 +216,7 @@ def test_a_malformed_incident_is_refused_by_the_api(bank: Bank, api_for: Browser
     [
         ("", 400),
         ("subject=dataset:none", 404),
-        ("subject=library:x", 400),
+        ("subject=library:x=1", 400),
         (f"subject={LOANS}&since=yesterday", 400),
         (f"subject={LOANS}&since=2999-01-01T00:00:00Z", 400),
         (f"subject={LOANS}&depth=1", 400),
