@@ -34,6 +34,7 @@ MAX_PAGES = 10_000
 PROMPT = "mlflow.prompt.is_prompt"
 #: No answer of the REST API is larger, in bytes; artifacts are streamed instead.
 MAX_ANSWER = 64 * 1024 * 1024
+TOO_LARGE = "mlflow.too_large"
 
 
 class Client:
@@ -105,12 +106,21 @@ class Client:
         return [str(each["experiment_id"]) for each in found]
 
     def runs(self, run_ids: Sequence[str], experiments: Sequence[str]) -> dict[str, dict[str, Any]]:
-        """Those of the runs that lie in ``experiments``, each as ``run`` answers it, by its id. One request."""
+        """Those of the runs that lie in ``experiments``, each as ``run`` answers it, by its id.
+
+        One request; when its answer is too large, one for each half.
+        """
         quoted = ", ".join(f"'{run_id}'" for run_id in run_ids)
         body: dict[str, Any] = {"experiment_ids": list(experiments), "filter": f"attributes.run_id IN ({quoted})"}
         body |= {"run_view_type": "ALL", "max_results": len(run_ids)}
         url = f"{self.address}/{API}/runs/search"
-        found = self._json(url, {}, body).get("runs", [])
+        try:
+            found = self._json(url, {}, body).get("runs", [])
+        except Refused as refusal:
+            if refusal.code != TOO_LARGE or len(run_ids) < 2:
+                raise
+            half = len(run_ids) // 2
+            return self.runs(run_ids[:half], experiments) | self.runs(run_ids[half:], experiments)
         return {str(each["info"]["run_id"]): each for each in found}
 
     def artifacts(self, path: str) -> list[dict[str, Any]]:
@@ -156,7 +166,7 @@ class Client:
             for piece in response.iter_bytes():
                 body += piece
                 if len(body) > MAX_ANSWER:
-                    raise self.strange(url)
+                    raise self._too_large(url)
         try:
             answer = json.loads(body, parse_float=str, parse_constant=str)
         except (ValueError, RecursionError):
@@ -197,6 +207,10 @@ class Client:
         """The refusal of an answer that is not MLflow's."""
         sentence = _("What answers at %(url)s does not speak MLflow's REST API. Check %(variable)s.")
         return Refused(sentence % self._place(url), code="mlflow.answer")
+
+    def _too_large(self, url: str) -> Refused:
+        sentence = _("MLflow at %(url)s answers with more than %(size)d MiB, which is not read. Check %(variable)s.")
+        return Refused(sentence % {**self._place(url), "size": MAX_ANSWER // 1024**2}, code=TOO_LARGE)
 
     def _place(self, url: str) -> dict[str, str]:
         return {"url": url, "variable": self._variable}
