@@ -41,6 +41,7 @@ class IncidentFilter(ListFilter):
         ("version", _("a version")),
         ("model", _("a model")),
         ("region", _("a region")),
+        ("library", _("a library")),
     )
 
     q = forms.CharField(label=_("Number or words"), required=False, max_length=200)

@@ -15,7 +15,9 @@ from django.utils import timezone
 
 from governance import accounts
 from registry import datasets, deployments, environments, findings, incidents, versions
+from registry.lineage import roots
 from registry.lists import LISTS
+from registry.lists.troubles import IncidentFilter
 from registry.models import Finding
 from registry.reconciling.comparison import Comparison, Difference, Kind
 from tests import personas
@@ -264,3 +266,7 @@ def test_the_table_needs_the_right_to_read(catalogue: Catalogue) -> None:
         for kind in ("csv", "xlsx"):
             assert Client().get(f"/{name}.{kind}").status_code == 302
             assert nobody.get(f"/{name}.{kind}").status_code == 403
+
+
+def test_incidents_are_found_by_every_kind_that_they_can_be_about() -> None:
+    assert [kind for kind, _word in IncidentFilter.KINDS] == list(roots.KINDS)
