@@ -145,7 +145,7 @@ def change_endpoint(
 
 def find_environment(slug: str) -> Environment:
     """The environment with this slug. Raises ``NotKnown`` that lists those that exist."""
-    environment = Environment.objects.filter(slug=slug).first()
+    environment = next(iter(Environment.objects.filter(slug=slug).order_by()[:1]), None)
     if environment is None:
         known = ", ".join(Environment.objects.order_by("slug").values_list("slug", flat=True)[:12])
         raise NotKnown(
