@@ -19,7 +19,7 @@ from governance.models.decision import Action, Decision
 from governance.models.permit import Permit
 from governance.models.promotion import Promotion, PromotionState
 from governance.policies.explain import FROZEN
-from registry import aliases, deployments, describing
+from registry import aliases, deployments, describing, incidents
 from registry.models import Deployment, Environment, ModelVersion, Strategy
 
 
@@ -60,6 +60,7 @@ def record_deploy(
         permit = permits.present(decision, secret, environment=environment)
         plan = promotion.plan if promotion is not None else _plan(decision)
         _must_be_planned(plan, strategy, weight)
+        incidents.no_freeze_until_commit()
         _must_still_hold(decision, promotion, plan)
         permits.consume(permit, by=by)
         deployment = _record(decision, permit, plan, weight, by=by)
@@ -185,6 +186,7 @@ def record_rollback(
         )
     case = Case(version, environment, Action.ROLLBACK, {"strategy": Strategy.ALL_AT_ONCE.value}, requested_by=by.id)
     with transaction.atomic():
+        incidents.no_freeze_until_commit()
         decision = decisions.record(decisions.evaluate(case, needs_signoffs=False), by=by)
         if decision.allows:
             deployment = deployments.record_rollback(

@@ -38,6 +38,8 @@ INCIDENTS = Lifecycle(
         (IncidentState.OPEN.value, IncidentState.CLOSED.value): Event.INCIDENT_CLOSED,
     },
 )
+#: First half of the advisory lock's key («inci» in ASCII); the second is 0: one lock for every incident.
+LOCK = int.from_bytes(b"inci")
 #: Versions that the entry of a freeze names; the row names all, and the entry has their digest.
 NAMED = 200
 
@@ -97,6 +99,7 @@ def freeze(reference: str, *, reason: str, by: Actor) -> Incident:
     """
     said = naming.text(reason, field="reason", limit=4000)
     incident = find(reference, lock=True)
+    _lock("pg_advisory_xact_lock")
     held = roots.held(roots.of(incident.root))
     facts = {
         "root": incident.root,
@@ -134,6 +137,20 @@ def find(reference: str, *, lock: bool = False) -> Incident:
     if found is None:
         raise NotKnown(_("There is no incident %(id)s.") % {"id": reference[:40]}, code="incident.unknown")
     return found
+
+
+def no_freeze_until_commit() -> None:
+    """Let every freeze wait for the caller's transaction, after those that are under way have ended.
+
+    Who records that a version serves calls this before it asks what holds the version: without it a freeze could commit
+    between that question and the deploy, and the deploy would be recorded on an answer that is no longer true.
+    """
+    _lock("pg_advisory_xact_lock_shared")
+
+
+def _lock(function: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT {function}(%s, 0)", [LOCK])
 
 
 def any_counts() -> bool:
