@@ -1,9 +1,10 @@
 """Telling people when something is wrong with the log: once for each incident, and once more when it is over.
 
 An incident is a subject: ``alert:tampering``, ``alert:unsealed``, ``alert:freshness``, ``alert:witness/<name>`` or
-``alert:<kind>`` for a place that checkpoints go to. Raising and resolving are entries in the log; who was told is kept
-in ``audit.notice``, so neither a restart nor a mail server that is down tells anybody twice or nobody. Sending never
-happens inside a transaction and its failure stops nothing.
+``alert:<kind>`` for a place that checkpoints go to; ``alert:replay/<decision>`` is raised by who replays a decision.
+Raising and resolving are entries in the log; who was told is kept in ``audit.notice``, so neither a restart nor a mail
+server that is down tells anybody twice or nobody. Sending never happens inside a transaction and its failure stops
+nothing.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from typing import Any
 from django.conf import settings
 from django.core.mail import EmailMessage
 from django.db import connection, transaction
+from django.db.backends.utils import CursorWrapper
 from django.utils.translation import gettext as _
 
 from audit import checks, health, published
@@ -36,6 +38,8 @@ from audit.witnesses.configuration import PolicyUnusable
 NEWS_FOR = 24
 #: States of a place outside that are no mere outage (``audit.publication``).
 WRONG = frozenset({"refused", "invalid", "conflict"})
+#: Alerts that their own places raise and resolve (``put_wrong``, ``put_right``); no look at the log can tell of them.
+REPLAYS = "alert:replay/"
 _BY = Actor.system("alerts")
 
 _OPEN = "SELECT DISTINCT ON (subject) subject, state FROM audit.alert ORDER BY subject, id DESC"
@@ -63,7 +67,7 @@ class Notice:
     def headline(self) -> str:
         """For the subject of a mail."""
         if self.state == "raised":
-            return _("Countersign: something is wrong with the log (%(subject)s)") % {"subject": self.subject}
+            return _("Countersign: something that was recorded is wrong (%(subject)s)") % {"subject": self.subject}
         return _("Countersign: the cause of an alert is gone (%(subject)s)") % {"subject": self.subject}
 
 
@@ -74,14 +78,38 @@ def check() -> None:
     """
     wrong, unsure = findings()
     with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(hashtext('audit.alert'))")
-        known: dict[str, str] = dict(fetch(_OPEN, []))
+        _alone(cursor)
+        known: dict[str, str] = {name: state for name, state in fetch(_OPEN, []) if not name.startswith(REPLAYS)}
         for subject, sentence in wrong.items():
             if known.get(subject) != "raised":
                 _record(subject, "raised", sentence)
         for subject, state in known.items():
             if state == "raised" and subject not in wrong and subject not in unsure:
                 _record(subject, "resolved", _("This is no longer so: %(subject)s.") % {"subject": subject})
+
+
+def put_wrong(subject: str, sentence: str) -> None:
+    """Raise an alert that no look at the log finds; nothing when it stands already."""
+    _put(subject, "raised", sentence)
+
+
+def put_right(subject: str) -> None:
+    """Resolve an alert of ``put_wrong``; nothing when none stands."""
+    _put(subject, "resolved", _("This is no longer so: %(subject)s.") % {"subject": subject})
+
+
+def _put(subject: str, state: str, sentence: str) -> None:
+    newest = "SELECT state FROM audit.alert WHERE subject = %s ORDER BY id DESC LIMIT 1"
+    with transaction.atomic(), connection.cursor() as cursor:
+        _alone(cursor)
+        stands = fetch(newest, [subject]) == [("raised",)]
+        if stands != (state == "raised"):
+            _record(subject, state, sentence)
+
+
+def _alone(cursor: CursorWrapper) -> None:
+    """Let one at a time compare and record, until its transaction ends."""
+    cursor.execute("SELECT pg_advisory_xact_lock(hashtext('audit.alert'))")
 
 
 def findings() -> tuple[dict[str, str], frozenset[str]]:

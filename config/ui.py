@@ -326,6 +326,7 @@ _EVENT_LOOKS: dict[str, tuple[str, str]] = {
     "mlflow": ("send", "neutral"),
     "explanation.finished": ("chart-bar", "positive"),
     "explanation.failed": ("circle-x", "critical"),
+    "decision.contradicted": ("shield-alert", "critical"),
     "decision": ("scale", "info"),
     "promotion": ("arrow-up-from-line", "neutral"),
     "permit": ("ticket-check", "neutral"),

@@ -49,6 +49,7 @@ class Verdict:
     signoff: Mapping[str, Any]
     facts: Mapping[str, Any]
     facts_digest: str
+    inputs: Mapping[str, Any]
     packs: Sequence[Mapping[str, Any]]
     engine: Mapping[str, str]
     subject_parts: Mapping[str, Any]
@@ -56,6 +57,19 @@ class Verdict:
     decided_at: datetime
     valid_until: datetime
     collected: Collected | None = None
+
+    @property
+    def result_digest(self) -> str:
+        """The address of what was decided and of what it was decided from."""
+        return policies.result_digest(
+            self.outcome,
+            self.summary,
+            self.findings,
+            signoff=self.signoff,
+            policy=self.packs,
+            facts_digest=self.facts_digest,
+            inputs=self.inputs,
+        )
 
 
 def evaluate(case: Case, *, also: Sequence[str] = (), needs_signoffs: bool = True) -> Verdict:
@@ -67,22 +81,18 @@ def evaluate(case: Case, *, also: Sequence[str] = (), needs_signoffs: bool = Tru
         return _undecidable(case, now, "facts.missing", missing.subject, missing.sentence)
     except policies.PackError as error:
         return _undecidable(case, now, "pack.broken", "policy", str(error))
-    verdict = policies.evaluate(collected.packs, collected.facts)
-    signoff: dict[str, Any] = {"state": "not_required", "missing": []}
-    if needs_signoffs:
-        state = policies.signoff_state(
-            collected.packs, collected.facts, collected.events, collected.people, collected.subject_digest
-        )
-        verdict = policies.conclude(verdict, state)
-        signoff = state.as_json()
+    inputs = policies.Inputs(collected.events, collected.people, collected.subject_digest, needed=needs_signoffs)
+    decided = policies.decide(collected.packs, collected.facts, inputs)
+    verdict = decided.decision
     return Verdict(
         case=case,
         outcome=verdict.word if verdict.word in Outcome.values else Outcome.ERROR,
         summary=verdict.summary,
         findings=[finding.as_json() for finding in verdict.findings],
-        signoff=signoff,
+        signoff=decided.signoff,
         facts=dict(collected.facts.document),
         facts_digest=verdict.facts_digest,
+        inputs=inputs.as_json(),
         packs=[pack.as_json() for pack in verdict.policy],
         engine=dict(verdict.engine),
         subject_parts=collected.subject_parts,
@@ -135,6 +145,7 @@ def _undecidable(case: Case, now: datetime, rule: str, subject: str, sentence: s
         signoff={"state": "error", "missing": []},
         facts={},
         facts_digest=digest_of({}),
+        inputs={},
         packs=[],
         engine={},
         subject_parts=parts,
@@ -160,6 +171,8 @@ def record(verdict: Verdict, *, ci: Mapping[str, str] | None = None, by: Actor) 
             signoff=dict(verdict.signoff),
             facts=dict(verdict.facts),
             facts_digest=verdict.facts_digest,
+            inputs=dict(verdict.inputs),
+            result_digest=verdict.result_digest,
             packs=list(verdict.packs),
             engine=dict(verdict.engine),
             subject_digest=verdict.subject_digest,
@@ -185,6 +198,7 @@ def record(verdict: Verdict, *, ci: Mapping[str, str] | None = None, by: Actor) 
                 "missing": verdict.signoff.get("missing", []),
                 "facts_digest": decision.facts_digest,
                 "subject_digest": decision.subject_digest,
+                "result_digest": decision.result_digest,
                 "packs": [{"pack": pack["pack"], "digest": pack["digest"]} for pack in verdict.packs],
             },
             reason=said(decision.outcome, decision.summary, verdict),

@@ -81,6 +81,7 @@ class Event(StrEnum):
     SAFEGUARD_RECORDED = "safeguard.recorded"
     SAFEGUARD_APPROVED = "safeguard.approved"
     DECISION_RECORDED = "decision.recorded"
+    DECISION_CONTRADICTED = "decision.contradicted"
     # promotions
     PROMOTION_REQUESTED = "promotion.requested"
     PROMOTION_IN_REVIEW = "promotion.in_review"
@@ -173,6 +174,7 @@ SENTENCES: dict[Event, Promise] = {
     Event.SAFEGUARD_RECORDED: _("recorded a transfer safeguard"),
     Event.SAFEGUARD_APPROVED: _("approved a transfer safeguard"),
     Event.DECISION_RECORDED: _("decided a gate check"),
+    Event.DECISION_CONTRADICTED: _("replayed a decision, and it came out otherwise"),
     Event.PROMOTION_REQUESTED: _("requested a promotion"),
     Event.PROMOTION_IN_REVIEW: _("opened the promotion for review"),
     Event.PROMOTION_BLOCKED: _("found the promotion blocked"),

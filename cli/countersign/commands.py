@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from countersign import __version__, exports, lineage, outputs, settings
+from countersign import __version__, decisions, exports, lineage, outputs, settings
 from countersign.answers import permit_of, understand
 from countersign.client import Server
 from countersign.digest import digest_of_path
@@ -233,6 +233,11 @@ def _parser() -> argparse.ArgumentParser:
     _flags(one, source="dataset:...", target="version:...", limit="shortest ways to list, 10 by default")
     one = _command(commands, "reached", lineage.reached)
     _flags(one, subject="dataset:..., run:..., version:..., model:..., region:...", since="first moment, RFC 3339")
+    decided = commands.add_parser("decision", help="show or replay a decision", epilog=_EPILOG, allow_abbrev=False)
+    ways = decided.add_subparsers(required=True, metavar="COMMAND")
+    _flags(_command(ways, "get", decisions.get), decision="dec_...")
+    one = _command(ways, "replay", decisions.replay)
+    _flags(one, decision="dec_...", packs="then (default): must give the same | now: what today's policies say")
     one = commands.add_parser("digest", help=digest.__doc__, epilog=_EPILOG, allow_abbrev=False)
     one.add_argument("path")
     one.add_argument("--output")

@@ -8,9 +8,11 @@ from django.contrib.auth import get_user_model
 from django.utils import timezone
 
 from audit import queries as audit_queries
+from audit.actors import Actor
 from config.story.acts import ENVIRONMENTS, MODEL
 from config.story.people import PEOPLE
 from explain.models import ExplanationJob
+from governance import replay
 from governance.models.promotion import Promotion, PromotionState
 from governance.models.transfer import TransferSafeguard
 from registry import deployments
@@ -48,6 +50,12 @@ def _alias_moved() -> bool:
     return Alias.objects.filter(model__name=MODEL, name="champion", version__number=3).exists()
 
 
+def _decisions_replay() -> bool:
+    """Every decision that rests on facts comes out with the digest that the log recorded."""
+    same, wrong = replay.replay_all(by=Actor.system("demo-check"))
+    return same > 0 and not wrong
+
+
 FACTS: list[tuple[str, Callable[[], bool]]] = [
     ("every person of the story can sign in", _people),
     ("the four environments exist", lambda: Environment.objects.filter(slug__in=ENVIRONMENTS).count() == 4),
@@ -62,6 +70,7 @@ FACTS: list[tuple[str, Callable[[], bool]]] = [
     ("an alias was moved outside the ledger", _alias_moved),
     ("the SHAP job is finished", lambda: _jobs(method="shap") == 1),
     ("the LIME job is finished", lambda: _jobs(method="lime") == 1),
+    ("every decision comes out the same again", _decisions_replay),
     ("the log holds the story", lambda: audit_queries.log_state().entries > 60),
 ]
 

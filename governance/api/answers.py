@@ -13,6 +13,7 @@ from governance.models.decision import Decision
 from governance.models.promotion import Promotion
 from governance.models.signoff import SignOff
 from governance.models.transfer import TransferSafeguard
+from governance.replay import Replay, WhatIf
 from registry.models import Deployment
 
 
@@ -89,10 +90,34 @@ def decision_json(decision: Decision) -> dict[str, Any]:
         "policy": decision.packs,
         "facts": decision.facts,
         "facts_digest": decision.facts_digest,
+        "inputs": decision.inputs,
+        "result_digest": decision.result_digest or None,
         "engine": decision.engine,
         "ci": decision.ci,
         "requested_by": decision.requested_by,
         "links": {"html": absolute("governance:decision", decision.public_id)},
+    }
+
+
+def replay_json(done: Replay) -> dict[str, Any]:
+    """What came out of a replay."""
+    return {
+        "decision_id": done.decision.public_id,
+        "same": done.same,
+        "recorded": {"decision": done.decision.outcome, "result_digest": done.recorded_digest or None},
+        "replayed": {"decision": done.word or None, "result_digest": done.digest or None},
+        "differences": list(done.differences),
+        "engine": {"then": done.decision.engine, "now": dict(done.engine or {}) or None},
+    }
+
+
+def what_if_json(found: WhatIf) -> dict[str, Any]:
+    """What the packs of now make of the facts of then."""
+    return {
+        "decision_id": found.decision.public_id,
+        "recorded": {"decision": found.decision.outcome},
+        "now": {"decision": found.word, "summary": found.summary, "findings": list(found.findings)},
+        "policy": list(found.packs),
     }
 
 

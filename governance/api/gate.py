@@ -1,18 +1,16 @@
-"""``POST /gate/checks`` and ``GET /decisions/{id}``."""
+"""``POST /gate/checks``."""
 
 from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from django.utils.translation import gettext as _
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from audit.refusals import NotKnown
-from governance import gate, queries
+from governance import gate
 from governance.api import answers
 from governance.api.caller import caller
 from governance.api.idempotency import replay_while
@@ -49,16 +47,3 @@ class GateChecks(APIView):
             ends = [answer.verdict.valid_until, *([answer.permit.expires_at] if answer.permit else [])]
             replay_while(response, until=min(ends), permit=answer.permit)
         return response
-
-
-class DecisionDetail(APIView):
-    """A decision as it was recorded, with its facts."""
-
-    required_action: ClassVar[dict[str, str]] = {"GET": "promotion.read"}
-
-    @extend_schema(responses={200: OpenApiTypes.OBJECT})
-    def get(self, request: Request, public_id: str) -> Response:
-        decision = queries.decision(public_id)
-        if decision is None:
-            raise NotKnown(_("There is no decision %(id)s.") % {"id": public_id}, code="decision.unknown")
-        return Response(answers.decision_json(decision))

@@ -70,6 +70,12 @@ class Withdrawal(Strict):
     reason = serializers.CharField(max_length=4000)
 
 
+class ReplayRequest(Strict):
+    packs = serializers.ChoiceField(
+        choices=["then", "now"], default="then", help_text="The packs that decided, or those in force now (a what-if)."
+    )
+
+
 class DeployRecord(Strict):
     decision_id = serializers.CharField(max_length=40)
     permit = serializers.CharField(max_length=200, trim_whitespace=False)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from django.urls import path
 
-from governance.api import accounts, gate, incidents, past, promotions, rollouts, transfers
+from governance.api import accounts, decisions, gate, incidents, past, promotions, rollouts, transfers
 
 app_name = "governance-api"
 
 urlpatterns = [
     path("accounts/<uuid:uuid>/erasure", accounts.AccountErasure.as_view(), name="account_erasure"),
     path("gate/checks", gate.GateChecks.as_view(), name="gate_checks"),
-    path("decisions/<str:public_id>", gate.DecisionDetail.as_view(), name="decision"),
+    path("decisions/<str:public_id>", decisions.DecisionDetail.as_view(), name="decision"),
+    path("decisions/<str:public_id>/replay", decisions.DecisionReplay.as_view(), name="decision_replay"),
     path("promotions", promotions.PromotionList.as_view(), name="promotions"),
     path("promotions/<int:number>", promotions.PromotionDetail.as_view(), name="promotion"),
     path("promotions/<int:number>/signoffs", promotions.SignOffs.as_view(), name="signoffs"),

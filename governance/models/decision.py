@@ -26,7 +26,9 @@ class Action(models.TextChoices):
 
 
 class Decision(Governed):
-    """Immutable: a trigger refuses UPDATE. ``facts`` holds the frozen input, ``packs`` names the rules used."""
+    """Immutable: a trigger refuses UPDATE. ``facts`` and ``inputs`` (signatures, roles) hold the frozen input,
+    ``packs`` names the rules used; ``result_digest`` is the address of what came out, which its entry repeats.
+    """
 
     public_id = models.CharField(max_length=40, unique=True)
     version = models.ForeignKey("registry.ModelVersion", on_delete=models.PROTECT, related_name="decisions")
@@ -41,9 +43,11 @@ class Decision(Governed):
     signoff: models.JSONField[dict[str, Any]] = models.JSONField(default=dict)
     facts: models.JSONField[dict[str, Any]] = models.JSONField(default=dict)
     facts_digest = models.CharField(max_length=71)
+    inputs: models.JSONField[dict[str, Any]] = models.JSONField(default=dict)
     packs: models.JSONField[list[dict[str, Any]]] = models.JSONField(default=list)
     engine: models.JSONField[dict[str, str]] = models.JSONField(default=dict)
     subject_digest = models.CharField(max_length=71)
+    result_digest = models.CharField(max_length=71, blank=True)
     subject_parts: models.JSONField[dict[str, Any]] = models.JSONField(default=dict)
     ci: models.JSONField[dict[str, str]] = models.JSONField(default=dict)
     decided_at = models.DateTimeField()

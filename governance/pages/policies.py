@@ -1,4 +1,4 @@
-"""Policies as sentences and as text; decisions as they were recorded."""
+"""Policies as sentences and as text."""
 
 from __future__ import annotations
 
@@ -87,27 +87,6 @@ def _of_pack(promotion: Any, pack: PolicyPack) -> list[dict[str, Any]]:
         for each in promotion.findings or []
         if each["pack"] == pack.slug and each["severity"] == "block" and each["outcome"] in ("fail", "error")
     ]
-
-
-@require_safe
-def decision(request: HttpRequest, public_id: str) -> HttpResponse:
-    """One decision, with the facts it was made on."""
-    _may_read(request)
-    shown = queries.decision(public_id)
-    if shown is None:
-        raise NotKnown(_("There is no decision %(id)s.") % {"id": public_id[:60]}, code="decision.unknown")
-    found = gates.lines(shown)
-    rows = log.history(shown.subject, limit=100)
-    context = {
-        "decision": shown,
-        "gates": [line for line in found if line.state != "not_applicable"],
-        "idle_gates": [line for line in found if line.state == "not_applicable"],
-        "counted": gates.counted(found),
-        "proof": next((row for row in rows if row.facts.get("decision") == shown.public_id), None),
-        "names": queries.names([shown.requested_by]),
-        "helpers": queries.holders(gates.helpers(found)),
-    }
-    return render(request, "governance/decision_detail.html", context)
 
 
 def _may_read(request: HttpRequest) -> None:

@@ -7,6 +7,7 @@ from django.urls import path
 from governance.pages import (
     account,
     accounts,
+    decisions,
     incidents,
     login,
     overview,
@@ -30,7 +31,8 @@ urlpatterns = [
     path("rollbacks/<str:environment>/<str:model>", rollbacks.rollback, name="rollback"),
     path("policies", policies.policy_list, name="policies"),
     path("policies/<path:slug>", policies.policy, name="policy"),
-    path("decisions/<str:public_id>", policies.decision, name="decision"),
+    path("decisions/<str:public_id>", decisions.decision, name="decision"),
+    path("decisions/<str:public_id>/replay", decisions.replay_decision, name="replay_decision"),
     path("transfers", transfers.transfer_list, name="transfers"),
     path("transfers/<slug:reference>/approve", transfers.approve_transfer, name="approve_transfer"),
     path("incidents", incidents.incident_list, name="incidents"),

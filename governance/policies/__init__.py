@@ -21,6 +21,9 @@
    filled, ignored, valid_until; ``as_json()``), ``objections(..., by=actor_id, role=...)``: why this person may not
    sign, as data, and ``roles_for(...)``: the roles they could sign in.
    ``conclude(decision, state) -> Decision`` turns an allow without its signatures into ``pending`` (or ``deny``).
+
+5. Both together, from what can be stored: ``decide([pack, ...], facts, Inputs(...)) -> Decided``. ``read_inputs`` and
+   ``thaw`` bring back what was stored, so the same call replays a decision; ``result_digest`` is what must be equal.
 """
 
 from governance.policies.compile import CompiledPack, compile_pack
@@ -51,16 +54,19 @@ from governance.policies.quorum import (
 )
 from governance.policies.results import Decision, Finding, NearMiss, PackRef
 from governance.policies.schema import PackError, Problem
+from governance.policies.stored import Decided, Inputs, decide, read_inputs, result_digest
 
 __all__ = [
     "CompiledPack",
     "DataSetFact",
+    "Decided",
     "Decision",
     "EnvironmentFact",
     "Facts",
     "Finding",
     "FlowFact",
     "IncidentFact",
+    "Inputs",
     "MissingFact",
     "ModelFact",
     "NearMiss",
@@ -79,10 +85,13 @@ __all__ = [
     "ancestors",
     "compile_pack",
     "conclude",
+    "decide",
     "evaluate",
     "flows_of",
     "freeze",
     "objections",
+    "read_inputs",
+    "result_digest",
     "roles_for",
     "shipped_packs",
     "signoff_state",

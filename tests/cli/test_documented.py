@@ -18,6 +18,8 @@ COMMANDS = [
     "lineage closure",
     "lineage paths",
     "reached",
+    "decision get",
+    "decision replay",
     "digest",
 ]
 
