@@ -13,8 +13,9 @@ from audit import log
 from audit.actors import Actor
 from audit.lifecycle import Lifecycle
 from audit.models.events import Event
-from audit.refusals import BadInput, Conflict, NotKnown, NotPermitted
+from audit.refusals import BadInput, Conflict, NotKnown, NotPermitted, Refused
 from governance import policies
+from governance.models.backtest import BacktestState
 from governance.models.policy import PackState, PolicyPack
 
 PACKS = Lifecycle(
@@ -90,8 +91,11 @@ def draft(text: str, *, reason: str = "", by: Actor) -> PolicyPack:
 def activate(slug: str, version: int, *, reason: str, by: Actor) -> PolicyPack:
     """Put a drafted version in force and retire the one before it, in one transaction.
 
-    Two people: who drafted it cannot activate it; only the installer may do both for the packs that ship.
+    Two people: who drafted it cannot activate it; only the installer may do both for the packs that ship. Raises
+    ``NotPermitted`` for a program and for who drafted it, ``Refused`` while no back-test of this text is finished.
     """
+    if by != INSTALLER and not by.id.startswith("user:"):
+        raise NotPermitted(_("Only a person can put a policy in force."), code="pack.person")
     if not reason.strip():
         raise BadInput(_("Say why the pack comes into force."), code="pack.reason")
     with transaction.atomic():
@@ -105,18 +109,31 @@ def activate(slug: str, version: int, *, reason: str, by: Actor) -> PolicyPack:
         if row.drafted_by == by.id and by != INSTALLER:
             raise NotPermitted(_("You drafted this pack; someone else must activate it."), code="pack.self_activation")
         lint(row.text)
+        facts = _facts(row) | _tried(row, by)
         for old in rows:
             if old.state == PackState.ACTIVE:
                 PACKS.transition(old, PackState.RETIRED, facts=_facts(old), reason=reason, by=by)
         PACKS.transition(
             row,
             PackState.ACTIVE,
-            facts=_facts(row),
+            facts=facts,
             reason=reason,
             changes={"activated_at": timezone.now(), "activated_by": by.id},
             by=by,
         )
     return row
+
+
+def _tried(row: PolicyPack, by: Actor) -> dict[str, Any]:
+    """The newest finished back-test of the text, for the entry of its activation."""
+    if by == INSTALLER:
+        return {}
+    done = row.backtests.filter(state=BacktestState.FINISHED).first()
+    if done is None:
+        raise Refused(
+            _("%(pack)s has no finished back-test: try it on the past first.") % {"pack": row}, code="pack.no_backtest"
+        )
+    return {"backtest": done.pk, "result_digest": done.result_digest, **done.numbers}
 
 
 def _facts(row: PolicyPack) -> dict[str, Any]:

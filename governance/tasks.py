@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from governance import erasure, promotions
+from governance import backtests, erasure, promotions
 from governance.api.idempotency import forget_outdated
 
 
@@ -24,3 +24,15 @@ def forget_answers() -> None:
 def finish_erasures() -> int:
     """Carry out what was decided and interrupted; returns how many persons were left. Safe to repeat."""
     return erasure.finish()
+
+
+@shared_task(name=backtests.RUN, acks_late=True, reject_on_worker_lost=True, ignore_result=True)  # type: ignore[untyped-decorator]
+def run_backtest(number: int) -> str:
+    """Try a pack on the past, unless a living worker does it already. Delivered twice, the second does nothing."""
+    return backtests.perform(number)
+
+
+@shared_task(name="governance.redeliver_backtests", ignore_result=True)  # type: ignore[untyped-decorator]
+def redeliver_backtests() -> int:
+    """Send every back-test that waits again: a message may be lost, the row is not."""
+    return backtests.redeliver()

@@ -78,6 +78,9 @@ class Event(StrEnum):
     PACK_DRAFTED = "pack.drafted"
     PACK_ACTIVATED = "pack.activated"
     PACK_RETIRED = "pack.retired"
+    BACKTEST_REQUESTED = "pack.backtest_requested"
+    BACKTEST_FINISHED = "pack.backtest_finished"
+    BACKTEST_FAILED = "pack.backtest_failed"
     SAFEGUARD_RECORDED = "safeguard.recorded"
     SAFEGUARD_APPROVED = "safeguard.approved"
     DECISION_RECORDED = "decision.recorded"
@@ -171,6 +174,9 @@ SENTENCES: dict[Event, Promise] = {
     Event.PACK_DRAFTED: _("drafted a policy pack"),
     Event.PACK_ACTIVATED: _("activated a policy pack"),
     Event.PACK_RETIRED: _("retired a policy pack"),
+    Event.BACKTEST_REQUESTED: _("asked for a back-test of a policy pack"),
+    Event.BACKTEST_FINISHED: _("finished a back-test of a policy pack"),
+    Event.BACKTEST_FAILED: _("could not finish a back-test of a policy pack"),
     Event.SAFEGUARD_RECORDED: _("recorded a transfer safeguard"),
     Event.SAFEGUARD_APPROVED: _("approved a transfer safeguard"),
     Event.DECISION_RECORDED: _("decided a gate check"),

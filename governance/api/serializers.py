@@ -70,6 +70,18 @@ class Withdrawal(Strict):
     reason = serializers.CharField(max_length=4000)
 
 
+class PackText(Strict):
+    text = serializers.CharField(max_length=200_000, trim_whitespace=False, help_text="The pack as YAML.")
+
+
+class PackDraft(PackText):
+    reason = serializers.CharField(max_length=4000, required=False, allow_blank=True, default="")
+
+
+class Reason(Strict):
+    reason = serializers.CharField(max_length=4000)
+
+
 class ReplayRequest(Strict):
     packs = serializers.ChoiceField(
         choices=["then", "now"], default="then", help_text="The packs that decided, or those in force now (a what-if)."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from governance.api import accounts, decisions, gate, incidents, past, promotions, rollouts, transfers
+from governance.api import accounts, decisions, gate, incidents, past, policies, promotions, rollouts, transfers
 
 app_name = "governance-api"
 
@@ -17,8 +17,12 @@ urlpatterns = [
     path("promotions/<int:number>", promotions.PromotionDetail.as_view(), name="promotion"),
     path("promotions/<int:number>/signoffs", promotions.SignOffs.as_view(), name="signoffs"),
     path("promotions/<int:number>/withdraw", promotions.Withdraw.as_view(), name="withdraw"),
-    path("policies", past.Policies.as_view(), name="policies"),
+    path("policies", policies.Policies.as_view(), name="policies"),
+    path("policies/lint", policies.Lint.as_view(), name="policy_lint"),
     path("policies/<slug:slug>", past.Policy.as_view(), name="policy"),
+    path("policies/<slug:slug>/<int:version>/backtests", policies.Backtests.as_view(), name="policy_backtests"),
+    path("policies/<slug:slug>/<int:version>/activate", policies.Activation.as_view(), name="policy_activation"),
+    path("backtests/<int:number>", policies.BacktestDetail.as_view(), name="backtest"),
     path("overview", past.Overview.as_view(), name="overview"),
     path("deployments", rollouts.Deployments.as_view(), name="deployments"),
     path("rollbacks", rollouts.Rollbacks.as_view(), name="rollbacks"),

@@ -1,5 +1,7 @@
 """Every table of governance, one import per line."""
 
+from governance.models.backtest import Backtest as Backtest
+from governance.models.backtest import BacktestProgress as BacktestProgress
 from governance.models.decision import Decision as Decision
 from governance.models.idempotency import IdempotencyRecord as IdempotencyRecord
 from governance.models.permit import Permit as Permit

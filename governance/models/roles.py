@@ -42,6 +42,7 @@ class Action(StrEnum):
     DEPLOY_RECORD = "deploy.record"
     ROLLBACK_RECORD = "rollback.record"
     POLICY_CHANGE = "policy.change"
+    POLICY_ACTIVATE = "policy.activate"
     TRANSFER_CHANGE = "transfer.change"
     INCIDENT_CHANGE = "incident.change"
     INCIDENT_LIFT = "incident.lift"
@@ -55,6 +56,7 @@ PERSONAL: frozenset[Action] = frozenset(
     {
         Action.DATASET_CONFIRM,
         Action.PROMOTION_SIGN,
+        Action.POLICY_ACTIVATE,
         Action.INCIDENT_LIFT,
         Action.USER_MANAGE,
         Action.ACCOUNT_ERASE,
@@ -85,6 +87,7 @@ DOING: dict[Action, Promise] = {
     Action.DEPLOY_RECORD: _("Recording a deployment"),
     Action.ROLLBACK_RECORD: _("Recording a rollback"),
     Action.POLICY_CHANGE: _("Changing a policy"),
+    Action.POLICY_ACTIVATE: _("Putting a policy in force"),
     Action.TRANSFER_CHANGE: _("Changing a transfer safeguard"),
     Action.INCIDENT_CHANGE: _("Opening and freezing an incident"),
     Action.INCIDENT_LIFT: _("Lifting a freeze"),

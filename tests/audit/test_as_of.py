@@ -169,8 +169,7 @@ def test_the_api_says_which_policies_were_in_force_and_what_served(
     made, before = world
     client = api_for("ci")
     text = policies.shipped_packs()["ksa-pdpl"].replace("version: 1", "version: 2", 1)
-    packs.draft(text, by=scene.actor("omar"))
-    packs.activate("ksa-pdpl", 2, reason="A clearer text.", by=scene.actor("layla"))
+    scene.in_force(packs.draft(text, by=scene.actor("omar")), by="layla", reason="A clearer text.")
     sequence()
     for asked, in_force, states in (({"as_of": before}, 1, ["active"]), ({}, 2, ["active", "retired"])):
         answer = client.get("/api/v1/policies/ksa-pdpl", asked).json()

@@ -28,6 +28,7 @@ ROOT = Path(__file__).resolve().parents[2]
 APPS = ("audit", "registry", "explain", "governance", "config")
 #: Tables whose rows may change without an entry, and why that is right.
 UNGOVERNED = {
+    "governance_backtest_progress": "how far a worker is; what it finds has its entry",
     "governance_idempotency": "repeats an answer; the change that it answers for has its entry",
     "governance_sign_in_attempt": "counts for the throttle; the entry session.refused is the record",
     "governance_token_use": "when a token was last used, at most once a minute; it decides nothing",

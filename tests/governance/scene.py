@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from django.utils import timezone
 
 from audit.actors import Actor
-from governance import decisions, packs, promotions, queries, signoffs
+from governance import backtests, decisions, packs, promotions, queries, signoffs
 from governance.models.decision import Decision
+from governance.models.policy import PolicyPack
 from governance.models.promotion import Promotion
 from governance.models.signoff import SignOff
 from registry import datasets, environments, versions
@@ -94,6 +95,12 @@ def environment(slug: str, tier: str, region: str, perimeter: str) -> Environmen
         log_sinks=[region],
         by=SET_UP,
     )
+
+
+def in_force(pack: PolicyPack, *, by: str = "dana", reason: str = "Clearer.") -> PolicyPack:
+    """The pack after its back-test and its activation by a second person."""
+    backtests.perform(backtests.request(pack.slug, pack.version, by=actor("omar")).pk)
+    return packs.activate(pack.slug, pack.version, reason=reason, by=actor(by))
 
 
 def actor(name: str) -> Actor:

@@ -28,15 +28,14 @@ def test_a_pack_comes_into_force_by_a_second_person_and_retires_the_one_before(b
     with pytest.raises(NotPermitted) as refusal:
         packs.activate(row.slug, 2, reason="Clearer.", by=scene.actor("omar"))
     assert refusal.value.code == "pack.self_activation"
-    packs.activate(row.slug, 2, reason="Clearer.", by=scene.actor("dana"))
+    scene.in_force(row)
     states = dict(PolicyPack.objects.filter(slug=row.slug).values_list("version", "state"))
     assert states == {1: PackState.RETIRED, 2: PackState.ACTIVE}
 
 
 def test_a_new_version_of_a_pack_makes_sign_offs_stale(bank: Bank) -> None:
     promotion = scene.approved(bank)
-    packs.draft(_next_version("uae-pdpl"), by=scene.actor("omar"))
-    packs.activate("uae-pdpl", 2, reason="Clearer.", by=scene.actor("dana"))
+    scene.in_force(packs.draft(_next_version("uae-pdpl"), by=scene.actor("omar")))
     promotions.refresh(promotion.pk, by=scene.actor("sami"))
     promotion.refresh_from_db()
     assert (promotion.state, promotion.round) == ("in_review", 2)

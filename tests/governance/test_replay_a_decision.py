@@ -12,7 +12,7 @@ from django.test import Client
 
 from audit import queries as log
 from audit.refusals import Refused
-from governance import gate, packs, policies, replay, rollouts
+from governance import backtests, gate, packs, policies, replay, rollouts
 from governance.models.decision import Decision
 from tests.conftest import CommittedDatabase
 from tests.governance import scene
@@ -68,6 +68,7 @@ def test_it_holds_though_people_packs_and_data_changed_since(bank: Bank) -> None
         policies.shipped_packs()["two-person-production"].replace("version: 1", "version: 2").replace("n: 1", "n: 2"),
         by=scene.actor("omar"),
     )
+    backtests.perform(backtests.request("two-person-production", 2, by=scene.actor("omar")).pk)
     packs.activate("two-person-production", 2, reason="Stricter.", by=scene.actor("dana"))
     assert replay.replay(decision, by=scene.actor("noor")).same
     found = replay.what_if(decision)
