@@ -8,6 +8,7 @@ from django.db import connection, transaction
 from django.db.models import Max
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from audit import log
 from audit.actors import Actor
@@ -15,7 +16,7 @@ from audit.lifecycle import Lifecycle
 from audit.models.events import Event
 from audit.refusals import BadInput, Conflict, NotKnown, NotPermitted, Refused
 from governance import policies
-from governance.models.backtest import BacktestState
+from governance.models.backtest import Backtest, BacktestState
 from governance.models.policy import PackState, PolicyPack
 
 PACKS = Lifecycle(
@@ -47,11 +48,14 @@ def lint(text: str) -> policies.CompiledPack:
     try:
         return policies.compile_pack(text)
     except policies.PackError as error:
+        count = len(error.problems)
+        sentence = ngettext(
+            "The pack has %(count)d mistake: %(all)s", "The pack has %(count)d mistakes: %(all)s", count
+        )
         raise BadInput(
-            _("The pack has %(count)d mistakes: %(first)s")
-            % {"count": len(error.problems), "first": "; ".join(str(problem) for problem in error.problems)},
+            sentence % {"count": count, "all": "; ".join(map(str, error.problems))},
             code="pack.invalid",
-            fields={f"line {problem.line}": str(problem) for problem in error.problems},
+            fields={f"line {each.line}, column {each.column}": str(each) for each in error.problems},
         ) from error
 
 
@@ -128,7 +132,7 @@ def _tried(row: PolicyPack, by: Actor) -> dict[str, Any]:
     """The newest finished back-test of the text, for the entry of its activation."""
     if by == INSTALLER:
         return {}
-    done = row.backtests.filter(state=BacktestState.FINISHED).first()
+    done = Backtest.objects.filter(pack=row, state=BacktestState.FINISHED).first()
     if done is None:
         raise Refused(
             _("%(pack)s has no finished back-test: try it on the past first.") % {"pack": row}, code="pack.no_backtest"

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from countersign import __version__, decisions, exports, lineage, outputs, settings
+from countersign import __version__, decisions, exports, lineage, outputs, policy, settings
 from countersign.answers import permit_of, understand
 from countersign.client import Server
 from countersign.digest import digest_of_path
@@ -238,6 +238,12 @@ def _parser() -> argparse.ArgumentParser:
     _flags(_command(ways, "get", decisions.get), decision="dec_...")
     one = _command(ways, "replay", decisions.replay)
     _flags(one, decision="dec_...", packs="then (default): must give the same | now: what today's policies say")
+    packs = commands.add_parser("policy", help="check or try a policy pack", epilog=_EPILOG, allow_abbrev=False)
+    ways = packs.add_subparsers(required=True, metavar="COMMAND")
+    _flags(_command(ways, "lint", policy.lint), file="the pack as YAML")
+    _flags(_command(ways, "draft", policy.draft), file="the pack as YAML", reason="why it changes")
+    one = _command(ways, "backtest", policy.backtest)
+    _flags(one, pack="name", number="version of the pack", wait="seconds to wait for the result, 600 by default")
     one = commands.add_parser("digest", help=digest.__doc__, epilog=_EPILOG, allow_abbrev=False)
     one.add_argument("path")
     one.add_argument("--output")

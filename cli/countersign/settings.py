@@ -39,14 +39,14 @@ def choice(name: str, value: str | None, known: tuple[str, ...]) -> str:
     return value
 
 
-def seconds(value: str | None) -> float:
-    """The timeout; 30 when none is given."""
+def seconds(value: str | None, *, name: str = "timeout") -> float:
+    """The timeout, or the flag ``name``; 30 when none is given."""
     try:
         found = float(value) if value else 30.0
     except ValueError:
         found = math.nan
     if not 0 < found <= 3_600:
-        raise Stop(Exit.USAGE, f"--timeout {value!r} is not a number of seconds between 0 and 3600.")
+        raise Stop(Exit.USAGE, f"--{name} {value!r} is not a number of seconds between 0 and 3600.")
     return found
 
 

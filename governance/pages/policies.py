@@ -16,6 +16,7 @@ from audit.refusals import NotKnown
 from governance import gates, policies, queries
 from governance.models.policy import PackState, PolicyPack
 from governance.models.user import User
+from governance.pages import drafts
 from governance.pages.then import policy_list_then, policy_then
 
 
@@ -30,7 +31,7 @@ class PackRow:
 @require_safe
 def policy_list(request: HttpRequest) -> HttpResponse:
     """What is in force, and every other version; ``?as_of=`` answers for another moment."""
-    _may_read(request)
+    _reader(request)
     if then := asked(request.GET.get("as_of", "")):
         return policy_list_then(request, then)
     rows = list(PolicyPack.objects.order_by("slug", "-version"))
@@ -42,7 +43,7 @@ def policy_list(request: HttpRequest) -> HttpResponse:
 @require_safe
 def policy(request: HttpRequest, slug: str) -> HttpResponse:
     """One pack: sentences first, then the text, then where it decided lately."""
-    _may_read(request)
+    user = _reader(request)
     slug, _slash, number = slug.partition("/")
     if then := asked(request.GET.get("as_of", "")):
         return policy_then(request, slug, number, then)
@@ -61,6 +62,7 @@ def policy(request: HttpRequest, slug: str) -> HttpResponse:
         ],
         "names": queries.names({shown.drafted_by, shown.activated_by}),
         "history": log.history(shown.subject, limit=20),
+        **drafts.steps(shown, user),
     }
     return render(request, "governance/policy_detail.html", context)
 
@@ -89,7 +91,8 @@ def _of_pack(promotion: Any, pack: PolicyPack) -> list[dict[str, Any]]:
     ]
 
 
-def _may_read(request: HttpRequest) -> None:
+def _reader(request: HttpRequest) -> User:
     user = request.user
     assert isinstance(user, User)  # noqa: S101  (LoginRequiredMiddleware)
     user.require("promotion.read")
+    return user

@@ -34,6 +34,7 @@ class World:
     promotions: list[int] = field(default_factory=list)
     explanations: list[int] = field(default_factory=list)
     decisions: list[str] = field(default_factory=list)
+    backtests: list[int] = field(default_factory=list)
     exports: list[int] = field(default_factory=list)
     bundle: Path | None = None
     account: str = ""
@@ -153,7 +154,19 @@ def whole() -> World:
         world.promotions.append(promotion.pk)
         world.decisions += [decision.public_id for decision in promotion.decisions.all()[:1]]
     _incidents(world)
+    _draft(world)
     return world
+
+
+def _draft(world: World) -> None:
+    """A draft that nobody has in force yet, tried on the past; and a back-test that waits for a worker."""
+    from governance import backtests, packs, policies
+
+    omar = personas.get("omar").actor
+    text = policies.shipped_packs()["two-person-production"].replace("version: 1\n", "version: 2\n")
+    packs.draft(text.replace("compliance_officer, n: 1", "compliance_officer, n: 2"), by=omar)
+    world.backtests = [backtests.request("two-person-production", version, by=omar).pk for version in (2, 1)]
+    backtests.perform(world.backtests[0])
 
 
 def _incidents(world: World) -> None:

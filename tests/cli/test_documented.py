@@ -20,6 +20,9 @@ COMMANDS = [
     "reached",
     "decision get",
     "decision replay",
+    "policy lint",
+    "policy draft",
+    "policy backtest",
     "digest",
 ]
 

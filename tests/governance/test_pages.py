@@ -11,7 +11,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from audit import queries as log
-from governance import gate, rollouts
+from governance import backtests, gate, packs, policies, rollouts
 from registry import deployments
 from tests import personas
 from tests.governance import scene
@@ -25,12 +25,21 @@ BUDGETS = {
     "promotions": 9,
     "request_promotion": 7,
     "policies": 6,
-    "policy": 9,
+    "policy": 11,
+    "draft_policy": 5,
+    "backtest": 7,
     "promotion": 18,
     "decision": 9,
     "transfers": 8,
     "rollback": 11,
 }
+
+
+def _tried(version: int) -> int:
+    """The number of a finished back-test."""
+    row = backtests.request("uae-pdpl", version, by=scene.actor("omar"))
+    assert backtests.perform(row.pk) == "finished"
+    return row.pk
 
 
 def _page(client: Client, view: str, *args: object) -> str:
@@ -258,11 +267,13 @@ def _fill(bank: Bank) -> dict[str, list[object]]:
     promotion = scene.request(bank)
     scene.sign(promotion, "jonas", "ml_lead")
     checked = gate.check(bank.old, bank.frankfurt, by=scene.actor("ci"))
+    packs.draft(policies.shipped_packs()["uae-pdpl"].replace("version: 1\n", "version: 2\n"), by=scene.actor("omar"))
     assert blocked.pk
     assert checked.decision is not None
     return {
         "promotion": [promotion.pk],
-        "policy": ["uae-pdpl"],
+        "policy": ["uae-pdpl/2"],
+        "backtest": [_tried(2)],
         "decision": [checked.decision.public_id],
         "rollback": ["prod-uae", "credit-scoring"],
     }
