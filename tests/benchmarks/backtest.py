@@ -2,7 +2,8 @@
 
 The back-test reads each decision from the database, checks the digest of its facts, decides with signatures and
 compares; a bare evaluation is ``policies.evaluate`` on facts that are in memory and checked already. One process does
-both: half of the bare ones, the back-test, the other half. The decisions are copies of twenty real ones with 25 data sets each, made behind the triggers by SQL.
+both: half of the bare ones, the back-test, the other half. The decisions are copies of twenty real ones with 25 data
+sets each, made behind the triggers by SQL.
 ``BACKTEST_DECISIONS`` makes it smaller.
 """
 
