@@ -249,6 +249,9 @@ def _params(reader: Reader, node: yaml.Node | None) -> tuple[tuple[str, Param], 
     found: list[tuple[str, Param]] = []
     for name, value in reader.pairs(node):
         _check_name(reader, name, value)
+        for item in value.value if isinstance(value, yaml.SequenceNode) else [value]:
+            if isinstance(item, yaml.ScalarNode):
+                reader.refuse_look_alikes(Text(item.value, item.start_mark.line + 1, item.start_mark.column + 1))
         if isinstance(value, yaml.SequenceNode):
             found.append((name, reader.texts(value)))
         elif value.tag.endswith(":int"):
@@ -276,6 +279,7 @@ def _expression(reader: Reader, node: yaml.Node | None) -> Text | None:
     found = reader.text(node)
     if len(found.value) > _EXPRESSION_LIMIT:
         reader.note(node, f"An expression may have {_EXPRESSION_LIMIT} characters.")
+    reader.refuse_look_alikes(found)
     return found
 
 
