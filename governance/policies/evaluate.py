@@ -94,7 +94,7 @@ def _end(signoffs: SignOffState) -> str:
 
 def _judge(pack: CompiledPack, rule: CompiledRule, facts: Facts) -> Iterator[_Judged]:
     """All findings of one rule; one ``not_applicable`` for the version when it applied to nothing."""
-    if pack.effective_from > facts.now.date():
+    if not pack.speaks(facts):
         yield _Judged(explain.finding(pack, rule, "not_applicable", facts.document["version"]))
         return
     common: dict[str, Any] = {**facts.singles, "now": facts.now, "params": pack.params}

@@ -17,8 +17,8 @@ from cel.stdlib import add_stdlib_to_context
 from governance.policies import CompiledPack, Facts, compile_pack, shipped_packs
 from governance.policies.compile import Conditions
 from governance.policies.facts import _summary
-from governance.policies.schema import Text
 from governance.policies.vocabulary import STRUCTS, VARIABLES, parse_time
+from governance.policies.written import Text
 from tests.governance.policies.dice import throw
 
 #: (pack, rule, condition)
