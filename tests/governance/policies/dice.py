@@ -36,10 +36,18 @@ COUNTRY = {
     "oci:me-abudhabi-1": "AE",
     "alibaba:me-east-1": "AE",
     "onprem:uae-1": "AE",
+    "onprem:adgm-1": "AE",
+    "onprem:difc-1": "AE",
+    "onprem:qfc-1": "QA",
+    "gcp:me-central1": "QA",
+    "aws:eu-central-1": "DE",
+    "aws:eu-west-2": "GB",
+    "gcp:europe-west2": "GB",
     "": "",
 }
 KINDS = ("dataset", "serving", "inference_log")
-PEOPLE = (["SA"], ["SA", "AE"], ["AE"], ["AE-federal"], [], ["DE", "AE"], ["QA"])
+PEOPLE = (["SA"], ["SA", "AE"], ["AE"], ["AE-federal"], [], ["DE", "AE"], ["QA"], ["EU"], ["AE-ADGM"], ["AE-DIFC"])
+LAWS_OF_FLOWS = ("SA", "AE-federal", "EU", "AE-ADGM", "AE-DIFC", "QA-QFC", "BH", "")
 CLASSES = ("none", "personal", "personal", "sensitive", "special", "unknown", "")
 
 
@@ -65,15 +73,18 @@ def throw(
     home: Sequence[str] = ("gcp:me-central2", "azure:uaenorth"),
     people: Sequence[str] = ("SA",),
     classes: Sequence[str] = CALM,
+    law: str = "",
 ) -> Throw:
     """One case of up to four data sets and places, some in several regions, and up to three safeguards.
 
-    Half of the cases are calm: nearly everything in them is as it should be, in ``home``, about ``people`` and of one
-    of ``classes``.
+    Half of the cases are calm: nearly everything in them is as it should be, in ``home``, about ``people``, under
+    ``law`` and of one of ``classes``.
     """
     calm = dice.random() < 0.5
     parts: dict[str, Any] = {
-        "model": ModelFact("credit-scoring", dice.choice(["high", "limited", "minimal", ""])),
+        "model": ModelFact(
+            "credit-scoring", dice.choice(["high", "high", "limited"] if calm else ["high", "limited", "minimal", ""])
+        ),
         "version": VersionFact(
             VERSION,
             "14",
@@ -81,13 +92,15 @@ def throw(
             ("user:yusuf",) if calm else dice.choice([(), ("unmatched:noor",), ("user:yusuf", "unmatched:noor")]),
         ),
         "environment": EnvironmentFact(
-            "prod-ksa", dice.choice(["prod", "dr", "staging", "", "sandbox"]), dice.choice(["SA", "AE-federal", "EU"])
+            "prod-ksa",
+            dice.choice(["prod", "dr", "staging", "", "sandbox"]),
+            dice.choice(["SA", "AE-federal", "EU", "", law]),
         ),
         "promotion": PromotionFact(dice.choice(["promote", "deploy", "rollback"]), "user:yusuf", "canary", 10),
         "flows": tuple(
             each
             for number in range(dice.randint(1, 4))
-            for each in _flows(dice, number, home, people, classes if calm else ())
+            for each in _flows(dice, number, home, people, law, classes if calm else ())
         ),
         "safeguards": tuple(any_safeguard(dice, number) for number in range(dice.randint(0, 3))),
     }
@@ -95,20 +108,26 @@ def throw(
 
 
 def _flows(
-    dice: random.Random, number: int, home: Sequence[str], people: Sequence[str], calm: Sequence[str]
+    dice: random.Random, number: int, home: Sequence[str], people: Sequence[str], law: str, calm: Sequence[str]
 ) -> list[FlowFact]:
     """One data set or place. When ``calm`` names classes, nine in ten are of those, at home; others may lie anywhere,
     often in several regions at once.
     """
     if calm and dice.random() < 0.9:
         region = dice.choice(home)
-        values = {"kind": dice.choice(KINDS), "classification": dice.choice(calm), "data_subjects": people}
+        values: dict[str, Any] = {
+            "kind": dice.choice(KINDS),
+            "classification": dice.choice(calm),
+            "data_subjects": people,
+        }
+        values["perimeter"] = law
         return [flow(**values, subject=f"dataset:d{number}", region=region, country=COUNTRY[region])]
     shared = {
         "kind": dice.choice(KINDS),
         "subject": f"dataset:d{number}",
         "classification": dice.choice(CLASSES),
         "data_subjects": dice.choice([*PEOPLE, list(people)]),
+        "perimeter": dice.choice([*LAWS_OF_FLOWS, law]),
     }
     regions = {dice.choice(home), *dice.sample(sorted(COUNTRY), dice.choice([1, 1, 2]))}
     return [

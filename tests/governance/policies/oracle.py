@@ -33,6 +33,7 @@ class Law:
     home: tuple[str, ...] = ("gcp:me-central2",)
     subjects: tuple[str, ...] = ("SA",)
     classes: tuple[str, ...] = CALM
+    law: str = ""
 
 
 def personal(one: FlowFact) -> bool:
@@ -96,6 +97,52 @@ def emirates(one: FlowFact, safeguards: Sequence[SafeguardFact], _case: Throw) -
     return any(guards(one, guard, ["SCC", "BCR"]) for guard in safeguards)
 
 
+EEA = frozenset(
+    "AT BE BG HR CY CZ DK EE FI FR DE GR HU IE IT LV LT LU MT NL PL PT RO SK SI ES SE IS LI NO".split()  # noqa: SIM905
+)
+
+
+def zone(law: str, prefix: str, types: Sequence[str]) -> Judge:
+    """A financial centre: its own law, and no cloud lies inside; the country around it is abroad."""
+
+    def judge(one: FlowFact, safeguards: Sequence[SafeguardFact], case: Throw) -> bool | None:
+        presumed = one.perimeter or case.environment.perimeter or law
+        if not personal(one) or (presumed != law and law not in people(one)):
+            return None
+        return place(one).startswith(prefix) or any(guards(one, guard, types) for guard in safeguards)
+
+    return judge
+
+
+def union(one: FlowFact, safeguards: Sequence[SafeguardFact], case: Throw) -> bool | None:
+    """Chapter V: data under the GDPR or of people in the EEA lie in the EEA, or go under clauses or binding rules."""
+    nobody_said = not one.perimeter and not case.environment.perimeter
+    if not personal(one) or not (one.perimeter == "EU" or nobody_said or people(one) & (EEA | {"EU"})):
+        return None
+    inside = place(one) != "nowhere" and one.country in EEA
+    return inside or any(guards(one, guard, ["SCC", "BCR"]) for guard in safeguards)
+
+
+def law_of_a_set(one: FlowFact, _safeguards: Sequence[SafeguardFact], case: Throw) -> bool | None:
+    """Used in the Union: it is recorded where a data set was gathered."""
+    if not personal(one) or one.kind != "dataset" or case.environment.perimeter != "EU":
+        return None
+    return bool(one.perimeter)
+
+
+def high_risk_live(case: Throw) -> bool:
+    """High risk, or a risk that nobody rated, where it answers real people; an unknown tier counts as such."""
+    return case.model.risk in ("high", "") and case.environment.tier != "staging"
+
+
+def trained(case: Throw) -> bool | None:
+    return bool(case.version.trained_by) if high_risk_live(case) else None
+
+
+def trained_by_accounts(case: Throw) -> bool | None:
+    return all(who[:5] == "user:" for who in case.version.trained_by) if high_risk_live(case) else None
+
+
 def has_digest(case: Throw) -> bool:
     scheme, _, digits = case.version.digest.partition(":")
     return scheme == "sha256" and len(digits) == 64 and set(digits) <= set("0123456789abcdef")
@@ -131,6 +178,46 @@ LAWS: dict[str, Law] = {
         },
         classes=("none",),
     ),
+    "adgm-dpr": Law(
+        {"ADGM-RES-001": zone("AE-ADGM", "onprem:adgm-", ["SCC"])},
+        {},
+        frozenset({"AE-ADGM"}),
+        frozenset({"ADGM-RES-001"}),
+        home=("onprem:adgm-1",),
+        subjects=("AE-ADGM",),
+        law="AE-ADGM",
+    ),
+    "difc-dpl": Law(
+        {"DIFC-RES-001": zone("AE-DIFC", "onprem:difc-", ["SCC", "BCR"])},
+        {},
+        frozenset({"AE-DIFC"}),
+        frozenset({"DIFC-RES-001"}),
+        home=("onprem:difc-1",),
+        subjects=("AE-DIFC",),
+        law="AE-DIFC",
+    ),
+    "qfc-dpr": Law(
+        {"QFC-RES-001": zone("QA-QFC", "onprem:qfc-", ["SCC"])},
+        {},
+        frozenset({"QA-QFC"}),
+        frozenset({"QFC-RES-001"}),
+        home=("onprem:qfc-1",),
+        subjects=("QA-QFC",),
+        law="QA-QFC",
+    ),
+    "gdpr-transfers": Law(
+        {"GDPR-RES-001": union, "GDPR-RES-002": law_of_a_set},
+        {},
+        EEA | {"EU"},
+        frozenset({"GDPR-RES-001"}),
+        warns=frozenset({"GDPR-RES-002"}),
+        home=("aws:eu-central-1",),
+        subjects=("DE", "EU"),
+        law="EU",
+    ),
+    "independence-of-validation": Law(
+        {}, {"IOV-001": trained, "IOV-002": trained_by_accounts}, warns=frozenset({"IOV-002"}), classes=("none",)
+    ),
 }
 
 
@@ -152,10 +239,10 @@ def expected(law: Law, case: Throw) -> tuple[Answers, str]:
     for rule, of in law.of_version.items():
         found = of(case)
         answers[rule, case.version.subject, "", ""] = "not_applicable" if found is None else "pass" if found else "fail"
-    uncovered = any(
-        personal(one) and not (spoken.get(position) and people(one) <= law.people)
-        for position, one in enumerate(case.flows)
-    )
+    uncovered = False
+    for position, one in enumerate(case.flows):
+        covered = spoken.get(position) and people(one) <= law.people and one.perimeter in (*law.people, "")
+        uncovered |= personal(one) and not covered
     blocking = {word for (rule, *_), word in answers.items() if rule not in law.warns}
     if uncovered or "fail" in blocking:
         return answers, "deny"

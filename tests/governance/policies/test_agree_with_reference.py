@@ -43,7 +43,7 @@ def test_the_engine_agrees_with_the_reference(name: str) -> None:
     words: Counter[str] = Counter()
     outcomes: Counter[str] = Counter()
     for _ in range(CASES):
-        case = throw(dice, home=law.home, people=law.subjects, classes=law.classes)
+        case = throw(dice, home=law.home, people=law.subjects, classes=law.classes, law=law.law)
         decision = evaluate(packs, case.facts)
         answers, word = expected(law, case)
         assert (answered(decision), decision.word) == (answers, word)

@@ -30,7 +30,7 @@ CASES = 300
 
 def _expressions(pack: CompiledPack) -> Iterator[tuple[Place, Text, Conditions, int]]:
     """Every expression: its place, its text, its compiled group and its position there."""
-    for compiled in pack.rules:
+    for compiled in (*pack.rules, *pack.disabled):
         rule = compiled.rule
         named = {"when": ([("when", rule.when)] if rule.when else [], compiled.when)}
         named |= {"require": (list(rule.require), compiled.require), "unless": (list(rule.unless), compiled.unless)}
