@@ -147,6 +147,7 @@ def _data_sets(parents: Mapping[str, Sequence[str]]) -> dict[str, policies.DataS
             classification=row.classification,
             regions=[_region(each) for each in row.regions],
             data_subjects=row.subjects,
+            perimeter=row.perimeter,
         )
         for row in Dataset.objects.filter(name__in=names)
     }
@@ -155,7 +156,7 @@ def _data_sets(parents: Mapping[str, Sequence[str]]) -> dict[str, policies.DataS
 def _places(environment: Environment) -> Iterable[policies.PlaceFact]:
     for kind, ids in (("serving", environment.regions), ("inference_log", environment.log_sinks)):
         for each in ids:
-            yield policies.PlaceFact(kind, environment.subject, _region(each))
+            yield policies.PlaceFact(kind, environment.subject, _region(each), environment.perimeter)
 
 
 def _region(region_id: str) -> policies.Region:
@@ -230,11 +231,8 @@ def _subject_parts(
     An incident is part of it from its freeze on, lifted or not: whoever signed before has to look again.
     """
     document = facts.document
-    data = [
-        {key: flow[key] for key in ("subject", "region", "claimed_region", "classification", "data_subjects", "path")}
-        for flow in document["flows"]
-        if flow["kind"] == "dataset"
-    ]
+    told = ("subject", "region", "claimed_region", "classification", "data_subjects", "path", "perimeter")
+    data = [{key: flow[key] for key in told} for flow in document["flows"] if flow["kind"] == "dataset"]
     return {
         "artifact": {"version": case.version.subject, "digest": case.version.digest},
         "risk": document["model"]["risk"],

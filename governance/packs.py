@@ -44,9 +44,12 @@ def active_packs() -> tuple[policies.CompiledPack, ...]:
 
 
 def lint(text: str) -> policies.CompiledPack:
-    """Compile without storing. Raises ``BadInput`` with one sentence per mistake, each with its line and column."""
+    """Compile without storing. Raises ``BadInput`` with one sentence per mistake, each with its line and column.
+
+    A residency rule that allows by absence is a mistake, and so is a rule in force that nobody has verified.
+    """
     try:
-        return policies.compile_pack(text)
+        return policies.lint_pack(text)
     except policies.PackError as error:
         count = len(error.problems)
         sentence = ngettext(
@@ -112,7 +115,12 @@ def activate(slug: str, version: int, *, reason: str, by: Actor) -> PolicyPack:
             )
         if row.drafted_by == by.id and by != INSTALLER:
             raise NotPermitted(_("You drafted this pack; someone else must activate it."), code="pack.self_activation")
-        lint(row.text)
+        if not policies.may_be_activated(lint(row.text)):
+            raise BadInput(
+                _("The pack %(pack)s is switched off; draft it anew when somebody has verified it, with name and date.")
+                % {"pack": slug},
+                code="pack.unverified",
+            )
         facts = _facts(row) | _tried(row, by)
         for old in rows:
             if old.state == PackState.ACTIVE:
@@ -148,7 +156,8 @@ def _facts(row: PolicyPack) -> dict[str, Any]:
 def load_shipped() -> list[PolicyPack]:
     """Register and activate the shipped packs that this installation has never seen; safe at every start.
 
-    A pack of which any version is stored is left alone: later versions come in force only by people.
+    One that nobody has verified (``enabled: false``) is registered and stays a draft. A pack of which any version is
+    stored is left alone: later versions come in force only by people.
     """
     loaded: list[PolicyPack] = []
     known = set(PolicyPack.objects.values_list("slug", flat=True))
@@ -157,5 +166,7 @@ def load_shipped() -> list[PolicyPack]:
             continue
         with transaction.atomic():
             row = draft(text, reason="Shipped with Countersign.", by=INSTALLER)
-            loaded.append(activate(row.slug, row.version, reason="Shipped with Countersign.", by=INSTALLER))
+            if policies.may_be_activated(policies.compile_pack(text)):
+                row = activate(row.slug, row.version, reason="Shipped with Countersign.", by=INSTALLER)
+            loaded.append(row)
     return loaded

@@ -4,6 +4,7 @@
 
        pack = compile_pack(text)              # PackError: every problem with rule, line and column
        pack.id, pack.version, pack.digest, pack.status, pack.effective_from, pack.rules, pack.signoffs
+       lint_pack(text)                        # the same, and no allow by absence, and nothing unverified in force
        shipped_packs() -> {"ksa-pdpl": text, ...}
 
 2. Freeze the facts. ``now`` is a fact, so a decision can be made again from what was stored::
@@ -42,6 +43,7 @@ from governance.policies.facts import (
     thaw,
 )
 from governance.policies.flows import DataSetFact, PlaceFact, Region, ancestors, flows_of
+from governance.policies.lint import lint_pack, may_be_activated
 from governance.policies.packs import shipped_packs
 from governance.policies.quorum import (
     Objection,
@@ -53,8 +55,8 @@ from governance.policies.quorum import (
     signoff_state,
 )
 from governance.policies.results import Decision, Finding, NearMiss, PackRef
-from governance.policies.schema import PackError, Problem
 from governance.policies.stored import Decided, Inputs, decide, read_inputs, result_digest
+from governance.policies.written import PackError, Problem
 
 __all__ = [
     "CompiledPack",
@@ -89,6 +91,8 @@ __all__ = [
     "evaluate",
     "flows_of",
     "freeze",
+    "lint_pack",
+    "may_be_activated",
     "objections",
     "read_inputs",
     "result_digest",

@@ -20,9 +20,12 @@ from cel_expr_python import cel
 from cel_expr_python.ext import ext_strings
 from google.protobuf import descriptor_pb2, message_factory
 
+from governance.policies.facts import Facts
+from governance.policies.parts import Pack, Param, Rule, SignOffRule, Source
 from governance.policies.results import PackRef
-from governance.policies.schema import Pack, PackError, Param, Problem, Rule, SignOffRule, Source, Text, read_pack
+from governance.policies.schema import read_pack
 from governance.policies.vocabulary import PACKAGE, VARIABLES, Kind, Word, add_struct, facts_file, new_pool
+from governance.policies.written import PackError, Problem, Text
 
 ENGINE: Mapping[str, str] = {"name": "cel-expr-python", "version": metadata.version("cel-expr-python")}
 _PLACE = re.compile(r"<input>:(\d+):(\d+): ([^\n]*)")
@@ -96,13 +99,22 @@ class CompiledSignOff:
 
 @dataclass(frozen=True, slots=True)
 class CompiledPack:
-    """A pack ready to decide. ``params`` is the message that its expressions read as ``params``."""
+    """A pack ready to decide. ``params`` is the message that its expressions read as ``params``.
+
+    ``rules`` are those that are enabled; ``disabled`` compile as well, and are never evaluated.
+    """
 
     pack: Pack
     text: str
     params: Any
     rules: tuple[CompiledRule, ...]
     signoffs: tuple[CompiledSignOff, ...]
+    disabled: tuple[CompiledRule, ...] = ()
+
+    def speaks(self, facts: Facts) -> bool:
+        """Whether the pack is in force at the moment of ``facts`` and applies to their environment."""
+        in_force = self.pack.effective_from <= facts.now.date()
+        return in_force and self.pack.applies.to(facts.document["environment"])
 
     @property
     def id(self) -> str:
@@ -150,7 +162,14 @@ def _compile(_digest: str, text: str) -> CompiledPack:
     signoffs = tuple(compiler.signoff(rule) for rule in pack.signoffs)
     if compiler.problems:
         raise PackError(tuple(sorted(compiler.problems, key=lambda problem: (problem.line, problem.column))))
-    return CompiledPack(pack=pack, text=text, params=compiler.params, rules=rules, signoffs=signoffs)
+    return CompiledPack(
+        pack=pack,
+        text=text,
+        params=compiler.params,
+        rules=tuple(one for one in rules if one.rule.enabled and pack.enabled),
+        signoffs=signoffs if pack.enabled else (),
+        disabled=tuple(one for one in rules if not (one.rule.enabled and pack.enabled)),
+    )
 
 
 class _Compiler:

@@ -42,7 +42,7 @@ def evaluate(packs: Sequence[CompiledPack], facts: Facts) -> Decision:
     packs = sorted({pack.digest: pack for pack in packs}.values(), key=lambda pack: (pack.id, pack.version))
     judged = [one for pack in packs for rule in pack.rules for one in _judge(pack, rule, facts)]
     findings = [one.finding for one in judged]
-    findings += _uncovered(packs, judged, facts) if packs else []
+    findings += [*_uncovered(packs, judged, facts), *_lawless(packs, facts)] if packs else []
     word: Word = "deny" if any(one.blocks for one in findings) else "allow"
     if not any(one.severity == "block" and one.outcome != "not_applicable" for one in findings):
         findings.append(_no_rules(packs, facts))
@@ -94,7 +94,7 @@ def _end(signoffs: SignOffState) -> str:
 
 def _judge(pack: CompiledPack, rule: CompiledRule, facts: Facts) -> Iterator[_Judged]:
     """All findings of one rule; one ``not_applicable`` for the version when it applied to nothing."""
-    if pack.effective_from > facts.now.date():
+    if not pack.speaks(facts):
         yield _Judged(explain.finding(pack, rule, "not_applicable", facts.document["version"]))
         return
     common: dict[str, Any] = {**facts.singles, "now": facts.now, "params": pack.params}
@@ -171,7 +171,7 @@ def _uncovered(packs: Sequence[CompiledPack], judged: Sequence[_Judged], facts: 
         (pack.id, compiled.rule.id): pack.pack.jurisdictions or ("",)
         for pack in packs
         for compiled in pack.rules
-        if compiled.rule.concern == "residency" and compiled.rule.severity == "block"
+        if _is_residency(compiled)
     }
     covered: dict[int, set[str]] = {}
     for one in judged:
@@ -183,6 +183,30 @@ def _uncovered(packs: Sequence[CompiledPack], judged: Sequence[_Judged], facts: 
         if flow["personal"]
         for people in flow["data_subjects"]
         if people == UNKNOWN or not {"", people} & covered.get(position, set())
+    ]
+
+
+def _is_residency(compiled: CompiledRule) -> bool:
+    return compiled.rule.concern == "residency" and compiled.rule.severity == "block"
+
+
+def _lawless(packs: Sequence[CompiledPack], facts: Facts) -> list[Finding]:
+    """Personal flows under a law for which no pack that applies here has a blocking residency rule.
+
+    The people of a flow do not tell which law governs it; that one must be spoken for as well. A flow whose law nobody
+    recorded is left to the rules: its people are covered, or it is denied for them.
+    """
+    spoken = {
+        code
+        for pack in packs
+        if pack.speaks(facts)
+        and any(one.rule.concern == "residency" and one.rule.severity == "block" for one in pack.rules)
+        for code in pack.pack.jurisdictions or ("",)
+    }
+    return [
+        explain.lawless(flow)
+        for flow, _ in facts.flows
+        if flow["personal"] and "" not in spoken and flow.get("perimeter", UNKNOWN) not in (*spoken, UNKNOWN)
     ]
 
 

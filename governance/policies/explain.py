@@ -91,6 +91,23 @@ def uncovered(flow: Mapping[str, Any], people: str) -> Finding:
     )
 
 
+def lawless(flow: Mapping[str, Any]) -> Finding:
+    """Personal data under a law about which no active pack has anything to say."""
+    law = flow["perimeter"]
+    what = f"{flow['subject']} ({_shown('kind', flow)})"
+    return engine_finding(
+        UNCOVERED,
+        subject=str(flow["subject"]),
+        path=tuple(flow["path"]),
+        facts={name: value for name, value in flow.items() if name not in ("subject", "path")},
+        failed=(f"law:{law}",),
+        message=f"No active residency rule speaks for the law of {law}, which governs {what}",
+        remedy=f"Activate a pack for the jurisdiction {law}, or correct the perimeter",
+        who=("compliance_officer",),
+        where="/policies",
+    )
+
+
 def frozen(incident: Mapping[str, Any], version: str) -> Finding:
     """A freeze that reaches the version. No pack states it, so none can excuse it; it ends when it is lifted."""
     reference = str(incident["id"])

@@ -20,7 +20,9 @@ from google.protobuf.message import Message
 
 from governance.policies.vocabulary import ENGINE_STRUCTS, STRUCTS, Word, format_time, message_of, parse_time
 
-FORMAT = "countersign-facts/1"
+#: Written today; every format before it is still read, so that an old decision can be made again.
+FORMAT = "countersign-facts/2"
+_FORMATS = {"countersign-facts/1": 1, FORMAT: 2}
 NOWHERE = "nowhere"
 UNKNOWN = "unknown"
 _CLASSIFICATIONS = frozenset({"none", "personal", "sensitive", "special"})
@@ -106,7 +108,8 @@ class FlowFact:
     """Bytes in one place: a copy of a data set, a serving region, a log sink. One flow for each region of a set.
 
     ``confirmed``: the region is generally available or an operator vouches for it; otherwise it satisfies no rule.
-    ``path`` leads from the version to ``subject``, both included.
+    ``path`` leads from the version to ``subject``, both included. ``perimeter`` is the law that governs the data, which
+    no region tells: bytes in a UAE region lie outside ADGM and DIFC.
     """
 
     kind: str
@@ -117,6 +120,7 @@ class FlowFact:
     classification: str = UNKNOWN
     data_subjects: Sequence[str] = ()
     path: Sequence[str] = ()
+    perimeter: str = ""
 
     def values(self) -> dict[str, Any]:
         if self.kind not in FLOW_KINDS:
@@ -137,6 +141,7 @@ class FlowFact:
             "sensitive": personal and self.classification != "personal",
             "data_subjects": _set(self.data_subjects) or ([UNKNOWN] if personal else []),
             "path": list(self.path),
+            "perimeter": self.perimeter or UNKNOWN,
         }
 
 
@@ -259,21 +264,26 @@ def freeze(
 
 
 def thaw(document: Mapping[str, Any]) -> Facts:
-    """Facts from their stored JSON form, checked field by field. Raises ``MissingFact``."""
+    """Facts from their stored JSON form, of any format so far, checked field by field. Raises ``MissingFact``.
+
+    The document stays as it was stored, so its digest does too.
+    """
     expected = {"format", "now", *_SINGLE, *_MANY}
     if set(document) - set(_WHEN_ANY) != expected:
         odd = ", ".join(sorted((set(document) - set(_WHEN_ANY)) ^ expected))
         raise MissingFact("facts", "facts", f"The facts lack or do not know: {odd}.")
-    if document["format"] != FORMAT:
-        raise MissingFact("format", "facts", f"Facts of format {document['format']!r} are not understood; {FORMAT} is.")
+    known = _FORMATS.get(str(document["format"]))
+    if known is None:
+        sentence = f"Facts of format {document['format']!r} are not understood; known are {', '.join(_FORMATS)}."
+        raise MissingFact("format", "facts", sentence)
     _check_value(Word("now", "timestamp", True), document["now"], "now", "facts")
     for name, struct in _SINGLE.items():
-        _check_struct(struct, document[name], name)
+        _check_struct(struct, document[name], name, known)
     for name, struct in {**_MANY, **{name: _WHEN_ANY[name] for name in _WHEN_ANY if name in document}}.items():
         if not isinstance(document[name], list) or (name in _WHEN_ANY and not document[name]):
             raise MissingFact(name, "facts", f"{name} must be a list.")
         for values in document[name]:
-            _check_struct(struct, values, struct.lower())
+            _check_struct(struct, values, struct.lower(), known)
     return Facts(document=document, digest=digest_of(document))
 
 
@@ -295,10 +305,11 @@ def digest_of(document: Mapping[str, Any]) -> str:
     return "sha256:" + hashlib.sha256(canonical(document)).hexdigest()
 
 
-def _check_struct(struct: str, values: object, name: str) -> None:
+def _check_struct(struct: str, values: object, name: str, known: int) -> None:
+    """The fields that facts of format ``known`` have, each of its type."""
     if not isinstance(values, Mapping):
         raise MissingFact(name, "facts", f"{name} must be an object.")
-    words = STRUCTS.get(struct) or ENGINE_STRUCTS[struct]
+    words = [word for word in STRUCTS.get(struct) or ENGINE_STRUCTS[struct] if word.since <= known]
     odd = set(values) ^ {word.name for word in words}
     if odd:
         raise MissingFact(name, name, f"{name} lacks or does not know: {', '.join(sorted(map(str, odd)))}.")

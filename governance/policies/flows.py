@@ -24,21 +24,26 @@ class Region:
 
 @dataclass(frozen=True, slots=True)
 class DataSetFact:
-    """A data set of the registry. Empty ``regions`` or ``data_subjects`` mean that nobody knows."""
+    """A data set of the registry. Empty ``regions``, ``data_subjects`` or ``perimeter`` mean that nobody knows."""
 
     subject: str
     classification: str = UNKNOWN
     regions: Sequence[Region] = ()
     data_subjects: Sequence[str] = ()
+    perimeter: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class PlaceFact:
-    """Where live data go: ``kind`` is ``serving`` or ``inference_log``, ``subject`` the environment."""
+    """Where live data go: ``kind`` is ``serving`` or ``inference_log``, ``subject`` the environment.
+
+    ``perimeter`` is that of the environment: whoever serves there answers under that law for what comes in.
+    """
 
     kind: str
     subject: str
     region: Region
+    perimeter: str = ""
 
 
 def ancestors(root: str, parents: Mapping[str, Sequence[str]]) -> dict[str, tuple[str, ...]]:
@@ -83,6 +88,7 @@ def flows_of(
             classification=data_set.classification,
             data_subjects=data_set.data_subjects,
             path=path,
+            perimeter=data_set.perimeter,
         )
         for (subject, path), data_set in zip(upstream, known, strict=True)
         for region in (data_set.regions or (Region(""),))
@@ -98,6 +104,7 @@ def flows_of(
             classification=classification,
             data_subjects=people,
             path=(version, place.subject),
+            perimeter=place.perimeter,
         )
         for place in places
     )

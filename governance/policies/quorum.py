@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from governance.policies.compile import CompiledPack, CompiledSignOff
 from governance.policies.facts import Facts
-from governance.policies.schema import SignOffRule
+from governance.policies.parts import SignOffRule
 from governance.policies.vocabulary import format_time
 
 EventKind = Literal["approved", "rejected", "revoked", "reopened"]
@@ -218,7 +218,7 @@ def _applying(packs: Sequence[CompiledPack], facts: Facts) -> tuple[list[_Applyi
     asked = False
     unique = sorted({pack.digest: pack for pack in packs}.values(), key=lambda pack: (pack.id, pack.version))
     for pack in unique:
-        if pack.effective_from > facts.now.date():
+        if not pack.speaks(facts):
             continue
         values = {**facts.singles, "now": facts.now, "params": pack.params}
         for compiled in pack.signoffs:

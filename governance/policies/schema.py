@@ -4,101 +4,33 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
 from datetime import date, timedelta
 
 import yaml
 
+from governance.policies.parts import Applies, Pack, Param, Rule, SignOffRule, Slot, Source
 from governance.policies.results import Severity
 from governance.policies.vocabulary import STRUCTS
-from governance.policies.written import PackError, Problem, Reader, Text
-
-__all__ = ["Pack", "PackError", "Problem", "Rule", "SignOffRule", "Slot", "Source", "Text", "read_pack"]
+from governance.policies.written import Reader, Text
 
 #: Who can be asked to sign or to supply something: the roles of the product.
 ROLES = ("ml_lead", "compliance_officer", "dpo", "auditor", "data_scientist", "operator", "administrator")
 SEVERITIES = ("block", "warn", "inform")
 STATUSES = ("draft", "legal-reviewed")
 CONCERNS = ("residency", "hygiene")
+#: Tiers and legal perimeters of environments, as the registry knows them (a test compares the two).
+TIERS = ("prod", "dr", "staging")
+PERIMETERS = ("AE-federal", "AE-ADGM", "AE-DIFC", "SA", "QA", "QA-QFC", "BH", "EU")
 #: What a rule can run over -> the struct whose fields its message may name.
 SCOPES = {"flow": "Flow", "version": "Version"}
-Param = str | int | bool | tuple[str, ...]
 _SLUG = re.compile(r"[a-z][a-z0-9-]{0,79}")
 _RULE_ID = re.compile(r"[A-Za-z][A-Za-z0-9._-]{0,79}")
 _JURISDICTION = re.compile(r"[A-Z]{2}(-[A-Za-z]{2,12})?")
+_ENVIRONMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,59}")
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 _EXPRESSION_LIMIT = 2_000
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """Where the text of the law was read."""
-
-    title: str
-    url: str
-
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """One gate. ``scope`` is ``flow`` or ``version``; ``concern`` is ``residency``, ``hygiene`` or empty."""
-
-    id: str
-    title: str
-    cites: tuple[str, ...]
-    severity: Severity
-    concern: str
-    scope: str
-    when: Text | None
-    require: tuple[tuple[str, Text], ...]
-    unless: tuple[tuple[str, Text], ...]
-    message: str
-    remedy: str
-    who: tuple[str, ...]
-    where: str
-
-
-@dataclass(frozen=True, slots=True)
-class Slot:
-    """``n`` different people in ``role``; only when ``when`` holds, if it is given."""
-
-    role: str
-    n: int
-    when: Text | None
-
-
-@dataclass(frozen=True, slots=True)
-class SignOffRule:
-    """Who must sign. ``exclude`` always holds ``requester``. Signatures lapse after ``valid_for``."""
-
-    id: str
-    title: str
-    applies_when: Text
-    require: tuple[Slot, ...]
-    #: 0 asks for no more people than there are slots that apply.
-    min_people: int
-    exclude: tuple[str, ...]
-    reauth_max_age: timedelta
-    valid_for: timedelta
-
-
-@dataclass(frozen=True, slots=True)
-class Pack:
-    """A whole pack. ``digest`` is ``sha256:`` of the UTF-8 text: a changed comma is another pack."""
-
-    id: str
-    version: int
-    digest: str
-    title: str
-    jurisdictions: tuple[str, ...]
-    status: str
-    effective_from: date
-    verified_on: date | None
-    verified_by: str
-    sources: tuple[Source, ...]
-    params: tuple[tuple[str, Param], ...]
-    rules: tuple[Rule, ...]
-    signoffs: tuple[SignOffRule, ...]
 
 
 def read_pack(text: str) -> Pack:
@@ -110,8 +42,12 @@ def read_pack(text: str) -> Pack:
     top = reader.mapping(
         root,
         required=("pack", "version", "title", "status", "effective_from"),
-        optional=("jurisdiction", "sources", "verified_on", "verified_by", "params", "rules", "signoff"),
+        optional=(
+            *("jurisdiction", "applies", "enabled", "unverified", "sources", "verified_on", "verified_by"),
+            *("params", "rules", "signoff"),
+        ),
     )
+    enabled, unverified = _enabled(reader, top)
     pack = Pack(
         id=_slug(reader, top.get("pack")),
         version=reader.integer(top.get("version"), least=1, most=1_000_000),
@@ -126,6 +62,9 @@ def read_pack(text: str) -> Pack:
         params=_params(reader, top.get("params")),
         rules=tuple(_rule(reader, node) for node in reader.items(top.get("rules"))),
         signoffs=tuple(_signoff(reader, node) for node in reader.items(top.get("signoff"))),
+        applies=_applies(reader, top.get("applies")),
+        enabled=enabled,
+        unverified=unverified,
     )
     reader.rule = ""
     if not pack.rules and not pack.signoffs:
@@ -135,6 +74,33 @@ def read_pack(text: str) -> Pack:
     _refuse_doubles(reader, top)
     reader.finish()
     return pack
+
+
+def _enabled(reader: Reader, keys: Mapping[str, yaml.Node]) -> tuple[bool, str]:
+    """``enabled`` and ``unverified`` of a pack or a rule: what is switched off says why."""
+    enabled = reader.truth(keys["enabled"]) if "enabled" in keys else True
+    unverified = reader.text(keys.get("unverified")).value
+    if not enabled and "unverified" not in keys:
+        reader.note(keys["enabled"], "What is not enabled says what is not verified yet (unverified).")
+    return enabled, unverified
+
+
+def _applies(reader: Reader, node: yaml.Node | None) -> Applies:
+    keys = reader.mapping(node, optional=("tiers", "environments", "perimeters")) if node is not None else {}
+    for key, value in keys.items():
+        if not reader.items(value):
+            reader.note(value, f"The list {key} is empty: a pack that applies nowhere decides nothing.")
+    if node is not None and not keys:
+        reader.note(node, "Say where the pack applies: tiers, environments or perimeters. Leave it out for everywhere.")
+    environments = reader.texts(keys.get("environments"))
+    for slug in environments:
+        if not _ENVIRONMENT.fullmatch(slug):
+            reader.note(keys["environments"], f"{slug!r} is no name of an environment: prod-uae is one.")
+    return Applies(
+        tiers=reader.texts(keys.get("tiers"), *TIERS),
+        environments=environments,
+        perimeters=reader.texts(keys.get("perimeters"), *PERIMETERS),
+    )
 
 
 def _jurisdictions(reader: Reader, node: yaml.Node | None) -> tuple[str, ...]:
@@ -166,8 +132,9 @@ def _rule(reader: Reader, node: yaml.Node) -> Rule:
     keys = reader.mapping(
         node,
         required=("id", "title", "cites", "severity", "require", "message", "remedy", "who"),
-        optional=("concern", "for_each", "when", "unless_any", "unless", "where"),
+        optional=("concern", "for_each", "when", "unless_any", "unless", "where", "enabled", "unverified"),
     )
+    enabled, unverified = _enabled(reader, keys)
     scope = reader.word(keys["for_each"], *SCOPES) if "for_each" in keys else "version"
     if ("unless" in keys) != ("unless_any" in keys):
         reader.note(node, "unless_any and unless belong together.")
@@ -189,6 +156,10 @@ def _rule(reader: Reader, node: yaml.Node) -> Rule:
         remedy=reader.text(keys.get("remedy")).value,
         who=reader.texts(keys.get("who"), *ROLES),
         where=_where(reader, keys.get("where")),
+        enabled=enabled,
+        unverified=unverified,
+        line=node.start_mark.line + 1,
+        column=node.start_mark.column + 1,
     )
     reader.rule = ""
     return rule
@@ -249,6 +220,9 @@ def _params(reader: Reader, node: yaml.Node | None) -> tuple[tuple[str, Param], 
     found: list[tuple[str, Param]] = []
     for name, value in reader.pairs(node):
         _check_name(reader, name, value)
+        for item in value.value if isinstance(value, yaml.SequenceNode) else [value]:
+            if isinstance(item, yaml.ScalarNode):
+                reader.refuse_look_alikes(Text(item.value, item.start_mark.line + 1, item.start_mark.column + 1))
         if isinstance(value, yaml.SequenceNode):
             found.append((name, reader.texts(value)))
         elif value.tag.endswith(":int"):
@@ -276,6 +250,7 @@ def _expression(reader: Reader, node: yaml.Node | None) -> Text | None:
     found = reader.text(node)
     if len(found.value) > _EXPRESSION_LIMIT:
         reader.note(node, f"An expression may have {_EXPRESSION_LIMIT} characters.")
+    reader.refuse_look_alikes(found)
     return found
 
 

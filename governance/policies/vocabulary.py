@@ -39,6 +39,9 @@ class Word:
     says: str = ""
     #: For people only: stored and shown, not part of the message that rules read.
     shown_only: bool = False
+    #: Format of the facts that knew it first; facts that were stored before are read as if it were ``before``.
+    since: int = 1
+    before: str = ""
 
 
 #: Struct -> fields. The order fixes the protobuf field numbers; append only.
@@ -76,6 +79,9 @@ STRUCTS: dict[str, tuple[Word, ...]] = {
         Word("sensitive", "bool", False, "true for sensitive, special and unknown"),
         Word("data_subjects", "strings", False, "jurisdictions of the people in it, or unknown"),
         Word("path", "strings", False, "from the version to this subject", shown_only=True),
+        Word(
+            "perimeter", "string", True, "which law governs it, AE-ADGM, EU ...; or unknown", since=2, before="unknown"
+        ),
     ),
     "Safeguard": (
         Word("id", "string", True, "reference of the transfer safeguard"),
@@ -169,9 +175,9 @@ def message_of(struct: str, values: Mapping[str, Any]) -> Message:
     """The message for one fact, from its JSON form. Times are RFC 3339 in UTC; an empty time stays unset."""
     message = _CLASSES[struct]()
     for word in STRUCTS[struct]:
-        value = values[word.name]
         if word.shown_only:
             continue
+        value = values.get(word.name, word.before) if word.since > 1 else values[word.name]
         if word.kind == "timestamp":
             if value:
                 getattr(message, word.name).FromDatetime(parse_time(cast("str", value)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -14,7 +15,7 @@ LIMIT_CHARACTERS = 200_000
 #: A pack needs five levels; the parser's time grows with the square of the depth.
 LIMIT_DEPTH = 10
 _TAG = "tag:yaml.org,2002:"
-_DURATION = re.compile(r"P(?:(?P<days>\d{1,4})D)?(?:T(?:(?P<hours>\d{1,4})H)?(?:(?P<minutes>\d{1,4})M)?)?")
+_DURATION = re.compile(r"P(?:(?P<days>\d{1,4})D)?(?:T(?:(?P<hours>\d{1,4})H)?(?:(?P<minutes>\d{1,4})M)?)?", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +152,19 @@ class Reader:
             line, column = line + 1, 1
         return Text(node.value, line, column)
 
+    def refuse_look_alikes(self, text: Text) -> None:
+        """Note the first character beyond ASCII: a Cyrillic letter that looks like a Latin one never compares equal, so
+        a rule that holds one would silently never apply.
+        """
+        for row, line in enumerate(text.value.split("\n")):
+            for place, character in enumerate(line):
+                if not character.isascii():
+                    name = unicodedata.name(character, f"U+{ord(character):04X}")
+                    column = text.column + place if row == 0 else place + 1
+                    message = f"{character!r} ({name}) is not allowed here: facts and codes are written in ASCII."
+                    self.problems.append(Problem(text.line + row, column, self.rule, message))
+                    return
+
     def word(self, node: yaml.Node | None, *allowed: str) -> str:
         """Text that must be one of ``allowed``; any text when none are given."""
         found = self.text(node).value
@@ -171,7 +185,7 @@ class Reader:
     def integer(self, node: yaml.Node | None, *, least: int, most: int) -> int:
         if node is None:
             return least
-        value = int(node.value) if self._is(node, "int") and re.fullmatch(r"\d{1,15}", node.value) else -1
+        value = int(node.value) if self._is(node, "int") and re.fullmatch(r"[0-9]{1,15}", node.value) else -1
         if not least <= value <= most:
             self.note(node, f"A whole number from {least} to {most} is expected here.")
             return least

@@ -100,7 +100,7 @@ def _changed(*path: str | int, value: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("path", "value"),
     [
-        (("format",), "countersign-facts/2"),
+        (("format",), "countersign-facts/3"),
         (("extra",), 1),
         (("now",), "yesterday"),
         (("now",), ""),

@@ -1,0 +1,150 @@
+"""Random facts about everything that a shipped rule reads, from a seeded die: the same in every run.
+
+A ``Throw`` keeps what went in beside what was frozen, so that a reference can read the input and not the engine's form.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from governance.policies import (
+    EnvironmentFact,
+    Facts,
+    FlowFact,
+    ModelFact,
+    PromotionFact,
+    SafeguardFact,
+    VersionFact,
+    freeze,
+)
+from tests.governance.policies.cases import DIGEST, NOW, VERSION, flow, safeguard
+
+COUNTRY = {
+    "gcp:me-central2": "SA",
+    "oci:me-jeddah-1": "SA",
+    "oci:me-riyadh-1": "SA",
+    "onprem:ksa-riyadh": "SA",
+    "onprem:ksa-": "SA",
+    "alibaba:me-central-1": "SA",
+    "aws:me-central-1": "AE",
+    "azure:uaenorth": "AE",
+    "oci:me-dubai-1": "AE",
+    "oci:me-abudhabi-1": "AE",
+    "alibaba:me-east-1": "AE",
+    "onprem:uae-1": "AE",
+    "onprem:adgm-1": "AE",
+    "onprem:difc-1": "AE",
+    "onprem:qfc-1": "QA",
+    "gcp:me-central1": "QA",
+    "aws:eu-central-1": "DE",
+    "aws:eu-west-2": "GB",
+    "gcp:europe-west2": "GB",
+    "": "",
+}
+KINDS = ("dataset", "serving", "inference_log")
+PEOPLE = (["SA"], ["SA", "AE"], ["AE"], ["AE-federal"], [], ["DE", "AE"], ["QA"], ["EU"], ["AE-ADGM"], ["AE-DIFC"])
+LAWS_OF_FLOWS = ("SA", "AE-federal", "EU", "AE-ADGM", "AE-DIFC", "QA-QFC", "BH", "")
+CLASSES = ("none", "personal", "personal", "sensitive", "special", "unknown", "")
+
+
+@dataclass(frozen=True)
+class Throw:
+    """One random case: the input of ``freeze``, and its result."""
+
+    model: ModelFact
+    version: VersionFact
+    environment: EnvironmentFact
+    promotion: PromotionFact
+    flows: tuple[FlowFact, ...]
+    safeguards: tuple[SafeguardFact, ...]
+    facts: Facts
+
+
+CALM = ("none", "personal", "special")
+
+
+def throw(
+    dice: random.Random,
+    *,
+    home: Sequence[str] = ("gcp:me-central2", "azure:uaenorth"),
+    people: Sequence[str] = ("SA",),
+    classes: Sequence[str] = CALM,
+    law: str = "",
+) -> Throw:
+    """One case of up to four data sets and places, some in several regions, and up to three safeguards.
+
+    Half of the cases are calm: nearly everything in them is as it should be, in ``home``, about ``people``, under
+    ``law`` and of one of ``classes``.
+    """
+    calm = dice.random() < 0.5
+    parts: dict[str, Any] = {
+        "model": ModelFact(
+            "credit-scoring", dice.choice(["high", "high", "limited"] if calm else ["high", "limited", "minimal", ""])
+        ),
+        "version": VersionFact(
+            VERSION,
+            "14",
+            DIGEST if calm else dice.choice([DIGEST, "", "md5:1", DIGEST[:-1], DIGEST.upper()]),
+            ("user:yusuf",) if calm else dice.choice([(), ("unmatched:noor",), ("user:yusuf", "unmatched:noor")]),
+        ),
+        "environment": EnvironmentFact(
+            "prod-ksa",
+            dice.choice(["prod", "dr", "staging", "", "sandbox"]),
+            dice.choice(["SA", "AE-federal", "EU", "", law]),
+        ),
+        "promotion": PromotionFact(dice.choice(["promote", "deploy", "rollback"]), "user:yusuf", "canary", 10),
+        "flows": tuple(
+            each
+            for number in range(dice.randint(1, 4))
+            for each in _flows(dice, number, home, people, law, classes if calm else ())
+        ),
+        "safeguards": tuple(any_safeguard(dice, number) for number in range(dice.randint(0, 3))),
+    }
+    return Throw(**parts, facts=freeze(now=NOW, **parts))
+
+
+def _flows(
+    dice: random.Random, number: int, home: Sequence[str], people: Sequence[str], law: str, calm: Sequence[str]
+) -> list[FlowFact]:
+    """One data set or place. When ``calm`` names classes, nine in ten are of those, at home; others may lie anywhere,
+    often in several regions at once.
+    """
+    if calm and dice.random() < 0.9:
+        region = dice.choice(home)
+        values: dict[str, Any] = {
+            "kind": dice.choice(KINDS),
+            "classification": dice.choice(calm),
+            "data_subjects": people,
+        }
+        values["perimeter"] = law
+        return [flow(**values, subject=f"dataset:d{number}", region=region, country=COUNTRY[region])]
+    shared = {
+        "kind": dice.choice(KINDS),
+        "subject": f"dataset:d{number}",
+        "classification": dice.choice(CLASSES),
+        "data_subjects": dice.choice([*PEOPLE, list(people)]),
+        "perimeter": dice.choice([*LAWS_OF_FLOWS, law]),
+    }
+    regions = {dice.choice(home), *dice.sample(sorted(COUNTRY), dice.choice([1, 1, 2]))}
+    return [
+        flow(**shared, region=region, country=COUNTRY[region], confirmed=dice.random() < 0.9)
+        for region in sorted(regions)
+    ]
+
+
+def any_safeguard(dice: random.Random, number: int) -> SafeguardFact:
+    """Usually nearly right: each condition alone fails often enough to matter."""
+    span = [timedelta(), timedelta(seconds=1), timedelta(days=9)]
+    changes: dict[str, Any] = {
+        "type": dice.choice(["SCC", "SCC", "BCR", "ACCREDITATION_CERT", "scc"]),
+        "status": dice.choice(["active", "active", "active", "proposed", "revoked"]),
+        "subjects": [f"dataset:d{index}" for index in range(4) if dice.random() < 0.8],
+        "regions": [region for region in (*COUNTRY, "nowhere") if region and dice.random() < 0.8],
+        "expires_at": dice.choice([None, *(NOW + length for length in span), NOW + span[-1], NOW - span[-1]]),
+        "risk_assessment_at": dice.choice([None, *(NOW - length for length in span), NOW + span[1], NOW + span[2]]),
+    }
+    return safeguard(id=f"TS-{number}", **changes)
