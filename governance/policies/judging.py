@@ -110,7 +110,7 @@ def _told_apart(items: Sequence[Mapping[str, Any]], fields: tuple[str, ...] | No
     columns: list[list[Any]] = []
     short = True
     for field in fields:
-        column = [item.get(field) for item in items]
+        column: list[Any] = [item.get(field) for item in items]
         if column and isinstance(column[0], list):
             short = short and max(map(len, column)) <= _LONG
             column = [tuple(value) for value in column]

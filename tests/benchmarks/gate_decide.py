@@ -51,13 +51,13 @@ def document(size: int) -> Facts:
             country=country,
             confirmed=True,
             classification=("personal", "sensitive", "none")[number % 3],
-            data_subjects=["SA", "AE"] if number % 4 == 0 else ["SA"],
+            data_subjects=["SA"],
             path=chain[: number + 2],
         )
         for number, (region, country) in enumerate(places)
     ]
     for kind in ("serving", "inference_log"):
-        flows.append(FlowFact(kind, "environment:prod-ksa", "gcp:me-central2", "SA", True, "sensitive", ["SA", "AE"]))
+        flows.append(FlowFact(kind, "environment:prod-ksa", "gcp:me-central2", "SA", True, "sensitive", ["SA"]))
     covered = [one.subject for number, one in enumerate(flows) if number % 2 == 0]
     terms = {"regions": ["aws:eu-central-1"], "risk_assessment_at": NOW - timedelta(days=30)}
     return freeze(
