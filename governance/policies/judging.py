@@ -36,9 +36,30 @@ class Case:
         self._messages: dict[tuple[str, int], Message] = {}
         self._tokens_of: dict[tuple[str, tuple[str, ...] | None], tuple[_Tokens, bool]] = {}
         self._asked: dict[int, list[_Asked]] = {}
+        self._verdicts: dict[int, tuple[dict[Any, Verdict], _Tokens]] = {}
 
     def judge(self, pack: CompiledPack, conditions: Conditions, flow: int = -1, safeguard: int = -1) -> Verdict:
         """What ``Conditions.judge`` says about this flow and safeguard, by position; -1 for none."""
+        if safeguard >= 0:
+            return self._judge(pack, conditions, flow, safeguard)
+        verdicts, flows = self._verdicts.get(id(conditions)) or self._start(conditions)
+        token = flows[flow] if flows else None
+        found = verdicts.get(token)
+        if found is None:
+            found = verdicts[token] = self._judge(pack, conditions, flow, safeguard)
+        return found
+
+    def _start(self, conditions: Conditions) -> tuple[dict[Any, Verdict], _Tokens]:
+        """Verdicts by what all the conditions together can see of a flow."""
+        read = [of_flow for of_flow, _ in conditions.reads]
+        whole = None in read
+        together = None if whole else tuple(sorted({field for fields in read for field in fields or ()}))
+        started: tuple[dict[Any, Verdict], _Tokens] = ({}, self._tokens("flow", together)[0])
+        self._verdicts[id(conditions)] = started
+        return started
+
+    def _judge(self, pack: CompiledPack, conditions: Conditions, flow: int, safeguard: int) -> Verdict:
+        """Each condition by itself, each distinct question once."""
         asked = self._asked.get(id(conditions)) or self._ask(conditions)
         failed: list[str] = []
         errors: list[tuple[str, str]] = []
