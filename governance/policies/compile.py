@@ -1,7 +1,7 @@
 """From a pack's text to compiled rules: every expression is typed, so its mistakes show at upload with their place.
 
 Engine: ``cel-expr-python`` (Google's C++ CEL). Two of its habits are dangerous in a gate and are fenced here, in one
-method (``Conditions.judge``): an evaluation error is returned as a value whose ``.value()`` is a non-empty string, and
+function (``answer``): an evaluation error is returned as a value whose ``.value()`` is a non-empty string, and
 an exhausted budget raises. Only the type BOOL with the value True is a yes, only BOOL with False is a no.
 """
 
@@ -49,33 +49,59 @@ class Verdict:
         return not self.failed and not self.errors
 
 
+#: Every condition said true.
+HOLDS = Verdict((), ())
+#: Fields of ``flow`` and of ``safeguard`` that an expression can see; None when it may see all of them.
+Reads = tuple[tuple[str, ...] | None, tuple[str, ...] | None]
+
+
+def answer(expression: Any, activation: Any) -> bool | str:
+    """True, False, or why it is neither. The one place where a value of the engine becomes a yes."""
+    try:
+        found = expression.eval(activation)
+        kind, value = found.type(), found.value()
+    except (RuntimeError, ValueError, TypeError) as error:
+        return str(error)
+    if kind == cel.Type.BOOL and value is True:
+        return True
+    if kind == cel.Type.BOOL and value is False:
+        return False
+    return str(value) if kind == cel.Type.ERROR else f"{kind.name()} is no answer"
+
+
 @dataclass(frozen=True, slots=True)
 class Conditions:
-    """Named, compiled expressions over the same variables. ``needs`` are the variables that they mention."""
+    """Named, compiled expressions over the same variables. ``needs`` are the variables that they mention, ``reads``
+    what each can see of a flow and a safeguard. ``known`` holds for each that reads nothing else the answers of earlier
+    decisions, by the values that it read; None for one that reads the clock or anything else.
+    """
 
     named: tuple[tuple[str, Any], ...]
     needs: frozenset[str]
-    _activation: Callable[[dict[str, Any]], Any]
+    activation: Callable[[dict[str, Any]], Any]
+    reads: tuple[Reads, ...] = ()
+    known: tuple[dict[Any, bool] | None, ...] = ()
+    #: What each expression mentions by itself: an activation costs by what has to be handed over to the engine.
+    needs_of: tuple[frozenset[str], ...] = ()
 
     def judge(self, values: Mapping[str, Any]) -> Verdict:
         """Each condition by itself, all of them, so that a denial can name every one that does not hold."""
-        failed: list[str] = []
-        errors: list[tuple[str, str]] = []
-        activation = self._activation({name: values[name] for name in self.needs})
-        for name, expression in self.named:
-            try:
-                answer = expression.eval(activation)
-                kind, value = answer.type(), answer.value()
-            except (RuntimeError, ValueError, TypeError) as error:
-                errors.append((name, str(error)))
-                continue
-            if kind == cel.Type.BOOL and value is True:
-                continue
-            if kind == cel.Type.BOOL and value is False:
-                failed.append(name)
-            else:
-                errors.append((name, str(value) if kind == cel.Type.ERROR else f"{kind.name()} is no answer"))
-        return Verdict(tuple(failed), tuple(errors))
+        activation = self.activation({name: values[name] for name in self.needs})
+        said = [(name, answer(expression, activation)) for name, expression in self.named]
+        return Verdict(
+            failed=tuple(name for name, found in said if found is False),
+            errors=tuple((name, found) for name, found in said if isinstance(found, str)),
+        )
+
+
+def seen(text: str, variable: str) -> tuple[str, ...] | None:
+    """The fields of ``variable`` that an expression names, or None when it mentions the variable without a field.
+
+    Too many are harmless (a word in a string counts as well), too few cannot be: each mention of the variable is either
+    followed by a dot and a field, or makes the answer None.
+    """
+    found = re.findall(rf"\b{variable}\b(?:\s*\.\s*([A-Za-z_][A-Za-z0-9_]*))?", text)
+    return None if "" in found else tuple(sorted(set(found)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +235,10 @@ class _Compiler:
         return Conditions(
             named=tuple((name, expression) for name, _, expression in compiled),
             needs=frozenset(words & scope),
-            _activation=environment.Activation,
+            activation=environment.Activation,
+            reads=tuple((seen(text.value, "flow"), seen(text.value, "safeguard")) for _, text, _ in compiled),
+            needs_of=tuple(frozenset(_IDENTIFIER.findall(text.value)) & scope for _, text, _ in compiled),
+            known=tuple({} if _reads_values_only(text.value, scope) else None for _, text, _ in compiled),
         )
 
     def _expression(self, environment: Any, rule: str, name: str, text: Text) -> Any:
@@ -246,6 +275,12 @@ class _Compiler:
                     message=str(message),
                 )
             )
+
+
+def _reads_values_only(text: str, scope: frozenset[str]) -> bool:
+    """Whether an expression is decided by named fields of a flow and a safeguard and by the pack's own parameters."""
+    mentioned = frozenset(_IDENTIFIER.findall(text)) & scope
+    return mentioned <= {"flow", "safeguard", "params"} and None not in (seen(text, "flow"), seen(text, "safeguard"))
 
 
 def _kind(value: Param) -> Kind:

@@ -11,11 +11,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from google.protobuf.message import Message
-
 from governance.policies import explain
 from governance.policies.compile import ENGINE, CompiledPack, CompiledRule, Verdict
 from governance.policies.facts import UNKNOWN, Facts
+from governance.policies.judging import Case
 from governance.policies.quorum import SignOffState
 from governance.policies.results import Decision, Finding, Word
 from governance.policies.vocabulary import format_time
@@ -40,7 +39,8 @@ def evaluate(packs: Sequence[CompiledPack], facts: Facts) -> Decision:
     all, else ``allow``; ``pending`` comes from ``conclude``.
     """
     packs = sorted({pack.digest: pack for pack in packs}.values(), key=lambda pack: (pack.id, pack.version))
-    judged = [one for pack in packs for rule in pack.rules for one in _judge(pack, rule, facts)]
+    case = Case(facts)
+    judged = [one for pack in packs for rule in pack.rules for one in _judge(pack, rule, facts, case)]
     findings = [one.finding for one in judged]
     findings += [*_uncovered(packs, judged, facts), *_lawless(packs, facts)] if packs else []
     word: Word = "deny" if any(one.blocks for one in findings) else "allow"
@@ -92,65 +92,56 @@ def _end(signoffs: SignOffState) -> str:
     return format_time(signoffs.valid_until) if signoffs.valid_until else ""
 
 
-def _judge(pack: CompiledPack, rule: CompiledRule, facts: Facts) -> Iterator[_Judged]:
+def _judge(pack: CompiledPack, rule: CompiledRule, facts: Facts, case: Case) -> Iterator[_Judged]:
     """All findings of one rule; one ``not_applicable`` for the version when it applied to nothing."""
-    if not pack.speaks(facts):
-        yield _Judged(explain.finding(pack, rule, "not_applicable", facts.document["version"]))
-        return
-    common: dict[str, Any] = {**facts.singles, "now": facts.now, "params": pack.params}
-    items: Sequence[tuple[Mapping[str, Any], Message | None]] = [(facts.document["version"], None)]
-    if rule.rule.scope == "flow":
-        items = facts.flows
     applied = False
-    for position, (item, message) in enumerate(items):
-        values = {**common, "flow": message} if message is not None else common
-        one = _judge_item(pack, rule, item, values, facts)
-        if one is not None:
-            applied = True
-            yield _Judged(one.finding, one.until, position if message is not None else -1)
+    if pack.speaks(facts):
+        flows = facts.document["flows"] if rule.rule.scope == "flow" else None
+        for position, item in enumerate(flows) if flows is not None else [(-1, facts.document["version"])]:
+            one = _judge_item(pack, rule, item, position, facts, case)
+            if one is not None:
+                applied = True
+                yield one
     if not applied:
         yield _Judged(explain.finding(pack, rule, "not_applicable", facts.document["version"]))
 
 
 def _judge_item(
-    pack: CompiledPack, rule: CompiledRule, item: Mapping[str, Any], values: Mapping[str, Any], facts: Facts
+    pack: CompiledPack, rule: CompiledRule, item: Mapping[str, Any], flow: int, facts: Facts, case: Case
 ) -> _Judged | None:
-    """One rule on one item; None when its ``when`` is false."""
+    """One rule on one item; None when its ``when`` is false. ``flow`` is its position, -1 for the version."""
     if rule.when is not None:
-        applies = rule.when.judge(values)
+        applies = case.judge(pack, rule.when, flow)
         if applies.errors:
-            return _Judged(explain.finding(pack, rule, "error", item, problems=applies.errors))
+            return _Judged(explain.finding(pack, rule, "error", item, problems=applies.errors), flow=flow)
         if not applies.holds:
             return None
-    verdict = rule.require.judge(values)
+    verdict = case.judge(pack, rule.require, flow)
     if verdict.errors:
-        return _Judged(explain.finding(pack, rule, "error", item, problems=verdict.errors))
+        return _Judged(explain.finding(pack, rule, "error", item, problems=verdict.errors), flow=flow)
     if verdict.holds:
-        return _Judged(explain.finding(pack, rule, "pass", item))
+        return _Judged(explain.finding(pack, rule, "pass", item), flow=flow)
     if rule.unless is None:
-        return _Judged(explain.finding(pack, rule, "fail", item, failed=verdict.failed))
-    return _excused(pack, rule, item, values, facts, verdict)
+        return _Judged(explain.finding(pack, rule, "fail", item, failed=verdict.failed), flow=flow)
+    guards = facts.document["safeguards"]
+    judged = [(guard, case.judge(pack, rule.unless, flow, position)) for position, guard in enumerate(guards)]
+    return _excused(pack, rule, item, flow, verdict, judged)
 
 
 def _excused(
     pack: CompiledPack,
     rule: CompiledRule,
     item: Mapping[str, Any],
-    values: Mapping[str, Any],
-    facts: Facts,
+    flow: int,
     verdict: Verdict,
+    judged: Sequence[tuple[Mapping[str, Any], Verdict]],
 ) -> _Judged:
     """A failed requirement against every safeguard: the one that lasts longest excuses, else the closest are named."""
-    if rule.unless is None:
-        raise AssertionError("only called for rules with unless")
-    judged = [
-        (safeguard, rule.unless.judge({**values, "safeguard": message})) for safeguard, message in facts.safeguards
-    ]
     covering = [safeguard for safeguard, found in judged if found.holds]
     if covering:
         best = max(covering, key=lambda safeguard: (not safeguard["expires_at"], safeguard["expires_at"]))
         passed = explain.finding(pack, rule, "pass", item, failed=verdict.failed, waived_by=str(best["id"]))
-        return _Judged(passed, until=str(best["expires_at"]))
+        return _Judged(passed, until=str(best["expires_at"]), flow=flow)
     closest = explain.nearest([(str(safeguard["id"]), found) for safeguard, found in judged])
     errors = [error for _, found in judged for error in found.errors]
     outcome = explain.finding(
@@ -162,7 +153,7 @@ def _excused(
         closest=closest,
         problems=errors,
     )
-    return _Judged(outcome)
+    return _Judged(outcome, flow=flow)
 
 
 def _uncovered(packs: Sequence[CompiledPack], judged: Sequence[_Judged], facts: Facts) -> list[Finding]:
@@ -179,10 +170,10 @@ def _uncovered(packs: Sequence[CompiledPack], judged: Sequence[_Judged], facts: 
             covered.setdefault(one.flow, set()).update(speaks.get((one.finding.pack, one.finding.rule), ()))
     return [
         explain.uncovered(flow, people)
-        for position, (flow, _) in enumerate(facts.flows)
+        for position, flow in enumerate(facts.document["flows"])
         if flow["personal"]
         for people in flow["data_subjects"]
-        if people == UNKNOWN or not {"", people} & covered.get(position, set())
+        if people == UNKNOWN or not ("" in covered.get(position, ()) or people in covered.get(position, ()))
     ]
 
 
@@ -205,7 +196,7 @@ def _lawless(packs: Sequence[CompiledPack], facts: Facts) -> list[Finding]:
     }
     return [
         explain.lawless(flow)
-        for flow, _ in facts.flows
+        for flow in facts.document["flows"]
         if flow["personal"] and "" not in spoken and flow.get("perimeter", UNKNOWN) not in (*spoken, UNKNOWN)
     ]
 

@@ -49,7 +49,7 @@ def finding(
         cites=rule.cites,
         subject=str(item["subject"]),
         path=tuple(item.get("path", ())),
-        facts={name: value for name, value in item.items() if name not in ("subject", "path")},
+        facts=_others(item),
         failed=tuple(failed) or tuple(name for name, _ in problems),
         closest=tuple(closest),
         waived_by=waived_by,
@@ -58,6 +58,14 @@ def finding(
         who=rule.who if helps else (),
         where=rule.where if helps else "",
     )
+
+
+def _others(item: Mapping[str, Any]) -> dict[str, Any]:
+    """The facts of the subject besides its name and path, which a finding states by themselves."""
+    found = dict(item)
+    del found["subject"]
+    found.pop("path", None)
+    return found
 
 
 def nearest(judged: Sequence[tuple[str, Verdict]]) -> tuple[NearMiss, ...]:
@@ -82,7 +90,7 @@ def uncovered(flow: Mapping[str, Any], people: str) -> Finding:
         UNCOVERED,
         subject=str(flow["subject"]),
         path=tuple(flow["path"]),
-        facts={name: value for name, value in flow.items() if name not in ("subject", "path")},
+        facts=_others(flow),
         failed=(f"covered:{people}",),
         message=message,
         remedy=remedy,
@@ -99,7 +107,7 @@ def lawless(flow: Mapping[str, Any]) -> Finding:
         UNCOVERED,
         subject=str(flow["subject"]),
         path=tuple(flow["path"]),
-        facts={name: value for name, value in flow.items() if name not in ("subject", "path")},
+        facts=_others(flow),
         failed=(f"law:{law}",),
         message=f"No active residency rule speaks for the law of {law}, which governs {what}",
         remedy=f"Activate a pack for the jurisdiction {law}, or correct the perimeter",

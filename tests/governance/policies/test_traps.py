@@ -79,7 +79,7 @@ class Expression:
     ],
 )
 def test_a_truthy_value_that_is_not_true_never_holds(kind: Any, value: Any) -> None:
-    asked = Conditions((("ok", Expression(Answer(kind, value))),), frozenset(), lambda values: values)
+    asked = Conditions((("ok", Expression(Answer(kind, value))),), frozenset(), lambda values: values, (((), ()),))
     verdict = asked.judge({})
     assert not verdict.holds
     assert [name for name, _ in verdict.errors] == ["ok"]
