@@ -1,4 +1,4 @@
-"""Transfer safeguards: list, record, approve."""
+"""Transfer safeguards: list, record, approve, revoke."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rest_framework.views import APIView
 from governance import transfers
 from governance.api import answers
 from governance.api.caller import caller, paginator
-from governance.api.serializers import SafeguardApproval, SafeguardRequest
+from governance.api.serializers import Revocation, SafeguardApproval, SafeguardRequest
 from governance.models.transfer import TransferSafeguard
 
 
@@ -35,6 +35,29 @@ class Transfers(APIView):
         body.is_valid(raise_exception=True)
         safeguard = transfers.record(**body.validated_data, by=caller(request).actor)
         return Response(answers.safeguard_json(safeguard), status=201)
+
+
+class TransferDetail(APIView):
+    """One safeguard."""
+
+    required_action: ClassVar[dict[str, str]] = {"GET": "promotion.read"}
+
+    @extend_schema(responses={200: OpenApiTypes.OBJECT})
+    def get(self, request: Request, reference: str) -> Response:
+        return Response(answers.safeguard_json(transfers.find(reference)))
+
+
+class TransferRevocation(APIView):
+    """End a safeguard with a reason; what serves is decided again at once."""
+
+    required_action: ClassVar[dict[str, str]] = {"POST": "transfer.change"}
+
+    @extend_schema(request=Revocation, responses={200: OpenApiTypes.OBJECT})
+    def post(self, request: Request, reference: str) -> Response:
+        body = Revocation(data=request.data)
+        body.is_valid(raise_exception=True)
+        safeguard = transfers.revoke(reference, reason=body.validated_data["reason"], by=caller(request).actor)
+        return Response(answers.safeguard_json(safeguard))
 
 
 class TransferApproval(APIView):

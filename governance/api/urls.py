@@ -30,5 +30,7 @@ urlpatterns = [
     path("blast-radius.csv", incidents.BlastRadiusTable.as_view(), name="blast_radius_csv"),
     path("blast-radius.xlsx", incidents.BlastRadiusBook.as_view(), name="blast_radius_xlsx"),
     path("transfers", transfers.Transfers.as_view(), name="transfers"),
+    path("transfers/<slug:reference>", transfers.TransferDetail.as_view(), name="transfer"),
+    path("transfers/<slug:reference>/revoke", transfers.TransferRevocation.as_view(), name="transfer_revocation"),
     path("transfers/<slug:reference>/approve", transfers.TransferApproval.as_view(), name="transfer_approval"),
 ]

@@ -14,6 +14,7 @@ from governance.pages import (
     promotion,
     promotions,
     rollbacks,
+    safeguards,
     transfers,
 )
 
@@ -32,7 +33,10 @@ urlpatterns = [
     path("policies/<path:slug>", policies.policy, name="policy"),
     path("decisions/<str:public_id>", policies.decision, name="decision"),
     path("transfers", transfers.transfer_list, name="transfers"),
+    path("transfers/new", safeguards.record_transfer, name="record_transfer"),
+    path("transfers/<slug:reference>", transfers.transfer, name="transfer"),
     path("transfers/<slug:reference>/approve", transfers.approve_transfer, name="approve_transfer"),
+    path("transfers/<slug:reference>/revoke", transfers.revoke_transfer, name="revoke_transfer"),
     path("incidents", incidents.incident_list, name="incidents"),
     path("incidents/<str:reference>", incidents.incident, name="incident"),
     path("incidents/<str:reference>/freeze", incidents.freeze, name="freeze_incident"),

@@ -88,6 +88,9 @@ PAGES = (
     Page("explanation", "/explanations/{explanation}", "explain:explanation", "yusuf"),
     Page("explanation-waiting", "/explanations/{waiting}", "explain:explanation", "yusuf"),
     Page("transfers", "/transfers", "governance:transfers", "dana"),
+    Page("transfer-proposed", "/transfers/TS-proposed", "governance:transfer", "omar"),
+    Page("transfer", "/transfers/TS-active", "governance:transfer", "noor"),
+    Page("transfer-record", "/transfers/new", "governance:record_transfer", "dana"),
     Page("rollback", "/rollbacks/prod-uae/credit-scoring", "governance:rollback"),
     Page("incidents", "/incidents", "governance:incidents", "omar"),
     Page("incidents-filtered", "/incidents?state=frozen&about=version", "governance:incidents", "omar"),
@@ -154,6 +157,7 @@ NOT_PAGES = {
     "governance:login",  # walked without a session in test_shell.py
     "governance:logout",
     "governance:revoke_token",
+    "governance:revoke_transfer",
     "governance:sign",
     "governance:withdraw",
     "registry:close_finding",

@@ -153,7 +153,30 @@ def whole() -> World:
         world.promotions.append(promotion.pk)
         world.decisions += [decision.public_id for decision in promotion.decisions.all()[:1]]
     _incidents(world)
+    _safeguards(world)
     return world
+
+
+def _safeguards(world: World) -> None:
+    """One that counts, and one that waits for a second person."""
+    from governance import transfers
+
+    for reference in ("TS-active", "TS-proposed"):
+        transfers.record(
+            reference,
+            type="SCC",
+            document="Standard clauses with the bank in Frankfurt",
+            document_digest=_digest("clauses"),
+            exporter="Bank, Riyadh",
+            importer="Bank, Frankfurt",
+            subjects=[world.dataset.subject],
+            regions=["azure:germanywestcentral"],
+            expires_at=datetime(2099, 1, 1, tzinfo=UTC),
+            risk_assessment_at=datetime(2026, 1, 1, tzinfo=UTC),
+            assessment={letter: f"Element {letter} was looked at." for letter in "ABCDEF"},
+            by=personas.get("dana").actor,
+        )
+    transfers.approve("TS-active", by=personas.get("omar").actor)
 
 
 def _incidents(world: World) -> None:

@@ -18,6 +18,8 @@ from registry.models import Dataset, Environment, Model, ModelVersion
 from tests import personas
 
 SET_UP = Actor.system("tests")
+#: The six elements of a transfer risk assessment.
+ASSESSMENT = {letter: f"Element {letter} was looked at." for letter in "ABCDEF"}
 
 
 def digest_of(text: str) -> str:

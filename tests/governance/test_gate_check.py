@@ -277,6 +277,7 @@ def test_a_safeguard_that_a_second_person_approved_opens_the_lawful_path(bank: B
         regions=["azure:germanywestcentral"],
         expires_at=timezone.now() + timedelta(days=30),
         risk_assessment_at=timezone.now(),
+        assessment=scene.ASSESSMENT,
         by=scene.actor("dana"),
     )
     denied = gate.check(bank.new, bank.frankfurt, by=scene.actor("ci"))
