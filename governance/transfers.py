@@ -7,16 +7,19 @@ version 2.0 (SDAIA's English reference text); our paraphrase of its six elements
 from __future__ import annotations
 
 import hashlib
+import logging
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from celery import current_app
 from django.db import transaction
 from django.utils import timezone
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
+from kombu.exceptions import KombuError
 
 from audit import log
 from audit.actors import Actor
@@ -54,6 +57,9 @@ ELEMENT_TITLES: Mapping[str, Promise] = {
     "F": gettext_lazy("Measures that prevent the risks to people, or soften what happens"),
 }
 MOST_TEXT = 4000
+#: The task that decides again what serves (``governance.rechecks``).
+FOLLOW_UP = "governance.follow_up_safeguards"
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,4 +294,13 @@ def revoke(reference: str, *, reason: str, by: Actor) -> TransferSafeguard:
         changes={"revoked_at": timezone.now(), "revoked_by": by.id, "revoked_reason": said},
         by=by,
     )
+    transaction.on_commit(_announce)
     return safeguard
+
+
+def _announce() -> None:
+    """Let a worker decide again what serves. When the broker is away the clock does it, half a minute later."""
+    try:
+        current_app.send_task(FOLLOW_UP, expires=600, retry=False)
+    except (KombuError, OSError) as error:
+        logger.warning("the broker does not take the order to decide again what serves, the clock will: %s", error)
