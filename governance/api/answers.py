@@ -12,7 +12,7 @@ from governance.gate import Answer
 from governance.models.decision import Decision
 from governance.models.promotion import Promotion
 from governance.models.signoff import SignOff
-from governance.models.transfer import TransferSafeguard
+from governance.models.transfer import TransferHalt, TransferSafeguard
 from registry.models import Deployment
 
 
@@ -182,4 +182,20 @@ def safeguard_json(row: TransferSafeguard) -> dict[str, Any]:
         "revoked_by": row.revoked_by or None,
         "revoked_reason": row.revoked_reason or None,
         "links": {"html": absolute("governance:transfer", row.reference)},
+    }
+
+
+def halt_json(row: TransferHalt) -> dict[str, Any]:
+    """An order to halt a transfer and notify who received the data."""
+    return {
+        "safeguard": row.safeguard.reference,
+        "state": row.state,
+        "relied": row.relied,
+        "opened_at": instant(row.opened_at),
+        "owner": row.owner or None,
+        "done_at": instant(row.done_at),
+        "done_by": row.done_by or None,
+        "reason": row.reason or None,
+        "recipients": row.recipients,
+        "links": {"html": absolute("governance:transfer", row.safeguard.reference)},
     }

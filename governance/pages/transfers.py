@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from datetime import UTC
 from typing import Any
 
 from django.contrib import messages
@@ -10,28 +11,71 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST, require_safe
 
 from audit import queries as log
 from audit.actors import Actor
 from audit.refusals import Refusal
-from governance import queries, transfers
-from governance.models.transfer import TransferSafeguard
+from governance import halting, queries, transfers
+from governance.models.transfer import HaltState, SafeguardStatus, TransferHalt, TransferSafeguard
 from governance.models.user import User
+from governance.reliance import Reliance, reliance
+
+#: Deployments that a page decides again, newest first; the API decides all.
+MOST_DECIDED = 100
 
 
 @require_safe
 def transfer_list(request: HttpRequest) -> HttpResponse:
-    """Every safeguard, those that end first on top."""
-    user = _user(request)
-    rows = list(TransferSafeguard.objects.order_by("expires_at", "reference"))
+    """Every safeguard: what counts or waits, what ends first on top, and below what is over. A fixed number of
+    queries.
+    """
+    _user(request)
+    now = timezone.now()
+    rows = list(TransferSafeguard.objects.defer("assessment").order_by("expires_at", "reference"))
+    current = [row for row in rows if row.status != SafeguardStatus.REVOKED and row.expires_at > now]
+    found = reliance(current, most=MOST_DECIDED)
     context = {
-        "rows": rows,
-        "now": timezone.now(),
-        "names": queries.names({each for row in rows for each in (row.recorded_by, row.approved_by)}),
-        "may": user.has_perm("transfer.change"),
+        "sentence": _standing(current, found),
+        "current": [(row, found.falling.get(row.reference, ())) for row in current],
+        "over": [row for row in reversed(rows) if row not in current],
+        "found": found,
+        "halts": list(TransferHalt.objects.exclude(state=HaltState.DONE).select_related("safeguard")),
+        "now": now,
     }
     return render(request, "governance/transfer_list.html", context)
+
+
+def _standing(current: Sequence[TransferSafeguard], found: Reliance) -> str:
+    """The first sentence: what counts, what ends next and what would fall with it."""
+    counting = [row for row in current if row.status == SafeguardStatus.ACTIVE]
+    waiting = len(current) - len(counting)
+    said = []
+    if counting:
+        text = ngettext("%(n)d safeguard counts.", "%(n)d safeguards count.", len(counting))
+        said.append(text % {"n": len(counting)})
+        said.append(_next_end(counting[0], len(found.falling.get(counting[0].reference, ()))))
+    else:
+        said.append(_("No safeguard counts now."))
+    if waiting:
+        text = ngettext("%(n)d waits for a second person.", "%(n)d wait for a second person.", waiting)
+        said.append(text % {"n": waiting})
+    return " ".join(said)
+
+
+def _next_end(row: TransferSafeguard, falling: int) -> str:
+    told = {"reference": row.reference, "day": f"{row.expires_at.astimezone(UTC):%Y-%m-%d}", "n": falling}
+    if not falling:
+        return _("%(reference)s ends next, on %(day)s, and nothing that serves would fall with it.") % told
+    return (
+        ngettext(
+            "%(reference)s ends next, on %(day)s, and %(n)d deployment that serves would fall with it.",
+            "%(reference)s ends next, on %(day)s, and %(n)d deployments that serve would fall with it.",
+            falling,
+        )
+        % told
+    )
 
 
 @require_safe
@@ -52,6 +96,27 @@ def revoke_transfer(request: HttpRequest, reference: str) -> HttpResponse:
     return _step(request, reference, transfers.revoke, _("Revoked. What serves is being decided again."))
 
 
+@require_POST
+def take_halt(request: HttpRequest, reference: str) -> HttpResponse:
+    """Become the owner of halting what relied on it."""
+
+    def take(named: str, *, reason: str, by: Actor) -> None:
+        halting.take(named, by=by)
+
+    return _step(request, reference, take, _("It is yours now."))
+
+
+@require_POST
+def finish_halt(request: HttpRequest, reference: str) -> HttpResponse:
+    """Put on record that the transfer was halted and who was notified."""
+    recipients = request.POST.get("recipients", "").splitlines()
+
+    def finish(named: str, *, reason: str, by: Actor) -> None:
+        halting.done(named, reason=reason, recipients=[each for each in recipients if each.strip()], by=by)
+
+    return _step(request, reference, finish, _("On record: the transfer is halted and its recipients are notified."))
+
+
 def _step(request: HttpRequest, reference: str, do: Callable[..., object], said: str) -> HttpResponse:
     user = _user(request)
     try:
@@ -66,8 +131,18 @@ def _step(request: HttpRequest, reference: str, do: Callable[..., object], said:
 def _page(request: HttpRequest, reference: str, refusal: Refusal | None = None) -> HttpResponse:
     user = _user(request)
     row = transfers.find(reference)
+    found = reliance([row], most=MOST_DECIDED)
+    halt = TransferHalt.objects.filter(safeguard=row).first()
+    people = {row.recorded_by, row.approved_by, row.revoked_by} | ({halt.owner, halt.done_by} if halt else set())
     context = {
         "row": row,
+        "found": found,
+        "falling": [
+            (each.deployment, str(each.blocking[0]["message"]), str(each.blocking[0]["rule"]))
+            for each in found.falling.get(row.reference, ())
+        ],
+        "halt": halt,
+        "given": request.POST if refusal else {},
         "now": timezone.now(),
         "refusal": refusal,
         "sentence": conclusion(row),
@@ -77,7 +152,7 @@ def _page(request: HttpRequest, reference: str, refusal: Refusal | None = None) 
             if letter in row.assessment
         ],
         "history": log.history(row.subject, limit=20),
-        "names": queries.names({row.recorded_by, row.approved_by, row.revoked_by}),
+        "names": queries.names(people),
         **_allowed(user, row, user.actor),
     }
     return render(request, "governance/transfer_detail.html", context, status=refusal.status if refusal else 200)
@@ -88,6 +163,7 @@ def _allowed(user: User, row: TransferSafeguard, actor: Actor) -> dict[str, Any]
     over = row.expires_at <= timezone.now()
     return {
         "may": user.has_perm("transfer.change"),
+        "me": actor.id,
         "mine": row.recorded_by == actor.id,
         "over": over,
         "can_approve": row.status == "proposed" and not over,
