@@ -99,7 +99,7 @@ class SafeguardForm(forms.Form):
     def given(self) -> dict[str, Any]:
         """The arguments of ``transfers.record``."""
         values = self.cleaned_data
-        upload: UploadedFile | None = values["document_file"]
+        upload: UploadedFile[Any] | None = values["document_file"]
         digest = transfers.digest_of_document(upload.read()) if upload else values["document_digest"]
         assessed = values["risk_assessment_at"]
         return {

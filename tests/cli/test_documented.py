@@ -18,6 +18,11 @@ COMMANDS = [
     "lineage closure",
     "lineage paths",
     "reached",
+    "transfers list",
+    "transfers get",
+    "transfers record",
+    "transfers approve",
+    "transfers revoke",
     "digest",
 ]
 
