@@ -299,27 +299,42 @@ def test_what_is_covered_by_a_renewal_is_not_ordered_to_halt(bank: Bank, later: 
     assert unlawful() == []
 
 
-def test_two_workers_at_once_open_one_finding_and_one_order(committed_db: object) -> None:
+@pytest.mark.parametrize("work", [rechecks.follow_up, rechecks.recheck])
+def test_two_workers_at_once_open_one_finding_and_one_order(committed_db: object, work: Callable[..., object]) -> None:
     bank = scene.build()
     scene.cover()
     scene.serve(bank)
     transfers.revoke("TS-1", reason="Sold.", by=scene.actor("dana"))
-    together, failed = threading.Barrier(2), list[BaseException]()
+    failed: list[BaseException] = []
 
-    def work() -> None:
+    def worker() -> None:
         try:
-            together.wait(20)
-            rechecks.follow_up(by=Actor.system("rechecks"))
+            work(by=Actor.system("rechecks"))
         except BaseException as error:
             failed.append(error)
         finally:
             connection.close()
 
-    workers = [threading.Thread(target=work) for _ in range(2)]
-    for each in workers:
-        each.start()
+    workers = [threading.Thread(target=worker) for _ in range(2)]
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s, 0)", [rechecks.LOCK])
+        for each in workers:
+            each.start()
+        assert _waiting(workers) == 2, "each waits for the one before it"
     for each in workers:
         each.join(60)
     assert not failed
-    assert Finding.objects.unlawful().count() == TransferHalt.objects.count() == 1
-    assert log.history("safeguard:TS-1")[0].event == "safeguard.ended"
+    assert Finding.objects.unlawful().count() == 1
+    rechecks.follow_up()
+    assert TransferHalt.objects.count() == 1
+    assert [each.event for each in log.history("safeguard:TS-1")].count("safeguard.ended") == 1
+
+
+def _waiting(workers: list[threading.Thread]) -> int:
+    """How many wait for an advisory lock once all do, or one has ended."""
+    waiting = 0
+    while waiting < len(workers) and all(each.is_alive() for each in workers):
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
+            (waiting,) = cursor.fetchone() or (0,)
+    return int(waiting)
