@@ -54,7 +54,12 @@ GROUPS: tuple[Group, ...] = (
                 ("governance:promotion", "governance:request_promotion", "governance:decision"),
             ),
             Page("governance:policies", "scroll-text", _("Policies"), ("governance:policy",)),
-            Page("governance:transfers", "arrow-left-right", _("Transfers")),
+            Page(
+                "governance:transfers",
+                "arrow-left-right",
+                _("Transfers"),
+                ("governance:transfer", "governance:record_transfer"),
+            ),
         ),
     ),
     Group(

@@ -102,6 +102,8 @@ CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULE = {
     "redeliver waiting explanations": {"task": "explain.tasks.redeliver_waiting", "schedule": 10.0},
     "expire promotions": {"task": "governance.expire_promotions", "schedule": 60.0},
+    "follow up safeguards that ended": {"task": "governance.follow_up_safeguards", "schedule": 30.0},
+    "decide again what serves": {"task": "governance.recheck_what_serves", "schedule": 600.0},
     "import from MLflow": {"task": "registry.tasks.import_from_mlflow", "schedule": 120.0},
     "tell MLflow what waits": {"task": "registry.tasks.mirror_to_mlflow", "schedule": 30.0},
     "apply OpenLineage's events": {"task": "registry.tasks.apply_openlineage", "schedule": 10.0},

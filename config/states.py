@@ -116,6 +116,7 @@ STATES: dict[str, Look] = {
     "consumed": Look(NEUTRAL, "ticket-check", _("Used")),
     "closed": Look(NEUTRAL, "circle-check", _("Closed")),
     "accepted_difference": Look(CAUTION, "circle-slash", _("Accepted, still there")),
+    "done": Look(NEUTRAL, "circle-check", _("Done")),
     "revoked": Look(NEUTRAL, "circle-slash", _("Revoked")),
     "ended": Look(NEUTRAL, "circle-dashed", _("Ended")),
     "lifted": Look(NEUTRAL, "circle-check", _("Lifted")),

@@ -222,6 +222,8 @@ def as_of_sentence(then: AsOf) -> SafeString:
 
 #: How a subject's prefix is turned into an address: URL name and the parts of the rest that it takes.
 _SUBJECT_PAGES: dict[str, str] = {
+    "safeguard": "governance:transfer",
+    "halt": "governance:transfer",
     "version": "registry:version",
     "model": "registry:model",
     "dataset": "registry:dataset",
@@ -331,7 +333,12 @@ _EVENT_LOOKS: dict[str, tuple[str, str]] = {
     "promotion": ("arrow-up-from-line", "neutral"),
     "permit": ("ticket-check", "neutral"),
     "pack": ("scroll-text", "neutral"),
+    "safeguard.revoked": ("shield-alert", "critical"),
+    "safeguard.ended": ("clock", "caution"),
     "safeguard": ("shield-check", "neutral"),
+    "halt.opened": ("pause", "critical"),
+    "halt.done": ("circle-check", "positive"),
+    "halt": ("pause", "neutral"),
     "explanation": ("chart-bar", "info"),
     "deployment": ("rocket", "neutral"),
     "environment": ("server", "neutral"),

@@ -14,7 +14,7 @@ from typing import Any
 from django.db.models import Q
 
 from audit.refusals import BadInput
-from governance import policies
+from governance import policies, sharing
 from governance.models.promotion import Promotion
 from governance.models.signoff import Meaning, SignOff
 from governance.models.transfer import SafeguardStatus, TransferSafeguard
@@ -62,7 +62,7 @@ def collect(case: Case, *, now: datetime, also: Sequence[str] = ()) -> Collected
     Raises ``policies.MissingFact`` when a required fact is missing, ``policies.PackError`` when an active pack no
     longer compiles.
     """
-    packs = active_packs()
+    packs = sharing.packs(active_packs)
     parents = _parents(case.version)
     data_sets = _data_sets(parents)
     flows = policies.flows_of(
@@ -105,6 +105,8 @@ def collect(case: Case, *, now: datetime, also: Sequence[str] = ()) -> Collected
 
 def _parents(version: ModelVersion) -> dict[str, list[str]]:
     """Subject -> what it was made from, for everything upstream of the version."""
+    if shared := sharing.current():
+        return shared.parents_of(version.subject)
     try:
         edges = registry_queries.edges_from(version.subject, "upstream")
     except BadInput as refusal:
@@ -119,9 +121,10 @@ def _holds(
     case: Case, parents: Mapping[str, Sequence[str]], data_sets: Mapping[str, policies.DataSetFact]
 ) -> tuple[Hold, ...]:
     """The incidents that reach the version by what it learned from, by where it would serve, or were frozen over it."""
-    if not incidents.any_counts():
+    if not sharing.once("any incident", incidents.any_counts):
         return ()
-    rows = list(incidents.counting(case.version.subject))
+    shared = sharing.current()
+    rows = shared.incidents(case.version.subject) if shared else list(incidents.counting(case.version.subject))
     trails = policies.ancestors(case.version.subject, parents)
     lie_in = {subject: [region.id for region in each.regions] for subject, each in data_sets.items()}
     return incidents.holds_on(rows, trails, lie_in, case.version.subject, case.environment)
@@ -149,8 +152,15 @@ def _data_sets(parents: Mapping[str, Sequence[str]]) -> dict[str, policies.DataS
             data_subjects=row.subjects,
             perimeter=row.perimeter,
         )
-        for row in Dataset.objects.filter(name__in=names)
+        for row in _named(names)
     }
+
+
+def _named(names: set[str]) -> Iterable[Dataset]:
+    if shared := sharing.current():
+        found = (shared.data_sets.get(f"dataset:{name}") for name in sorted(names))
+        return [row for row in found if row is not None]
+    return Dataset.objects.filter(name__in=names)
 
 
 def _places(environment: Environment) -> Iterable[policies.PlaceFact]:
@@ -169,7 +179,12 @@ def _region(region_id: str) -> policies.Region:
 
 
 def _safeguards(subjects: set[str]) -> list[policies.SafeguardFact]:
-    rows = TransferSafeguard.objects.filter(subjects__has_any_keys=sorted(subjects))
+    shared = sharing.current()
+    rows: Iterable[TransferSafeguard] = (
+        shared.covering(subjects)
+        if shared
+        else TransferSafeguard.objects.filter(subjects__has_any_keys=sorted(subjects))
+    )
     return [
         policies.SafeguardFact(
             id=row.reference,
@@ -209,7 +224,12 @@ def people_of(case: Case, signoffs: Sequence[SignOff], also: Sequence[str]) -> p
     ids = {case.requested_by, *also, *(row.signer for row in signoffs)}
     uuids = [actor.partition(":")[2] for actor in ids if actor.startswith(("user:", "service:"))]
     trained_by = {name.lower() for name in case.version.contributors}
-    users = list(User.objects.filter(Q(uuid__in=uuids) | Q(username__in=trained_by)))
+    shared = sharing.current()
+    users = (
+        shared.people(uuids, trained_by)
+        if shared
+        else list(User.objects.filter(Q(uuid__in=uuids) | Q(username__in=trained_by)))
+    )
     actors = {user.username: user.actor.id for user in users}
     return policies.People(
         roles={user.actor.id: frozenset(user.roles) for user in users if user.is_active and not user.is_service},

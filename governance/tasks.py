@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from governance import backtests, erasure, promotions
+from governance import backtests, erasure, promotions, rechecks
 from governance.api.idempotency import forget_outdated
 
 
@@ -12,6 +12,18 @@ from governance.api.idempotency import forget_outdated
 def expire_promotions() -> int:
     """Expire promotions past their deadline; safe to run twice or at the same time. Returns how many expired."""
     return len(promotions.expire_due(by=promotions.CLOCK))
+
+
+@shared_task(name="governance.follow_up_safeguards", ignore_result=True)  # type: ignore[untyped-decorator]
+def follow_up_safeguards() -> int:
+    """Decide again what ended safeguards had made lawful; safe to run twice or at the same time. Returns how many."""
+    return len(rechecks.follow_up())
+
+
+@shared_task(name="governance.recheck_what_serves", ignore_result=True)  # type: ignore[untyped-decorator]
+def recheck_what_serves() -> None:
+    """Decide again everything that serves."""
+    rechecks.recheck()
 
 
 @shared_task(name="governance.forget_answers", ignore_result=True)  # type: ignore[untyped-decorator]

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from typing import Any
 
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from registry.models import Finding, FindingKind, ReconcilerRun
-from registry.reconciling.comparison import NOT_SEEN, State
+from registry.reconciling.comparison import NOT_SEEN, TOLD_FROM_ABOVE, State
 
 #: A look that is older says nothing about now; the clock starts one every two minutes.
 OLD = timedelta(minutes=15)
@@ -39,6 +40,9 @@ def sentence(finding: Finding) -> str:
         "there": seen.get("source", ""),
         "problem": seen.get("problem", ""),
         "why": why(str(seen.get("why", "")), str(seen.get("detail", ""))),
+        "rule": ", ".join(each for each in (str(seen.get("rule", "")), str(seen.get("cites", ""))) if each),
+        "message": str(seen.get("message", "")).rstrip("."),
+        "safeguard": seen.get("safeguard", ""),
     }
     return _template(finding) % told
 
@@ -76,7 +80,19 @@ def _template(finding: Finding) -> str:
             "“%(subject)s” in %(environment)s could not be asked what it serves: %(why)s."
         ),
         FindingKind.SOURCE_UNREADABLE: _("MLflow could not be read: %(problem)s"),
+        FindingKind.NO_LONGER_LAWFUL: _unlawful(finding.observed),
     }[FindingKind(kind)]
+
+
+def _unlawful(observed: Mapping[str, Any]) -> str:
+    if observed.get("outcome") == "error":
+        return _("%(version)s serves in %(environment)s, and whether it may cannot be decided: %(message)s (%(rule)s).")
+    if observed.get("safeguard"):
+        return _(
+            "%(version)s serves in %(environment)s and is no longer lawful since %(safeguard)s ended: "
+            "%(message)s (%(rule)s)."
+        )
+    return _("%(version)s serves in %(environment)s and is no longer lawful: %(message)s (%(rule)s).")
 
 
 def _never_deployed(what: str) -> str:
@@ -113,7 +129,7 @@ def conclusion(run: ReconcilerRun | None, standing: Sequence[Finding]) -> str:
     if run is None:
         return _("Nobody has compared production with the record yet.")
     waiting = [each for each in standing if not each.accepted]
-    said = [*_different(waiting), *_unknown(run, standing), *_set_aside(run, standing)]
+    said = [*_no_longer(waiting), *_different(waiting), *_unknown(run, standing), *_set_aside(run, standing)]
     return " ".join(said) or _agreement(run)
 
 
@@ -128,8 +144,18 @@ def _agreement(run: ReconcilerRun) -> str:
     return _("There is nothing to compare yet: nothing is deployed and no tracking server is set up.")
 
 
+def _no_longer(waiting: Sequence[Finding]) -> list[str]:
+    count = len({each.concerns for each in waiting if each.kind == FindingKind.NO_LONGER_LAWFUL})
+    if not count:
+        return []
+    text = ngettext(
+        "%(n)d deployment serves and is no longer lawful.", "%(n)d deployments serve and are no longer lawful.", count
+    )
+    return [text % {"n": count}]
+
+
 def _different(waiting: Sequence[Finding]) -> list[str]:
-    count = sum(1 for each in waiting if not unseen(each))
+    count = sum(1 for each in waiting if not unseen(each) and each.kind not in TOLD_FROM_ABOVE)
     if not count:
         return []
     text = ngettext(

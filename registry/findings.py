@@ -1,8 +1,11 @@
-"""Findings of the reconciler: opened when seen, owned, closed with a reason, resolved when the difference is gone."""
+"""Findings: opened when seen, owned, closed with a reason, resolved when the difference is gone.
+
+The reconciler settles most of them; that a deployment is no longer lawful, governance decides and settles here.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -18,8 +21,8 @@ from audit.lifecycle import Lifecycle
 from audit.models.events import Event
 from audit.refusals import Conflict, NotKnown
 from registry import naming
-from registry.models import Finding, FindingSeen, FindingState
-from registry.reconciling.comparison import Comparison, Difference
+from registry.models import Deployment, Finding, FindingSeen, FindingState
+from registry.reconciling.comparison import TOLD_FROM_ABOVE, Comparison, Difference
 
 #: What people do with a finding.
 HANDLING = Lifecycle(
@@ -53,21 +56,67 @@ def settle(comparison: Comparison, undecided: Collection[str], *, at: datetime, 
     A difference that stands already is only seen again, without an entry. A standing one that this look could have
     seen and did not see is resolved, unless its key is ``undecided``: the record changed while we looked.
     """
-    standing = {row.key: row for row in Finding.objects.select_for_update().standing()}
+    rows = Finding.objects.select_for_update().standing().exclude(kind__in=TOLD_FROM_ABOVE)
+    standing = {row.key: row for row in rows}
     found = {each.key: each for each in comparison.differences}
+    over = [
+        row
+        for key, row in standing.items()
+        if key not in found and key not in undecided and comparison.covers(row.scope)
+    ]
+    return _settle(standing, found, over, at=at, by=by)
+
+
+@transaction.atomic
+def settle_lawful(differences: Iterable[Difference], covered: Collection[str], *, at: datetime, by: Actor) -> Settled:
+    """Bring the findings about deployments that are no longer lawful in line with what was decided again.
+
+    ``covered`` are the subjects of the deployments that were decided; a standing finding about one of them that is not
+    among ``differences`` is resolved, and so is one about a deployment that does not serve any more. The caller lets
+    only one of these go on at a time.
+    """
+    rows = list(Finding.objects.select_for_update().unlawful())
+    standing = {row.key: row for row in rows}
+    found = {each.key: each for each in differences}
+    serving = _serving({row.concerns for row in rows} - set(covered))
+    over = [
+        row
+        for key, row in standing.items()
+        if key not in found and (row.concerns in covered or row.concerns not in serving)
+    ]
+    return _settle(standing, found, over, at=at, by=by)
+
+
+def _serving(subjects: Collection[str]) -> set[str]:
+    """Those of the deployments that serve now."""
+    numbers = [int(each.removeprefix("deployment:")) for each in subjects]
+    return {row.subject for row in Deployment.objects.open().filter(pk__in=numbers)} if numbers else set()
+
+
+def unlawful_among(deployments: Iterable[Deployment]) -> dict[str, Finding]:
+    """The newest standing finding that says so of each of the deployments that are no longer lawful, by their
+    subjects. One query.
+    """
+    rows = Finding.objects.unlawful().filter(concerns__in=[each.subject for each in deployments]).order_by("pk")
+    return {row.concerns: row for row in rows}
+
+
+def _settle(
+    standing: Mapping[str, Finding],
+    found: Mapping[str, Difference],
+    over: Sequence[Finding],
+    *,
+    at: datetime,
+    by: Actor,
+) -> Settled:
     seen_again = [standing[key].pk for key in found if key in standing]
     FindingSeen.objects.filter(finding__in=seen_again).update(at=at, times=F("times") + 1)
     new = [difference for key, difference in found.items() if key not in standing]
     for difference in new:
         _open(difference, at, by=by)
-    gone = [
-        row
-        for key, row in standing.items()
-        if key not in found and key not in undecided and comparison.covers(row.scope)
-    ]
-    for row in gone:
+    for row in over:
         _resolve(row, at, by=by)
-    return Settled(len(new), len(gone))
+    return Settled(len(new), len(over))
 
 
 def _open(difference: Difference, at: datetime, *, by: Actor) -> Finding:

@@ -29,6 +29,9 @@ FIELDS: dict[str, Promise] = {
     "trained_by": gettext_lazy("Who trained a version"),
     "contributors": gettext_lazy("Who contributed data"),
     "document": gettext_lazy("Reference of a safeguard's document"),
+    "parties": gettext_lazy("Exporter and importer of a transfer"),
+    "assessment": gettext_lazy("Risk assessment of a transfer"),
+    "recipients": gettext_lazy("Who was notified of a halted transfer"),
 }
 
 

@@ -83,6 +83,11 @@ class Event(StrEnum):
     BACKTEST_FAILED = "pack.backtest_failed"
     SAFEGUARD_RECORDED = "safeguard.recorded"
     SAFEGUARD_APPROVED = "safeguard.approved"
+    SAFEGUARD_REVOKED = "safeguard.revoked"
+    SAFEGUARD_ENDED = "safeguard.ended"
+    HALT_OPENED = "halt.opened"
+    HALT_TAKEN = "halt.taken"
+    HALT_DONE = "halt.done"
     DECISION_RECORDED = "decision.recorded"
     DECISION_CONTRADICTED = "decision.contradicted"
     # promotions
@@ -179,6 +184,11 @@ SENTENCES: dict[Event, Promise] = {
     Event.BACKTEST_FAILED: _("could not finish a back-test of a policy pack"),
     Event.SAFEGUARD_RECORDED: _("recorded a transfer safeguard"),
     Event.SAFEGUARD_APPROVED: _("approved a transfer safeguard"),
+    Event.SAFEGUARD_REVOKED: _("revoked a transfer safeguard"),
+    Event.SAFEGUARD_ENDED: _("found a transfer safeguard ended and decided again what serves"),
+    Event.HALT_OPENED: _("asked for a transfer to be halted and its recipients notified"),
+    Event.HALT_TAKEN: _("took over halting a transfer"),
+    Event.HALT_DONE: _("halted a transfer and notified its recipients"),
     Event.DECISION_RECORDED: _("decided a gate check"),
     Event.DECISION_CONTRADICTED: _("replayed a decision, and it came out otherwise"),
     Event.PROMOTION_REQUESTED: _("requested a promotion"),

@@ -163,7 +163,7 @@ def _refusal(status: int, raw: bytes) -> Stop:
     code = str(problem.get("code", ""))
     if problem and status == 409 and code.endswith("differs"):
         return Stop(Exit.MISMATCH, detail, problem)
-    if problem and status in (403, 409, 422) and code.startswith(("permit.", "rollback.", "alias.")):
+    if problem and status in (403, 409, 422) and code.startswith(("permit.", "rollback.", "alias.", "safeguard.")):
         return Stop(Exit.DENIED, detail, problem)
     if status in (401, 403):
         return Stop(Exit.AUTHENTICATION, detail, problem)

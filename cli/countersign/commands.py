@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from countersign import __version__, decisions, exports, lineage, outputs, policy, settings
+from countersign import __version__, decisions, exports, lineage, outputs, policy, settings, transfers
 from countersign.answers import permit_of, understand
 from countersign.client import Server
 from countersign.digest import digest_of_path
@@ -244,11 +244,37 @@ def _parser() -> argparse.ArgumentParser:
     _flags(_command(ways, "draft", policy.draft), file="the pack as YAML", reason="why it changes")
     one = _command(ways, "backtest", policy.backtest)
     _flags(one, pack="name", number="version of the pack", wait="seconds to wait for the result, 600 by default")
+    _transfers(commands)
     one = commands.add_parser("digest", help=digest.__doc__, epilog=_EPILOG, allow_abbrev=False)
     one.add_argument("path")
     one.add_argument("--output")
     one.set_defaults(run=digest)
     return parser
+
+
+def _transfers(commands: Any) -> None:
+    group = commands.add_parser("transfers", help="transfer safeguards", epilog=_EPILOG, allow_abbrev=False)
+    ways = group.add_subparsers(required=True, metavar="COMMAND")
+    one = _command(ways, "list", transfers.listed)
+    _flags(one, cursor="of the page before")
+    one = _command(ways, "get", transfers.get)
+    _flags(one, reference="for example TS-1")
+    one = _command(ways, "record", transfers.record)
+    _flags(one, reference="for example TS-1", type="SCC | BCR | ACCREDITATION_CERT | ADEQUACY | DEROGATION")
+    _flags(one, document="its name", file="the document, whose SHA-256 is computed here")
+    _flags(
+        one,
+        document_digest="sha256:... instead",
+        subjects="dataset:...,environment:...",
+        regions="provider:region,...",
+        expires="RFC 3339",
+    )
+    _flags(one, exporter="who sends", importer="who receives", assessed="when the risk was assessed, RFC 3339")
+    _flags(one, assessment="JSON file with the elements A to F")
+    one = _command(ways, "approve", transfers.approve)
+    _flags(one, reference="for example TS-1", reason="what was checked")
+    one = _command(ways, "revoke", transfers.revoke)
+    _flags(one, reference="for example TS-1", reason="why it is revoked")
 
 
 def _group(commands: Any, name: str, what: str) -> Any:

@@ -12,7 +12,7 @@ from governance.gate import Answer
 from governance.models.decision import Decision
 from governance.models.promotion import Promotion
 from governance.models.signoff import SignOff
-from governance.models.transfer import TransferSafeguard
+from governance.models.transfer import TransferHalt, TransferSafeguard
 from governance.replay import Replay, WhatIf
 from registry.models import Deployment
 
@@ -189,11 +189,38 @@ def safeguard_json(row: TransferSafeguard) -> dict[str, Any]:
         "reference": row.reference,
         "type": row.type,
         "document": row.document,
+        "document_digest": row.document_digest or None,
+        "digest_basis": row.digest_basis or None,
+        "exporter": row.exporter or None,
+        "importer": row.importer or None,
         "subjects": row.subjects,
         "regions": row.regions,
         "status": row.status,
         "expires_at": instant(row.expires_at),
         "risk_assessment_at": instant(row.risk_assessment_at),
+        "assessment": row.assessment,
+        "recorded_at": instant(row.recorded_at),
         "recorded_by": row.recorded_by,
+        "approved_at": instant(row.approved_at),
         "approved_by": row.approved_by or None,
+        "revoked_at": instant(row.revoked_at),
+        "revoked_by": row.revoked_by or None,
+        "revoked_reason": row.revoked_reason or None,
+        "links": {"html": absolute("governance:transfer", row.reference)},
+    }
+
+
+def halt_json(row: TransferHalt) -> dict[str, Any]:
+    """An order to halt a transfer and notify who received the data."""
+    return {
+        "safeguard": row.safeguard.reference,
+        "state": row.state,
+        "relied": row.relied,
+        "opened_at": instant(row.opened_at),
+        "owner": row.owner or None,
+        "done_at": instant(row.done_at),
+        "done_by": row.done_by or None,
+        "reason": row.reason or None,
+        "recipients": row.recipients,
+        "links": {"html": absolute("governance:transfer", row.safeguard.reference)},
     }

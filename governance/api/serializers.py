@@ -122,11 +122,42 @@ class SafeguardRequest(Strict):
     subjects = serializers.ListField(child=serializers.CharField(max_length=200), allow_empty=False, max_length=500)
     regions = serializers.ListField(child=serializers.CharField(max_length=64), allow_empty=False, max_length=200)
     expires_at = Moment()
+    document_digest = serializers.CharField(
+        max_length=71,
+        required=False,
+        allow_blank=True,
+        help_text="sha256:… of the document, as you computed it.",
+    )
+    exporter = serializers.CharField(max_length=200, required=False, allow_blank=True)
+    importer = serializers.CharField(max_length=200, required=False, allow_blank=True)
     risk_assessment_at = Moment(required=False, allow_null=True)
+    assessment = serializers.DictField(
+        child=serializers.CharField(max_length=4000),
+        required=False,
+        help_text="The elements A to F of a transfer risk assessment; all six whenever risk_assessment_at is given.",
+    )
 
 
 class SafeguardApproval(Strict):
     reason = serializers.CharField(max_length=4000, required=False, allow_blank=True, default="")
+
+
+class Revocation(Strict):
+    reason = serializers.CharField(max_length=4000)
+
+
+class HaltDone(Strict):
+    reason = serializers.CharField(max_length=4000, help_text="How the transfer was halted.")
+    recipients = serializers.ListField(
+        child=serializers.CharField(max_length=200),
+        allow_empty=False,
+        max_length=200,
+        help_text="Who was notified.",
+    )
+
+
+class Nothing(Strict):
+    """No field at all: an action that needs no more than its address."""
 
 
 class ErasureRequest(Strict):

@@ -35,5 +35,11 @@ urlpatterns = [
     path("blast-radius.csv", incidents.BlastRadiusTable.as_view(), name="blast_radius_csv"),
     path("blast-radius.xlsx", incidents.BlastRadiusBook.as_view(), name="blast_radius_xlsx"),
     path("transfers", transfers.Transfers.as_view(), name="transfers"),
+    path("transfer-halts", transfers.TransferHalts.as_view(), name="transfer_halts"),
+    path("transfer-halts/<slug:reference>/take", transfers.TransferHaltTaking.as_view(), name="transfer_halt_taking"),
+    path("transfer-halts/<slug:reference>/done", transfers.TransferHaltDone.as_view(), name="transfer_halt_done"),
+    path("transfers/<slug:reference>", transfers.TransferDetail.as_view(), name="transfer"),
+    path("transfers/<slug:reference>/reliance", transfers.TransferReliance.as_view(), name="transfer_reliance"),
+    path("transfers/<slug:reference>/revoke", transfers.TransferRevocation.as_view(), name="transfer_revocation"),
     path("transfers/<slug:reference>/approve", transfers.TransferApproval.as_view(), name="transfer_approval"),
 ]

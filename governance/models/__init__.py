@@ -11,5 +11,6 @@ from governance.models.session import SignInAttempt as SignInAttempt
 from governance.models.signoff import SignOff as SignOff
 from governance.models.token import ApiToken as ApiToken
 from governance.models.token import TokenUse as TokenUse
+from governance.models.transfer import TransferHalt as TransferHalt
 from governance.models.transfer import TransferSafeguard as TransferSafeguard
 from governance.models.user import User as User

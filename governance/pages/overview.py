@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
+from django.db.models import Case, When
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
@@ -18,12 +19,14 @@ from audit import queries as log
 from audit.as_of import asked
 from governance import queries
 from governance.gates import role_name, why_not
+from governance.models.transfer import HaltState, TransferHalt
 from governance.models.user import User
 from governance.pages.then import overview_then
 from governance.queries import Waiting
 from registry.deployments import Serving, shares_of
 from registry.finding_wording import sentence
-from registry.models import Deployment, Finding
+from registry.findings import unlawful_among
+from registry.models import Deployment, Finding, FindingKind
 
 #: Findings are counted up to here.
 MOST_FINDINGS = 100
@@ -35,6 +38,13 @@ class Row:
 
     model: str
     serving: Sequence[Serving]
+    #: The finding about each of ``serving`` that is no longer lawful, None for the others.
+    unlawful: Sequence[Finding | None] = ()
+
+    @property
+    def pairs(self) -> list[tuple[Serving, Finding | None]]:
+        """What serves with its finding."""
+        return list(zip(self.serving, self.unlawful, strict=True))
 
 
 @require_safe
@@ -45,13 +55,18 @@ def overview(request: HttpRequest) -> HttpResponse:
         return overview_then(request, then)
     waiting = queries.in_review(user.actor)
     blocked = queries.blocked_promotions()
+    rows = _serving()
+    unlawful = unlawful_among(each.deployment for row in rows for each in row.serving)
     context: dict[str, Any] = {
-        "verdict": _verdict(blocked, waiting),
+        "verdict": _verdict(blocked, waiting, len(unlawful)),
+        "halts": list(TransferHalt.objects.exclude(state=HaltState.DONE).select_related("safeguard")[:20]),
         "blocked": [{"promotion": each, "why": why_not(getattr(each, "findings", None) or [])} for each in blocked],
         "mine": [_described(each) for each in waiting if each.mine],
         "others": [_described(each) for each in waiting if not each.mine],
         "denied": queries.denied_checks(5),
-        "rows": _serving(),
+        "rows": [
+            replace(row, unlawful=[unlawful.get(each.deployment.subject) for each in row.serving]) for row in rows
+        ],
         "findings": _findings(),
         "log": log.log_state(),
         "recent": log.search(_last_days(7), limit=8).rows,
@@ -97,9 +112,16 @@ def _described(each: Waiting) -> dict[str, Any]:
     }
 
 
-def _verdict(blocked: Sequence[object], waiting: Sequence[Waiting]) -> str:
+def _verdict(blocked: Sequence[object], waiting: Sequence[Waiting], unlawful: int) -> str:
     mine = sum(1 for each in waiting if each.mine)
     said = []
+    if unlawful:
+        text = ngettext(
+            "%(n)d deployment serves and is no longer lawful.",
+            "%(n)d deployments serve and are no longer lawful.",
+            unlawful,
+        )
+        said.append(text % {"n": unlawful})
     if blocked:
         said.append(
             ngettext("%(n)d promotion is blocked.", "%(n)d promotions are blocked.", len(blocked)) % {"n": len(blocked)}
@@ -113,8 +135,10 @@ def _verdict(blocked: Sequence[object], waiting: Sequence[Waiting]) -> str:
 
 
 def _findings() -> dict[str, Any]:
-    """What the reconciler found and nobody closed: how many, and the newest few. One query."""
-    waiting = list(Finding.objects.waiting()[:MOST_FINDINGS])
+    """What was found and nobody closed: how many, and the first few, what is no longer lawful before what differs from
+    the record. One query."""
+    unlawful_first = Case(When(kind=FindingKind.NO_LONGER_LAWFUL, then=0), default=1)
+    waiting = list(Finding.objects.waiting().order_by(unlawful_first, "-id")[:MOST_FINDINGS])
     count = len(waiting)
     more = count == MOST_FINDINGS
     shown = [{"finding": each, "sentence": sentence(each)} for each in waiting[:5]]

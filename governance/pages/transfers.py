@@ -2,99 +2,185 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, time
+from collections.abc import Callable, Sequence
+from datetime import UTC
+from typing import Any
 
-from django import forms
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
-from django.views.decorators.http import require_http_methods, require_POST
+from django.utils.translation import ngettext
+from django.views.decorators.http import require_POST, require_safe
 
+from audit import queries as log
+from audit.actors import Actor
 from audit.refusals import Refusal
-from governance import queries, transfers
-from governance.models.transfer import SafeguardType, TransferSafeguard
+from governance import halting, queries, transfers
+from governance.models.transfer import HaltState, SafeguardStatus, TransferHalt, TransferSafeguard
 from governance.models.user import User
+from governance.reliance import Reliance, reliance
+
+#: Deployments that a page decides again, newest first; the API decides all.
+MOST_DECIDED = 100
 
 
-class SafeguardForm(forms.Form):
-    """A mechanism with its document and its end. Dates end with the day in UTC."""
-
-    reference = forms.SlugField(
-        label=gettext_lazy("Reference"), max_length=40, help_text=gettext_lazy("For example TS-1.")
-    )
-    type = forms.ChoiceField(label=gettext_lazy("Mechanism"), choices=SafeguardType.choices)
-    document = forms.CharField(label=gettext_lazy("Document"), max_length=300)
-    subjects = forms.CharField(
-        label=gettext_lazy("Covers"),
-        help_text=gettext_lazy("Subjects, separated by spaces: dataset:loans-2026q3 environment:dr-frankfurt"),
-    )
-    regions = forms.CharField(
-        label=gettext_lazy("In the regions"), help_text=gettext_lazy("provider:region, separated by spaces")
-    )
-    expires = forms.DateField(label=gettext_lazy("Ends on"), widget=forms.DateInput(attrs={"type": "date"}))
-    assessed = forms.DateField(
-        label=gettext_lazy("Transfer risk assessed on"), required=False, widget=forms.DateInput(attrs={"type": "date"})
-    )
-
-
-@require_http_methods(["GET", "HEAD", "POST"])
+@require_safe
 def transfer_list(request: HttpRequest) -> HttpResponse:
-    """Every safeguard, and the form that proposes one."""
-    user = _user(request)
-    refusal: Refusal | None = None
-    form = SafeguardForm(request.POST or None)
-    if request.method == "POST" and form.is_valid():
-        given = form.cleaned_data
-        try:
-            user.require("transfer.change")
-            transfers.record(
-                given["reference"],
-                type=given["type"],
-                document=given["document"],
-                subjects=given["subjects"].split(),
-                regions=given["regions"].split(),
-                expires_at=datetime.combine(given["expires"], time.max, UTC).replace(microsecond=0),
-                risk_assessment_at=datetime.combine(given["assessed"], time.min, UTC) if given["assessed"] else None,
-                by=user.actor,
-            )
-        except Refusal as caught:
-            refusal = caught
-        else:
-            messages.success(request, _("Recorded. A second person must approve it before it counts."))
-            return redirect("governance:transfers")
-    return _page(request, form, refusal)
+    """Every safeguard: what counts or waits, what ends first on top, and below what is over. A fixed number of
+    queries.
+    """
+    _user(request)
+    now = timezone.now()
+    rows = list(TransferSafeguard.objects.defer("assessment").order_by("expires_at", "reference"))
+    current = [row for row in rows if row.status != SafeguardStatus.REVOKED and row.expires_at > now]
+    found = reliance(current, most=MOST_DECIDED)
+    context = {
+        "sentence": _standing(current, found),
+        "current": [(row, found.falling.get(row.reference, ())) for row in current],
+        "over": [row for row in reversed(rows) if row not in current],
+        "found": found,
+        "halts": list(TransferHalt.objects.exclude(state=HaltState.DONE).select_related("safeguard")),
+        "now": now,
+    }
+    return render(request, "governance/transfer_list.html", context)
+
+
+def _standing(current: Sequence[TransferSafeguard], found: Reliance) -> str:
+    """The first sentence: what counts, what ends next and what would fall with it."""
+    counting = [row for row in current if row.status == SafeguardStatus.ACTIVE]
+    waiting = len(current) - len(counting)
+    said = []
+    if counting:
+        text = ngettext("%(n)d safeguard counts.", "%(n)d safeguards count.", len(counting))
+        said.append(text % {"n": len(counting)})
+        said.append(_next_end(counting[0], len(found.falling.get(counting[0].reference, ()))))
+    else:
+        said.append(_("No safeguard counts now."))
+    if waiting:
+        text = ngettext("%(n)d waits for a second person.", "%(n)d wait for a second person.", waiting)
+        said.append(text % {"n": waiting})
+    return " ".join(said)
+
+
+def _next_end(row: TransferSafeguard, falling: int) -> str:
+    told = {"reference": row.reference, "day": f"{row.expires_at.astimezone(UTC):%Y-%m-%d}", "n": falling}
+    if not falling:
+        return _("%(reference)s ends next, on %(day)s, and nothing that serves would fall with it.") % told
+    return (
+        ngettext(
+            "%(reference)s ends next, on %(day)s, and %(n)d deployment that serves would fall with it.",
+            "%(reference)s ends next, on %(day)s, and %(n)d deployments that serve would fall with it.",
+            falling,
+        )
+        % told
+    )
+
+
+@require_safe
+def transfer(request: HttpRequest, reference: str) -> HttpResponse:
+    """One safeguard, with what may be done about it."""
+    return _page(request, reference)
 
 
 @require_POST
 def approve_transfer(request: HttpRequest, reference: str) -> HttpResponse:
     """Approve what somebody else recorded."""
+    return _step(request, reference, transfers.approve, _("The safeguard counts from now on."))
+
+
+@require_POST
+def revoke_transfer(request: HttpRequest, reference: str) -> HttpResponse:
+    """End it, with a reason."""
+    return _step(request, reference, transfers.revoke, _("Revoked. What serves is being decided again."))
+
+
+@require_POST
+def take_halt(request: HttpRequest, reference: str) -> HttpResponse:
+    """Become the owner of halting what relied on it."""
+
+    def take(named: str, *, reason: str, by: Actor) -> None:
+        halting.take(named, by=by)
+
+    return _step(request, reference, take, _("It is yours now."))
+
+
+@require_POST
+def finish_halt(request: HttpRequest, reference: str) -> HttpResponse:
+    """Put on record that the transfer was halted and who was notified."""
+    recipients = request.POST.get("recipients", "").splitlines()
+
+    def finish(named: str, *, reason: str, by: Actor) -> None:
+        halting.done(named, reason=reason, recipients=[each for each in recipients if each.strip()], by=by)
+
+    return _step(request, reference, finish, _("On record: the transfer is halted and its recipients are notified."))
+
+
+def _step(request: HttpRequest, reference: str, do: Callable[..., object], said: str) -> HttpResponse:
     user = _user(request)
     try:
         user.require("transfer.change")
-        transfers.approve(reference, reason=request.POST.get("reason", ""), by=user.actor)
+        do(reference, reason=request.POST.get("reason", ""), by=user.actor)
     except Refusal as refusal:
-        return _page(request, SafeguardForm(), refusal)
-    messages.success(request, _("The safeguard counts from now on."))
-    return redirect("governance:transfers")
+        return _page(request, reference, refusal)
+    messages.success(request, said)
+    return redirect("governance:transfer", reference)
 
 
-def _page(request: HttpRequest, form: SafeguardForm, refusal: Refusal | None) -> HttpResponse:
+def _page(request: HttpRequest, reference: str, refusal: Refusal | None = None) -> HttpResponse:
     user = _user(request)
-    rows = list(TransferSafeguard.objects.all())
+    row = transfers.find(reference)
+    found = reliance([row], most=MOST_DECIDED)
+    halt = TransferHalt.objects.filter(safeguard=row).first()
+    people = {row.recorded_by, row.approved_by, row.revoked_by} | ({halt.owner, halt.done_by} if halt else set())
     context = {
-        "form": form,
-        "refusal": refusal,
-        "rows": rows,
+        "row": row,
+        "found": found,
+        "falling": [
+            (each.deployment, str(each.blocking[0]["message"]), str(each.blocking[0]["rule"]))
+            for each in found.falling.get(row.reference, ())
+        ],
+        "halt": halt,
+        "given": request.POST if refusal else {},
         "now": timezone.now(),
-        "names": queries.names({each for row in rows for each in (row.recorded_by, row.approved_by)}),
-        "me": user.actor.id,
-        "may": user.has_perm("transfer.change"),
+        "refusal": refusal,
+        "sentence": conclusion(row),
+        "assessment": [
+            (letter, title, row.assessment[letter])
+            for letter, title in transfers.ELEMENT_TITLES.items()
+            if letter in row.assessment
+        ],
+        "history": log.history(row.subject, limit=20),
+        "names": queries.names(people),
+        **_allowed(user, row, user.actor),
     }
-    status = refusal.status if refusal else 400 if form.is_bound else 200
-    return render(request, "governance/transfer_list.html", context, status=status)
+    return render(request, "governance/transfer_detail.html", context, status=refusal.status if refusal else 200)
+
+
+def _allowed(user: User, row: TransferSafeguard, actor: Actor) -> dict[str, Any]:
+    """What of a safeguard is still open, and whether this person may do it."""
+    over = row.expires_at <= timezone.now()
+    return {
+        "may": user.has_perm("transfer.change"),
+        "me": actor.id,
+        "mine": row.recorded_by == actor.id,
+        "over": over,
+        "can_approve": row.status == "proposed" and not over,
+        "can_revoke": row.status in ("proposed", "active"),
+    }
+
+
+def conclusion(row: TransferSafeguard) -> str:
+    """The first sentence of a safeguard's page."""
+    told = {"reference": row.reference}
+    if row.status == "revoked":
+        return _("%(reference)s was revoked and makes nothing lawful.") % told
+    if row.expires_at <= timezone.now():
+        return _("%(reference)s has ended and makes nothing lawful.") % told
+    if row.status == "proposed":
+        return _("%(reference)s makes nothing lawful yet: a second person must approve it.") % told
+    return _("%(reference)s makes what it names lawful until it ends.") % told
 
 
 def _user(request: HttpRequest) -> User:

@@ -16,6 +16,7 @@ from governance.pages import (
     promotion,
     promotions,
     rollbacks,
+    safeguards,
     transfers,
 )
 
@@ -39,7 +40,12 @@ urlpatterns = [
     path("decisions/<str:public_id>", decisions.decision, name="decision"),
     path("decisions/<str:public_id>/replay", decisions.replay_decision, name="replay_decision"),
     path("transfers", transfers.transfer_list, name="transfers"),
+    path("transfers/new", safeguards.record_transfer, name="record_transfer"),
+    path("transfers/<slug:reference>", transfers.transfer, name="transfer"),
     path("transfers/<slug:reference>/approve", transfers.approve_transfer, name="approve_transfer"),
+    path("transfers/<slug:reference>/halt/take", transfers.take_halt, name="take_halt"),
+    path("transfers/<slug:reference>/halt/done", transfers.finish_halt, name="finish_halt"),
+    path("transfers/<slug:reference>/revoke", transfers.revoke_transfer, name="revoke_transfer"),
     path("incidents", incidents.incident_list, name="incidents"),
     path("incidents/<str:reference>", incidents.incident, name="incident"),
     path("incidents/<str:reference>/freeze", incidents.freeze, name="freeze_incident"),

@@ -23,6 +23,7 @@ class FindingKind(models.TextChoices):
     MISSED_WEBHOOK = Kind.MISSED_WEBHOOK.value, _("Webhook did not come")
     ENDPOINT_UNREACHABLE = Kind.ENDPOINT_UNREACHABLE.value, _("Endpoint could not be asked")
     SOURCE_UNREADABLE = Kind.SOURCE_UNREADABLE.value, _("MLflow could not be read")
+    NO_LONGER_LAWFUL = Kind.NO_LONGER_LAWFUL.value, _("Serves and is no longer lawful")
 
 
 class FindingState(models.TextChoices):
@@ -41,6 +42,10 @@ class FindingQuerySet(models.QuerySet["Finding"]):
     def standing(self) -> FindingQuerySet:
         """Those that the last look which could see them still saw; closed ones among them are accepted."""
         return self.filter(gone__isnull=True)
+
+    def unlawful(self) -> FindingQuerySet:
+        """Those that say of a deployment that the rules forbid it by now; accepted ones forbid it too."""
+        return self.standing().filter(kind=FindingKind.NO_LONGER_LAWFUL)
 
 
 class Finding(Governed):

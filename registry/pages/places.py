@@ -9,7 +9,7 @@ from django.shortcuts import render
 
 from audit import queries as audit_queries
 from audit.as_of import asked
-from registry import deployments, environments, queries, regions
+from registry import deployments, environments, finding_wording, findings, queries, regions
 from registry.lists import DeploymentFilter, EnvironmentFilter, alone
 from registry.models import Deployment
 from registry.pages.access import readable
@@ -41,9 +41,12 @@ def environment_detail(request: HttpRequest, slug: str) -> HttpResponse:
     if then := asked(request.GET.get("as_of", "")):
         return environment_then(request, slug, then)
     environment = environments.find_environment(slug)
+    serving = deployments.serving(environment)
+    unlawful = findings.unlawful_among(each.deployment for each in serving)
     context = {
         "environment": environment,
-        "serving": deployments.serving(environment),
+        "serving": [(each, unlawful.get(each.deployment.subject)) for each in serving],
+        "unlawful": [(row, finding_wording.sentence(row)) for row in unlawful.values()],
         "places": [regions.described(each) for each in environment.regions],
         "log_places": [regions.described(each) for each in environment.log_sinks],
         "endpoints": environment.endpoints.select_related("version__model"),
@@ -59,4 +62,12 @@ def deployment_list(request: HttpRequest) -> HttpResponse:
     alone(request.GET)
     if then := asked(request.GET.get("as_of", "")):
         return deployments_then(request, then)
-    return listed(request, DeploymentFilter(request.GET), "registry/deployment_list.html")
+    return listed(request, DeploymentFilter(request.GET), "registry/deployment_list.html", _judged)
+
+
+def _judged(rows: list[Any]) -> dict[str, Any]:
+    """Which of the listed deployments are no longer lawful."""
+    unlawful = findings.unlawful_among(rows)
+    for row in rows:
+        row.unlawful = unlawful.get(row.subject)
+    return {}

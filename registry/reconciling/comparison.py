@@ -45,8 +45,11 @@ class Kind(StrEnum):
     MISSED_WEBHOOK = "missed_webhook"
     ENDPOINT_UNREACHABLE = "endpoint_unreachable"
     SOURCE_UNREADABLE = "source_unreadable"
+    NO_LONGER_LAWFUL = "no_longer_lawful"
 
 
+#: What other apps find and settle themselves (``registry.findings.settle_lawful``): no look of the reconciler sees it.
+TOLD_FROM_ABOVE = (Kind.NO_LONGER_LAWFUL,)
 #: These say that nothing is known, not that something differs.
 NOT_SEEN = (Kind.ENDPOINT_UNREACHABLE, Kind.SOURCE_UNREADABLE)
 

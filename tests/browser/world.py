@@ -155,6 +155,7 @@ def whole() -> World:
         world.decisions += [decision.public_id for decision in promotion.decisions.all()[:1]]
     _incidents(world)
     _draft(world)
+    _safeguards(world)
     return world
 
 
@@ -167,6 +168,28 @@ def _draft(world: World) -> None:
     packs.draft(text.replace("compliance_officer, n: 1", "compliance_officer, n: 2"), by=omar)
     world.backtests = [backtests.request("two-person-production", version, by=omar).pk for version in (2, 1)]
     backtests.perform(world.backtests[0])
+
+
+def _safeguards(world: World) -> None:
+    """One that counts, and one that waits for a second person."""
+    from governance import transfers
+
+    for reference in ("TS-active", "TS-proposed"):
+        transfers.record(
+            reference,
+            type="SCC",
+            document="Standard clauses with the bank in Frankfurt",
+            document_digest=_digest("clauses"),
+            exporter="Bank, Riyadh",
+            importer="Bank, Frankfurt",
+            subjects=[world.dataset.subject],
+            regions=["azure:germanywestcentral"],
+            expires_at=datetime(2099, 1, 1, tzinfo=UTC),
+            risk_assessment_at=datetime(2026, 1, 1, tzinfo=UTC),
+            assessment={letter: f"Element {letter} was looked at." for letter in "ABCDEF"},
+            by=personas.get("dana").actor,
+        )
+    transfers.approve("TS-active", by=personas.get("omar").actor)
 
 
 def _incidents(world: World) -> None:

@@ -23,6 +23,11 @@ COMMANDS = [
     "policy lint",
     "policy draft",
     "policy backtest",
+    "transfers list",
+    "transfers get",
+    "transfers record",
+    "transfers approve",
+    "transfers revoke",
     "digest",
 ]
 

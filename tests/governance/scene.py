@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from datetime import timedelta
 
 from django.utils import timezone
 
 from audit.actors import Actor
-from governance import backtests, decisions, packs, promotions, queries, signoffs
+from governance import backtests, decisions, packs, promotions, queries, signoffs, transfers
 from governance.models.decision import Decision
 from governance.models.policy import PolicyPack
 from governance.models.promotion import Promotion
 from governance.models.signoff import SignOff
-from registry import datasets, environments, versions
+from registry import datasets, deployments, environments, versions
 from registry.lineage import edges
-from registry.models import Dataset, Environment, Model, ModelVersion
+from registry.models import Dataset, Deployment, Environment, Model, ModelVersion
 from tests import personas
 
 SET_UP = Actor.system("tests")
+#: The six elements of a transfer risk assessment.
+ASSESSMENT = {letter: f"Element {letter} was looked at." for letter in "ABCDEF"}
 
 
 def digest_of(text: str) -> str:
@@ -149,3 +152,26 @@ def decide(promotion: Promotion) -> decisions.Verdict:
     """What the gate would say now, without recording it."""
     promotion.refresh_from_db()
     return decisions.evaluate(decisions.case_of(promotion))
+
+
+def cover(
+    reference: str = "TS-1", *, days: int = 30, subjects: tuple[str, ...] = ("environment:dr-frankfurt",)
+) -> None:
+    """A safeguard that two people put in force for Frankfurt."""
+    transfers.record(
+        reference,
+        type="SCC",
+        document="SCC with Bank Frankfurt",
+        subjects=list(subjects),
+        regions=["azure:germanywestcentral"],
+        expires_at=timezone.now() + timedelta(days=days),
+        risk_assessment_at=timezone.now(),
+        assessment=ASSESSMENT,
+        by=actor("dana"),
+    )
+    transfers.approve(reference, reason="Read it.", by=actor("omar"))
+
+
+def serve(bank: Bank, version: ModelVersion | None = None, place: Environment | None = None) -> Deployment:
+    """It serves, however it came there."""
+    return deployments.record_deploy(place or bank.frankfurt, version or bank.new, by=SET_UP)

@@ -269,7 +269,7 @@ def test_a_target_or_strategy_that_disagrees_with_the_record_is_a_conflict(bank:
 
 def test_a_safeguard_that_a_second_person_approved_opens_the_lawful_path(bank: Bank) -> None:
     assert gate.check(bank.new, bank.frankfurt, by=scene.actor("ci")).verdict.outcome == "deny"
-    safeguard = transfers.record(
+    transfers.record(
         "TS-1",
         type="SCC",
         document="SCC 2026-04 with Bank Frankfurt",
@@ -277,16 +277,16 @@ def test_a_safeguard_that_a_second_person_approved_opens_the_lawful_path(bank: B
         regions=["azure:germanywestcentral"],
         expires_at=timezone.now() + timedelta(days=30),
         risk_assessment_at=timezone.now(),
+        assessment=scene.ASSESSMENT,
         by=scene.actor("dana"),
     )
     denied = gate.check(bank.new, bank.frankfurt, by=scene.actor("ci"))
     assert denied.verdict.outcome == "deny"
-    closest = [near for each in denied.verdict.findings for near in each["closest"]]
-    assert {"id": "TS-1", "failed": ["active"]} in closest
+    assert any({"id": "TS-1", "failed": ["active"]} in each["closest"] for each in denied.verdict.findings)
     with pytest.raises(NotPermitted) as refusal:
         transfers.approve("TS-1", by=scene.actor("dana"))
     assert refusal.value.code == "safeguard.self_approval"
-    transfers.approve(safeguard.reference, by=scene.actor("omar"))
+    transfers.approve("TS-1", by=scene.actor("omar"))
     assert gate.check(bank.new, bank.frankfurt, by=scene.actor("ci")).verdict.outcome == "pending"
 
 

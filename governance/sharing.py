@@ -1,0 +1,191 @@
+"""What many cases have in common, read once: a thousand running deployments are decided in a few queries.
+
+``governance.facts`` asks here before it asks the database. What it reads without asking here is read for each case as
+ever: slower, never different. Only the cases that were named may be decided meanwhile, and only within one moment.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar, cast
+
+from django.db.models import Q
+from django.utils.translation import gettext as _
+
+from governance import policies
+from governance.models.transfer import TransferSafeguard
+from governance.models.user import User
+from governance.policies.compile import Conditions, Verdict
+from registry import queries as registry_queries
+from registry.incidents import counting
+from registry.models import Dataset, Incident, ModelVersion
+
+T = TypeVar("T")
+_SINGLE = ("now",)  # told as it is; everything else that expressions read is a protobuf message
+Alter = Callable[[TransferSafeguard], TransferSafeguard | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """Conditions that answer an equal question once. They are pure: the same facts of the variables that they mention
+    give the same verdict, and ``params`` are those of their pack."""
+
+    conditions: Conditions
+    asks: tuple[str, ...]
+    answers: dict[tuple[object, ...], Verdict] = field(default_factory=dict)
+
+    def judge(self, values: Mapping[str, Any]) -> Verdict:
+        """``Conditions.judge``."""
+        key = tuple(
+            values[name] if name in _SINGLE else values[name].SerializeToString(deterministic=True)
+            for name in self.asks
+        )
+        if (known := self.answers.get(key)) is None:
+            known = self.answers[key] = self.conditions.judge(values)
+        return known
+
+
+def remembering(packs: Iterable[policies.CompiledPack]) -> tuple[policies.CompiledPack, ...]:
+    """The packs with conditions that remember their verdicts: the same data set flows into many versions."""
+
+    def one(conditions: Conditions) -> Conditions:
+        asks = tuple(sorted(conditions.needs - {"params"}))
+        return cast("Conditions", Remembered(conditions, asks))
+
+    return tuple(
+        replace(
+            pack,
+            rules=tuple(
+                replace(
+                    rule,
+                    when=one(rule.when) if rule.when else None,
+                    require=one(rule.require),
+                    unless=one(rule.unless) if rule.unless else None,
+                )
+                for rule in pack.rules
+            ),
+        )
+        for pack in packs
+    )
+
+
+@dataclass(frozen=True)
+class Shared:
+    """What was read: ``parents`` of every subject upstream of the cases' versions, every data set among them, every
+    safeguard, and the accounts of who asks or trained. ``kept`` holds what ``once`` was asked for.
+    """
+
+    parents: Mapping[str, Sequence[str]]
+    data_sets: Mapping[str, Dataset]
+    safeguards: tuple[TransferSafeguard, ...]
+    users: tuple[User, ...]
+    kept: dict[str, Any] = field(default_factory=dict)
+
+    def parents_of(self, version: str) -> dict[str, list[str]]:
+        """The part of ``parents`` that lies upstream of ``version``. Raises ``policies.MissingFact`` when it is deeper
+        than a closure may be."""
+        found: dict[str, list[str]] = {}
+        depth, queue = {version: 0}, deque([version])
+        while queue:
+            here = queue.popleft()
+            for parent in self.parents.get(here, ()):
+                found.setdefault(here, []).append(parent)
+                if parent not in depth:
+                    depth[parent] = depth[here] + 1
+                    queue.append(parent)
+        if max(depth.values()) > registry_queries.MAX_DEPTH:
+            sentence = _("The lineage of %(focus)s is deeper than %(limit)d steps.") % {
+                "focus": version,
+                "limit": registry_queries.MAX_DEPTH,
+            }
+            raise policies.MissingFact("lineage", version, sentence)
+        return found
+
+    def covering(self, subjects: Iterable[str]) -> list[TransferSafeguard]:
+        """The safeguards that name one of ``subjects``."""
+        wanted = set(subjects)
+        return [row for row in self.safeguards if not wanted.isdisjoint(row.subjects)]
+
+    def people(self, uuids: Iterable[str], usernames: Iterable[str]) -> list[User]:
+        """The accounts with these identifiers or names."""
+        ids, names = set(uuids), set(usernames)
+        return [user for user in self.users if str(user.uuid) in ids or user.username in names]
+
+    def incidents(self, version: str) -> list[Incident]:
+        """``registry.incidents.counting`` of one version, from one reading for all of them."""
+        rows: list[Incident] = self.kept.setdefault("incidents", list(counting("").defer(None)))
+        found = []
+        for row in rows:
+            one = copy.copy(row)
+            one.listed = version in row.held  # type: ignore[attr-defined]  # the annotation of ``counting``
+            found.append(one)
+        return found
+
+    def altered(self, alter: Alter) -> Shared:
+        """The same with other safeguards: what would be decided if. ``alter`` gives None for one that is not there."""
+        rows = (alter(copy.copy(row)) for row in self.safeguards)
+        return replace(self, safeguards=tuple(row for row in rows if row is not None))
+
+
+_current: ContextVar[Shared | None] = ContextVar("shared facts", default=None)
+
+
+def current() -> Shared | None:
+    """What is shared now; None when every case is read by itself."""
+    return _current.get()
+
+
+def packs(read: Callable[[], tuple[policies.CompiledPack, ...]]) -> tuple[policies.CompiledPack, ...]:
+    """The packs that ``read`` gives; while something is shared they are read once and remember their verdicts."""
+    return once("packs", lambda: remembering(read())) if _current.get() else read()
+
+
+def once(name: str, read: Callable[[], T]) -> T:
+    """``read()``, at most once while something is shared."""
+    shared = _current.get()
+    if shared is None:
+        return read()
+    if name not in shared.kept:
+        shared.kept[name] = read()
+    value: T = shared.kept[name]
+    return value
+
+
+@contextmanager
+def using(shared: Shared) -> Iterator[None]:
+    """Decide on what was read."""
+    token = _current.set(shared)
+    try:
+        yield
+    finally:
+        _current.reset(token)
+
+
+def read(versions: Iterable[ModelVersion], actors: Iterable[str]) -> Shared:
+    """Read what cases about ``versions``, asked for by ``actors`` (their ids), share. Four queries."""
+    listed = list(versions)
+    parents: dict[str, list[str]] = {}
+    if subjects := sorted({version.subject for version in listed}):
+        # one root more than there are: how deep each lies is looked at in ``parents_of``, not over all of them here
+        edges = registry_queries.edges_from([*subjects, subjects[0]], "upstream")
+        for edge in edges:
+            parents.setdefault(edge.target, []).append(edge.source)
+    names = {
+        subject.removeprefix("dataset:")
+        for sources in parents.values()
+        for subject in sources
+        if subject.startswith("dataset:")
+    }
+    trained = {name.lower() for version in listed for name in version.contributors}
+    uuids = [actor.partition(":")[2] for actor in actors if actor.startswith(("user:", "service:"))]
+    return Shared(
+        parents=parents,
+        data_sets={row.subject: row for row in Dataset.objects.filter(name__in=names)},
+        safeguards=tuple(TransferSafeguard.objects.defer("assessment", "revoked_reason")),
+        users=tuple(User.objects.filter(Q(uuid__in=uuids) | Q(username__in=trained))),
+    )
