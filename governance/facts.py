@@ -62,7 +62,7 @@ def collect(case: Case, *, now: datetime, also: Sequence[str] = ()) -> Collected
     Raises ``policies.MissingFact`` when a required fact is missing, ``policies.PackError`` when an active pack no
     longer compiles.
     """
-    packs = sharing.packs(active_packs)
+    packs = sharing.once("packs", active_packs)
     parents = _parents(case.version)
     data_sets = _data_sets(parents)
     flows = policies.flows_of(

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 from django.db.models import Q
 from django.utils.translation import gettext as _
@@ -20,58 +20,12 @@ from django.utils.translation import gettext as _
 from governance import policies
 from governance.models.transfer import TransferSafeguard
 from governance.models.user import User
-from governance.policies.compile import Conditions, Verdict
 from registry import queries as registry_queries
 from registry.incidents import counting
 from registry.models import Dataset, Incident, ModelVersion
 
 T = TypeVar("T")
-_SINGLE = ("now",)  # told as it is; everything else that expressions read is a protobuf message
 Alter = Callable[[TransferSafeguard], TransferSafeguard | None]
-
-
-@dataclass(frozen=True, slots=True)
-class Remembered:
-    """Conditions that answer an equal question once. They are pure: the same facts of the variables that they mention
-    give the same verdict, and ``params`` are those of their pack."""
-
-    conditions: Conditions
-    asks: tuple[str, ...]
-    answers: dict[tuple[object, ...], Verdict] = field(default_factory=dict)
-
-    def judge(self, values: Mapping[str, Any]) -> Verdict:
-        """``Conditions.judge``."""
-        key = tuple(
-            values[name] if name in _SINGLE else values[name].SerializeToString(deterministic=True)
-            for name in self.asks
-        )
-        if (known := self.answers.get(key)) is None:
-            known = self.answers[key] = self.conditions.judge(values)
-        return known
-
-
-def remembering(packs: Iterable[policies.CompiledPack]) -> tuple[policies.CompiledPack, ...]:
-    """The packs with conditions that remember their verdicts: the same data set flows into many versions."""
-
-    def one(conditions: Conditions) -> Conditions:
-        asks = tuple(sorted(conditions.needs - {"params"}))
-        return cast("Conditions", Remembered(conditions, asks))
-
-    return tuple(
-        replace(
-            pack,
-            rules=tuple(
-                replace(
-                    rule,
-                    when=one(rule.when) if rule.when else None,
-                    require=one(rule.require),
-                    unless=one(rule.unless) if rule.unless else None,
-                )
-                for rule in pack.rules
-            ),
-        )
-        for pack in packs
-    )
 
 
 @dataclass(frozen=True)
@@ -138,11 +92,6 @@ _current: ContextVar[Shared | None] = ContextVar("shared facts", default=None)
 def current() -> Shared | None:
     """What is shared now; None when every case is read by itself."""
     return _current.get()
-
-
-def packs(read: Callable[[], tuple[policies.CompiledPack, ...]]) -> tuple[policies.CompiledPack, ...]:
-    """The packs that ``read`` gives; while something is shared they are read once and remember their verdicts."""
-    return once("packs", lambda: remembering(read())) if _current.get() else read()
 
 
 def once(name: str, read: Callable[[], T]) -> T:

@@ -16,7 +16,7 @@ from governance import backtests, packs, policies
 from governance.api import past
 from governance.api.answers import instant
 from governance.api.caller import caller
-from governance.api.serializers import PackDraft, PackText, Reason
+from governance.api.serializers import PackDraft, PackText, PolicyActivation
 from governance.models.backtest import Backtest, BacktestState
 from governance.models.policy import PolicyPack
 
@@ -75,9 +75,9 @@ class Activation(APIView):
 
     required_action: ClassVar[dict[str, str]] = {"POST": "policy.activate"}
 
-    @extend_schema(operation_id="policies_activate", request=Reason, responses={200: OpenApiTypes.OBJECT})
+    @extend_schema(operation_id="policies_activate", request=PolicyActivation, responses={200: OpenApiTypes.OBJECT})
     def post(self, request: Request, slug: str, version: int) -> Response:
-        body = Reason(data=request.data)
+        body = PolicyActivation(data=request.data)
         body.is_valid(raise_exception=True)
         row = packs.activate(slug, version, reason=body.validated_data["reason"], by=caller(request).actor)
         return Response(_pack_json(row))

@@ -78,7 +78,7 @@ class PackDraft(PackText):
     reason = serializers.CharField(max_length=4000, required=False, allow_blank=True, default="")
 
 
-class Reason(Strict):
+class PolicyActivation(Strict):
     reason = serializers.CharField(max_length=4000)
 
 

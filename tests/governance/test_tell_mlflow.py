@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from audit import queries as log
 from audit.refusals import BadInput, Conflict
+from config.celery import app
 from governance import gate, rollouts
 from governance.models.permit import Permit
 from registry import aliases, deployments, finding_wording, tasks, versions
@@ -343,11 +344,7 @@ def test_a_broker_that_is_away_loses_nothing(
     assert "the clock will" in caplog.text
     tasks.mirror_to_mlflow()  # the clock's
     assert fraud.alias() == "2"
-    assert (
-        current_app.conf.beat_schedule["tell MLflow what waits"]["task"]
-        == mlflow_outbox.SEND
-        == tasks.mirror_to_mlflow.name
-    )
+    assert app.conf.beat_schedule["tell MLflow what waits"]["task"] == mlflow_outbox.SEND == tasks.mirror_to_mlflow.name
 
 
 def test_a_move_back_by_hand_right_after_ours_is_found(fraud: Scene) -> None:

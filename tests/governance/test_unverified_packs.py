@@ -37,6 +37,5 @@ def test_a_name_and_a_date_bring_it_into_force(bank: Bank) -> None:
     text = policies.shipped_packs()[SLUG].replace("version: 1", "version: 2", 1)
     named = text.replace("enabled: false", "verified_by: Dana Haddad\nverified_on: 2026-11-22")
     named = "\n".join(line for line in named.splitlines() if not line.startswith("unverified:"))
-    packs.draft(named, by=scene.actor("omar"))
-    packs.activate(SLUG, 2, reason="Read by the DPO.", by=scene.actor("dana"))
+    scene.in_force(packs.draft(named, by=scene.actor("omar")), reason="Read by the DPO.")
     assert SLUG in {pack.id for pack in packs.active_packs()}

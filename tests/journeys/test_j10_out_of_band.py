@@ -83,7 +83,7 @@ def test_an_alias_moved_by_hand_is_found_taken_closed_and_gone_when_it_is_put_ba
     page = layla.get("/reconciler").text
     assert "Production differs from the record in" in page
     assert f"{MODEL}/{ALIAS}" in page
-    assert "What differs from the record" in layla.get("/").text
+    assert "What is not lawful or differs from the record" in layla.get("/").text
 
     at = f"/reconciler/findings/{found['id']}"
     token = token_in(layla.get(at).text)

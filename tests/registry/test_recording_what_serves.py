@@ -239,8 +239,8 @@ PAGES = [
     ("/datasets", 6),
     ("/datasets/loans", 15),
     ("/environments", 8),
-    ("/environments/prod-uae", 9),
-    ("/deployments", 7),
+    ("/environments/prod-uae", 10),
+    ("/deployments", 8),
     ("/lineage", 6),
     ("/lineage?focus=version:credit-scoring/1&depth=2", 10),
 ]
