@@ -22,6 +22,11 @@ from registry.models import Deployment, Endpoint, Environment, ModelVersion
 
 #: What a permit is issued for; the other actions change nothing that a permit would guard.
 PERMITTED_ACTIONS = (Action.PROMOTE, Action.DEPLOY)
+# Every gate check asks this, so it is a bare statement.
+_NEWEST = """
+    SELECT * FROM governance_promotion WHERE version_id = %s AND environment_id = %s ORDER BY id DESC LIMIT 1
+"""
+_NEWEST_LOCKED = f"{_NEWEST} FOR UPDATE"
 
 
 @dataclass(frozen=True)
@@ -79,10 +84,8 @@ def _promotion_for(version: ModelVersion, environment: Environment, action: str,
     """
     if action == Action.ROLLBACK:
         return None  # a rollback needs no sign-offs, so it must never settle a promotion that does
-    rows = Promotion.objects.filter(version=version, environment=environment)
-    if lock:
-        rows = rows.select_for_update(of=("self",))
-    promotion = rows.order_by("-pk").first()
+    found = Promotion.objects.raw(_NEWEST_LOCKED if lock else _NEWEST, [version.pk, environment.pk])
+    promotion = next(iter(found), None)
     if promotion is None:
         return None
     states = {*OPEN_STATES, PromotionState.REJECTED}
