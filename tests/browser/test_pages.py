@@ -14,6 +14,7 @@ from tests.browser.watch import watching
 A4 = 673
 #: Pages that people take to a meeting, by their names in PAGES.
 ON_PAPER = (
+    "backtest",
     "deployment",
     "deployments",
     "blast-radius",
