@@ -27,7 +27,6 @@ from governance.policies.compile import CompiledPack, CompiledRule
 from governance.policies.evaluate import evaluate
 from governance.policies.facts import (
     FLOW_KINDS,
-    UNKNOWN,
     EnvironmentFact,
     Facts,
     FlowFact,
@@ -37,6 +36,7 @@ from governance.policies.facts import (
     freeze,
 )
 from governance.policies.schema import TIERS
+from governance.policies.vocabulary import UNKNOWN
 from governance.policies.written import Problem
 
 _KNOWN = ("personal", "sensitive", "special")

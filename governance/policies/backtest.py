@@ -10,7 +10,7 @@ from governance.policies.compile import CompiledPack
 from governance.policies.evaluate import evaluate
 from governance.policies.facts import Facts, MissingFact, thaw
 from governance.policies.results import Finding
-from governance.policies.stored import decide, read_inputs
+from governance.policies.stored import outcome, read_inputs
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +50,10 @@ def flipped(stored: Stored, draft: CompiledPack) -> Flip | None:
     if facts.digest != stored.facts_digest:
         raise MissingFact("facts", stored.id, f"The stored facts of {stored.id} do not give their digest.")
     packs = with_draft(stored.packs, draft)
-    decided = decide(packs, facts, read_inputs(stored.inputs)).decision
-    if decided.word == stored.outcome:
+    now = outcome(packs, facts, read_inputs(stored.inputs))
+    if now == stored.outcome:
         return None
-    return Flip(stored.id, stored.outcome, decided.word, turning(stored.packs, packs, facts))
+    return Flip(stored.id, stored.outcome, now, turning(stored.packs, packs, facts))
 
 
 def turning(before: Sequence[CompiledPack], after: Sequence[CompiledPack], facts: Facts) -> tuple[str, ...]:

@@ -51,7 +51,7 @@ class Verdict:
 
 #: Every condition said true.
 HOLDS = Verdict((), ())
-#: Fields of ``flow`` and of ``safeguard`` that an expression can see; None when it may see all of them.
+#: Fields of ``flow`` and of the paper (``safeguard``, ``evidence``) that an expression can see; None: maybe all.
 Reads = tuple[tuple[str, ...] | None, tuple[str, ...] | None]
 
 
@@ -72,8 +72,8 @@ def answer(expression: Any, activation: Any) -> bool | str:
 @dataclass(frozen=True, slots=True)
 class Conditions:
     """Named, compiled expressions over the same variables. ``needs`` are the variables that they mention, ``reads``
-    what each can see of a flow and a safeguard. ``known`` holds for each that reads nothing else the answers of earlier
-    decisions, by the values that it read; None for one that reads the clock or anything else.
+    what each can see of a flow and of a ``paper``. ``known`` holds for each that reads nothing else the answers of
+    earlier decisions, by the values that it read; None for one that reads the clock or anything else.
     """
 
     named: tuple[tuple[str, Any], ...]
@@ -83,6 +83,8 @@ class Conditions:
     known: tuple[dict[Any, bool] | None, ...] = ()
     #: What each expression mentions by itself: an activation costs by what has to be handed over to the engine.
     needs_of: tuple[frozenset[str], ...] = ()
+    #: What can make a failure lawful, or is needed: no expression can mention both.
+    paper: str = "safeguard"
 
     def judge(self, values: Mapping[str, Any]) -> Verdict:
         """Each condition by itself, all of them, so that a denial can name every one that does not hold."""
@@ -106,12 +108,15 @@ def seen(text: str, variable: str) -> tuple[str, ...] | None:
 
 @dataclass(frozen=True, slots=True)
 class CompiledRule:
-    """A rule whose expressions are ready. ``unless`` is None when no safeguard can make a failure lawful."""
+    """A rule whose expressions are ready. ``unless`` is None when no safeguard makes a failure lawful, ``needs`` when
+    no evidence is asked for.
+    """
 
     rule: Rule
     when: Conditions | None
     require: Conditions
     unless: Conditions | None
+    needs: Conditions | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,6 +223,7 @@ class _Compiler:
             when=self._conditions(rule.id, (("when", rule.when),), scope) if rule.when else None,
             require=self._conditions(rule.id, rule.require, scope),
             unless=self._conditions(rule.id, rule.unless, scope | {"safeguard"}) if rule.unless else None,
+            needs=self._conditions(rule.id, rule.needs, scope | {"evidence"}) if rule.needs else None,
         )
 
     def signoff(self, rule: SignOffRule) -> CompiledSignOff:
@@ -232,13 +238,15 @@ class _Compiler:
         environment = self._environment(scope)
         compiled = [(name, text, self._expression(environment, rule, name, text)) for name, text in named]
         words = {word for _, text, _ in compiled for word in _IDENTIFIER.findall(text.value)}
+        paper = "evidence" if "evidence" in scope else "safeguard"
         return Conditions(
             named=tuple((name, expression) for name, _, expression in compiled),
             needs=frozenset(words & scope),
             activation=environment.Activation,
-            reads=tuple((seen(text.value, "flow"), seen(text.value, "safeguard")) for _, text, _ in compiled),
+            reads=tuple((seen(text.value, "flow"), seen(text.value, paper)) for _, text, _ in compiled),
             needs_of=tuple(frozenset(_IDENTIFIER.findall(text.value)) & scope for _, text, _ in compiled),
-            known=tuple({} if _reads_values_only(text.value, scope) else None for _, text, _ in compiled),
+            known=tuple({} if _reads_values_only(text.value, scope, paper) else None for _, text, _ in compiled),
+            paper=paper,
         )
 
     def _expression(self, environment: Any, rule: str, name: str, text: Text) -> Any:
@@ -277,10 +285,10 @@ class _Compiler:
             )
 
 
-def _reads_values_only(text: str, scope: frozenset[str]) -> bool:
-    """Whether an expression is decided by named fields of a flow and a safeguard and by the pack's own parameters."""
+def _reads_values_only(text: str, scope: frozenset[str], paper: str) -> bool:
+    """Whether an expression is decided by named fields of a flow and a paper and by the pack's own parameters."""
     mentioned = frozenset(_IDENTIFIER.findall(text)) & scope
-    return mentioned <= {"flow", "safeguard", "params"} and None not in (seen(text, "flow"), seen(text, "safeguard"))
+    return mentioned <= {"flow", paper, "params"} and None not in (seen(text, "flow"), seen(text, paper))
 
 
 def _kind(value: Param) -> Kind:

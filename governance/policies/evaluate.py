@@ -7,29 +7,28 @@ conjunction; none can override another.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import NamedTuple
 
 from governance.policies import explain
-from governance.policies.compile import ENGINE, CompiledPack, CompiledRule, Verdict
-from governance.policies.facts import UNKNOWN, Facts
-from governance.policies.judging import Case
+from governance.policies.compile import ENGINE, CompiledPack, CompiledRule
+from governance.policies.facts import Facts
 from governance.policies.quorum import SignOffState
 from governance.policies.results import Decision, Finding, Word
-from governance.policies.vocabulary import format_time
+from governance.policies.verdicts import Judged, judge
+from governance.policies.vocabulary import UNKNOWN, format_time
 
 _ORDER = {"fail": 0, "error": 1, "pass": 2, "not_applicable": 3}
 _SEVERITY = {"block": 0, "warn": 1, "inform": 2}
 
 
-@dataclass(frozen=True, slots=True)
-class _Judged:
-    """A finding, the end of what it relies on (RFC 3339 or empty), and the flow it is about by position."""
+class _Weighed(NamedTuple):
+    """Everything that was judged, what the engine itself has to say, and the word that follows."""
 
-    finding: Finding
-    until: str = ""
-    flow: int = -1
+    word: Word
+    judged: Sequence[Judged]
+    engine: Sequence[Finding]
 
 
 def evaluate(packs: Sequence[CompiledPack], facts: Facts) -> Decision:
@@ -38,19 +37,9 @@ def evaluate(packs: Sequence[CompiledPack], facts: Facts) -> Decision:
     The word is ``deny`` when anything blocks or an incident holds the version, ``error`` when no rule could speak at
     all, else ``allow``; ``pending`` comes from ``conclude``.
     """
-    packs = sorted({pack.digest: pack for pack in packs}.values(), key=lambda pack: (pack.id, pack.version))
-    case = Case(facts)
-    judged = [one for pack in packs for rule in pack.rules for one in _judge(pack, rule, facts, case)]
-    findings = [one.finding for one in judged]
-    findings += [*_uncovered(packs, judged, facts), *_lawless(packs, facts)] if packs else []
-    word: Word = "deny" if any(one.blocks for one in findings) else "allow"
-    if not any(one.severity == "block" and one.outcome != "not_applicable" for one in findings):
-        findings.append(_no_rules(packs, facts))
-        word = "error"
-    if facts.incidents:
-        findings += [explain.frozen(incident, facts.subject) for incident in facts.incidents]
-        word = "deny"
-    findings.sort(key=_first)
+    packs = _in_order(packs)
+    word, judged, engine = _weigh(packs, facts)
+    findings = sorted([*(explain.finding(one) for one in judged), *engine], key=_first)
     return Decision(
         word=word,
         summary=explain.summary_of(word, findings),
@@ -58,8 +47,45 @@ def evaluate(packs: Sequence[CompiledPack], facts: Facts) -> Decision:
         policy=tuple(pack.reference for pack in packs),
         facts_digest=facts.digest,
         engine=dict(ENGINE),
-        valid_until=min((one.until for one in judged if one.until), default=""),
+        valid_until=min([*(one.until for one in judged if one.until), *_reviews_due(facts)], default=""),
     )
+
+
+def word_of(packs: Sequence[CompiledPack], facts: Facts) -> Word:
+    """The word of ``evaluate`` without its explanation."""
+    return _weigh(_in_order(packs), facts).word
+
+
+def _in_order(packs: Sequence[CompiledPack]) -> list[CompiledPack]:
+    return sorted({pack.digest: pack for pack in packs}.values(), key=lambda pack: (pack.id, pack.version))
+
+
+def _weigh(packs: Sequence[CompiledPack], facts: Facts) -> _Weighed:
+    judged = judge(packs, facts)
+    engine = [*_uncovered(judged, facts), *_lawless(packs, facts)] if packs else []
+    word: Word = "deny" if engine or any(one.blocks for one in judged) else "allow"
+    spoke = any(one.outcome != "not_applicable" and one.rule.rule.severity == "block" for one in judged)
+    if not spoke and not engine:
+        engine.append(_no_rules(packs, facts))
+        word = "error"
+    if facts.incidents:
+        engine += [explain.frozen(incident, facts.subject) for incident in facts.incidents]
+        word = "deny"
+    if facts.overdue_reviews and goes_forward(facts):
+        engine += [explain.overdue(review, facts.subject) for review in facts.overdue_reviews]
+        word = "deny"
+    return _Weighed(word, judged, engine)
+
+
+def goes_forward(facts: Facts) -> bool:
+    """Whether more traffic would go to the version. What serves is left alone, and going back stays easy."""
+    return facts.document["promotion"]["action"] not in ("rollback", "run")
+
+
+def _reviews_due(facts: Facts) -> list[str]:
+    """When the reviews that are still open would hold the model."""
+    due = [str(one["due_at"]) for one in facts.document.get("reviews", ())] if goes_forward(facts) else []
+    return [moment for moment in due if moment > facts.document["now"]]
 
 
 def _first(one: Finding) -> tuple[bool, bool, int, int, str, str]:
@@ -74,100 +100,39 @@ def conclude(decision: Decision, signoffs: SignOffState) -> Decision:
     Signatures never mend a denial. A standing rejection denies, missing ones make it ``pending``, and a sign-off rule
     that cannot be evaluated, or no sign-off rule at all, makes it ``error``.
     """
+    word = concluded(decision.word, signoffs)
     if decision.word != "allow":
         return decision
-    ends = [text for text in (decision.valid_until, _end(signoffs)) if text]
-    if signoffs.state in ("approved", "not_required"):
+    if word == "allow":
+        ends = [text for text in (decision.valid_until, _end(signoffs)) if text]
         return replace(decision, valid_until=min(ends, default=""))
-    if signoffs.state == "awaiting_signoff":
+    if word == "pending":
         needed = ", ".join(f"{missing.n} × {missing.role}" for missing in signoffs.missing)
-        return replace(decision, word="pending", summary=f"Waiting for sign-offs: {needed or 'more people'}")
-    if signoffs.state == "rejected":
-        return replace(decision, word="deny", summary="Rejected by a person who may sign")
+        return replace(decision, word=word, summary=f"Waiting for sign-offs: {needed or 'more people'}")
+    if word == "deny":
+        return replace(decision, word=word, summary="Rejected by a person who may sign")
     problems = "; ".join(signoffs.problems) or "The sign-off rules cannot be decided"
-    return replace(decision, word="error", summary=problems)
+    return replace(decision, word=word, summary=problems)
+
+
+def concluded(word: Word, signoffs: SignOffState) -> Word:
+    """The word of ``conclude``."""
+    if word != "allow":
+        return word
+    words: dict[str, Word] = {"approved": "allow", "not_required": "allow", "awaiting_signoff": "pending"}
+    return words.get(signoffs.state, "deny" if signoffs.state == "rejected" else "error")
 
 
 def _end(signoffs: SignOffState) -> str:
     return format_time(signoffs.valid_until) if signoffs.valid_until else ""
 
 
-def _judge(pack: CompiledPack, rule: CompiledRule, facts: Facts, case: Case) -> Iterator[_Judged]:
-    """All findings of one rule; one ``not_applicable`` for the version when it applied to nothing."""
-    applied = False
-    if pack.speaks(facts):
-        flows = facts.document["flows"] if rule.rule.scope == "flow" else None
-        for position, item in enumerate(flows) if flows is not None else [(-1, facts.document["version"])]:
-            one = _judge_item(pack, rule, item, position, facts, case)
-            if one is not None:
-                applied = True
-                yield one
-    if not applied:
-        yield _Judged(explain.finding(pack, rule, "not_applicable", facts.document["version"]))
-
-
-def _judge_item(
-    pack: CompiledPack, rule: CompiledRule, item: Mapping[str, Any], flow: int, facts: Facts, case: Case
-) -> _Judged | None:
-    """One rule on one item; None when its ``when`` is false. ``flow`` is its position, -1 for the version."""
-    if rule.when is not None:
-        applies = case.judge(pack, rule.when, flow)
-        if applies.errors:
-            return _Judged(explain.finding(pack, rule, "error", item, problems=applies.errors), flow=flow)
-        if not applies.holds:
-            return None
-    verdict = case.judge(pack, rule.require, flow)
-    if verdict.errors:
-        return _Judged(explain.finding(pack, rule, "error", item, problems=verdict.errors), flow=flow)
-    if verdict.holds:
-        return _Judged(explain.finding(pack, rule, "pass", item), flow=flow)
-    if rule.unless is None:
-        return _Judged(explain.finding(pack, rule, "fail", item, failed=verdict.failed), flow=flow)
-    guards = facts.document["safeguards"]
-    judged = [(guard, case.judge(pack, rule.unless, flow, position)) for position, guard in enumerate(guards)]
-    return _excused(pack, rule, item, flow, verdict, judged)
-
-
-def _excused(
-    pack: CompiledPack,
-    rule: CompiledRule,
-    item: Mapping[str, Any],
-    flow: int,
-    verdict: Verdict,
-    judged: Sequence[tuple[Mapping[str, Any], Verdict]],
-) -> _Judged:
-    """A failed requirement against every safeguard: the one that lasts longest excuses, else the closest are named."""
-    covering = [safeguard for safeguard, found in judged if found.holds]
-    if covering:
-        best = max(covering, key=lambda safeguard: (not safeguard["expires_at"], safeguard["expires_at"]))
-        passed = explain.finding(pack, rule, "pass", item, failed=verdict.failed, waived_by=str(best["id"]))
-        return _Judged(passed, until=str(best["expires_at"]), flow=flow)
-    closest = explain.nearest([(str(safeguard["id"]), found) for safeguard, found in judged])
-    errors = [error for _, found in judged for error in found.errors]
-    outcome = explain.finding(
-        pack,
-        rule,
-        "error" if errors else "fail",
-        item,
-        failed=verdict.failed,
-        closest=closest,
-        problems=errors,
-    )
-    return _Judged(outcome, flow=flow)
-
-
-def _uncovered(packs: Sequence[CompiledPack], judged: Sequence[_Judged], facts: Facts) -> list[Finding]:
+def _uncovered(judged: Sequence[Judged], facts: Facts) -> list[Finding]:
     """Personal flows with people of whom no blocking residency rule spoke; a pack without jurisdiction means all."""
-    speaks = {
-        (pack.id, compiled.rule.id): pack.pack.jurisdictions or ("",)
-        for pack in packs
-        for compiled in pack.rules
-        if _is_residency(compiled)
-    }
     covered: dict[int, set[str]] = {}
     for one in judged:
-        if one.flow >= 0:
-            covered.setdefault(one.flow, set()).update(speaks.get((one.finding.pack, one.finding.rule), ()))
+        if one.flow >= 0 and _is_residency(one.rule):
+            covered.setdefault(one.flow, set()).update(one.pack.pack.jurisdictions or ("",))
     return [
         explain.uncovered(flow, people)
         for position, flow in enumerate(facts.document["flows"])
@@ -190,8 +155,7 @@ def _lawless(packs: Sequence[CompiledPack], facts: Facts) -> list[Finding]:
     spoken = {
         code
         for pack in packs
-        if pack.speaks(facts)
-        and any(one.rule.concern == "residency" and one.rule.severity == "block" for one in pack.rules)
+        if pack.speaks(facts) and any(_is_residency(one) for one in pack.rules)
         for code in pack.pack.jurisdictions or ("",)
     }
     return [

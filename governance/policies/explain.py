@@ -6,9 +6,11 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from governance.policies.compile import CompiledPack, CompiledRule, Verdict
-from governance.policies.facts import NOWHERE, UNKNOWN
-from governance.policies.results import Finding, NearMiss, Outcome
+from governance.policies.compile import Verdict
+from governance.policies.facts import NOWHERE
+from governance.policies.results import Finding, NearMiss
+from governance.policies.verdicts import Judged
+from governance.policies.vocabulary import UNKNOWN
 
 _PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
 _CLOSEST = 3
@@ -16,30 +18,24 @@ _CLOSEST = 3
 NO_RULES = "ENGINE-NO-RULES"
 UNCOVERED = "ENGINE-COVERAGE"
 FROZEN = "ENGINE-INCIDENT"
+OVERDUE = "ENGINE-REVIEW"
 
 
-def finding(
-    pack: CompiledPack,
-    compiled: CompiledRule,
-    outcome: Outcome,
-    item: Mapping[str, Any],
-    *,
-    failed: Sequence[str] = (),
-    closest: Sequence[NearMiss] = (),
-    waived_by: str = "",
-    problems: Sequence[tuple[str, str]] = (),
-) -> Finding:
-    """The finding for ``item`` (the JSON form of a flow or a version)."""
+def finding(one: Judged) -> Finding:
+    """What was judged, in words. Most of what is judged simply holds."""
+    pack, compiled, outcome, item = one[:4]
     rule = compiled.rule
-    message = {"pass": rule.title, "not_applicable": "Does not apply here."}.get(outcome, "")
-    if waived_by:
-        message = f"{rule.title}: lawful by {waived_by}."
-    if outcome == "fail":
-        message = render(rule.message, item)
+    if outcome == "pass" or outcome == "not_applicable":
+        waived_by = one.by if compiled.needs is None else ""
+        return Finding(
+            *(rule.id, pack.pack.id, outcome, rule.severity, rule.title, rule.cites),
+            *(item["subject"], tuple(item.get("path", ())), _others(item), tuple(one.failed), (), waived_by),
+            *(_good_news(one) if one.by or outcome != "pass" else rule.title, "", (), ""),
+        )
+    message = render(rule.message, item)
     if outcome == "error":
-        reasons = "; ".join(f"{name}: {why}" for name, why in problems)
+        reasons = "; ".join(f"{name}: {why}" for name, why in one.problems)
         message = f"{rule.id} cannot be decided for {item['subject']}: {reasons}"
-    helps = outcome in ("fail", "error")
     return Finding(
         rule=rule.id,
         pack=pack.id,
@@ -50,14 +46,21 @@ def finding(
         subject=str(item["subject"]),
         path=tuple(item.get("path", ())),
         facts=_others(item),
-        failed=tuple(failed) or tuple(name for name, _ in problems),
-        closest=tuple(closest),
-        waived_by=waived_by,
+        failed=tuple(one.failed) or tuple(name for name, _ in one.problems),
+        closest=nearest(one.papers),
+        waived_by=one.by,
         message=message,
-        remedy=render(rule.remedy, item) if helps else "",
-        who=rule.who if helps else (),
-        where=rule.where if helps else "",
+        remedy=render(rule.remedy, item),
+        who=rule.who,
+        where=rule.where,
     )
+
+
+def _good_news(one: Judged) -> str:
+    if one.outcome == "not_applicable":
+        return "Does not apply here."
+    how = "lawful" if one.rule.needs is None else "shown"
+    return f"{one.rule.rule.title}: {how} by {one.by}."
 
 
 def _others(item: Mapping[str, Any]) -> dict[str, Any]:
@@ -145,6 +148,32 @@ def frozen(incident: Mapping[str, Any], version: str) -> Finding:
     )
 
 
+def overdue(review: Mapping[str, Any], version: str) -> Finding:
+    """An emergency of the model that nobody reviewed in time. Only the review ends what this forbids."""
+    reference = str(review["id"])
+    return Finding(
+        rule=OVERDUE,
+        pack="",
+        outcome="fail",
+        severity="block",
+        title="Every emergency of the model was reviewed in time",
+        cites=(),
+        subject=version,
+        path=(),
+        facts=dict(review),
+        failed=("reviewed",),
+        closest=(),
+        waived_by="",
+        message=(
+            f"{reference} let {review['version']} into {review['environment']} without its signatures, and its review"
+            f" was due on {review['due_at']}: nothing of {review['model']} goes forward until it is reviewed"
+        ),
+        remedy=f"Review {reference}, ratified or not; no waiver and no emergency stands in for it",
+        who=tuple(review["review_by"]),
+        where=f"/emergencies/{reference}",
+    )
+
+
 def engine_finding(
     rule: str,
     *,
@@ -189,7 +218,9 @@ def summary_of(decision_word: str, findings: Sequence[Finding]) -> str:
     if decision_word == "allow":
         passed = sum(one.outcome == "pass" for one in findings)
         warned = sum(one.severity == "warn" and one.outcome in ("fail", "error") for one in findings)
-        return f"{passed} findings passed" + (f", {warned} warnings" if warned else "")
+        waived = sum(one.severity == "block" and one.outcome == "fail" for one in findings)
+        more = [(warned, "warnings"), (waived, "waived")]
+        return ", ".join([f"{passed} findings passed", *(f"{count} {what}" for count, what in more if count)])
     rules = ", ".join(dict.fromkeys(one.rule for one in blocking))
     return f"{len(blocking)} blocking finding{'' if len(blocking) == 1 else 's'}: {rules}"
 

@@ -18,21 +18,42 @@ from typing import Any
 
 from google.protobuf.message import Message
 
-from governance.policies.vocabulary import ENGINE_STRUCTS, STRUCTS, Word, format_time, message_of, parse_time
+from governance.policies.papers import (
+    EmergencyFact,
+    EvidenceFact,
+    IncidentFact,
+    ReviewFact,
+    SafeguardFact,
+    WaiverFact,
+)
+from governance.policies.vocabulary import (
+    ENGINE_STRUCTS,
+    STRUCTS,
+    UNKNOWN,
+    Word,
+    format_time,
+    message_of,
+    parse_time,
+)
 
 #: Written today; every format before it is still read, so that an old decision can be made again.
-FORMAT = "countersign-facts/2"
-_FORMATS = {"countersign-facts/1": 1, FORMAT: 2}
+FORMAT = "countersign-facts/3"
+_FORMATS = {"countersign-facts/1": 1, "countersign-facts/2": 2, FORMAT: 3}
 NOWHERE = "nowhere"
-UNKNOWN = "unknown"
 _CLASSIFICATIONS = frozenset({"none", "personal", "sensitive", "special"})
 _TIERS = frozenset({"prod", "dr", "staging"})
 _RISKS = frozenset({"high", "limited", "minimal"})
-FLOW_KINDS = frozenset({"dataset", "serving", "inference_log"})
+FLOW_KINDS = frozenset({"dataset", "serving", "inference_log", "backup", "support_access", "explanation_job"})
 _SINGLE = {"model": "Model", "version": "Version", "environment": "Environment", "promotion": "Promotion"}
 _MANY = {"flows": "Flow", "safeguards": "Safeguard"}
 #: Lists that stand in a document only when they are not empty, so that decisions from before they existed replay.
-_WHEN_ANY = {"incidents": "Incident"}
+_WHEN_ANY = {
+    "evidence": "Evidence",
+    "incidents": "Incident",
+    "waivers": "Waiver",
+    "emergencies": "Emergency",
+    "reviews": "Review",
+}
 
 
 class MissingFact(Exception):  # noqa: N818  (a word of the product, like the refusals)
@@ -145,54 +166,6 @@ class FlowFact:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class SafeguardFact:
-    """A transfer mechanism. ``expires_at`` None means that nobody set an end: rules read that as ended."""
-
-    id: str
-    type: str
-    status: str
-    subjects: Sequence[str]
-    regions: Sequence[str]
-    expires_at: datetime | None = None
-    risk_assessment_at: datetime | None = None
-
-    def values(self) -> dict[str, Any]:
-        return {
-            "id": self.id,
-            "type": self.type,
-            "status": self.status,
-            "subjects": _set(self.subjects),
-            "regions": _set(self.regions),
-            "expires_at": format_time(self.expires_at) if self.expires_at else "",
-            "risk_assessment_at": format_time(self.risk_assessment_at) if self.risk_assessment_at else "",
-        }
-
-
-@dataclass(frozen=True, slots=True)
-class IncidentFact:
-    """A freeze that reaches the version. ``path`` leads from the version to ``root``, both included."""
-
-    id: str
-    title: str
-    root: str
-    since: datetime
-    frozen_at: datetime
-    frozen_by: str
-    path: Sequence[str]
-
-    def values(self) -> dict[str, Any]:
-        return {
-            "id": self.id,
-            "title": self.title,
-            "root": self.root,
-            "since": format_time(self.since),
-            "frozen_at": format_time(self.frozen_at),
-            "frozen_by": self.frozen_by,
-            "path": list(self.path),
-        }
-
-
 @dataclass(frozen=True)
 class Facts:
     """Frozen facts. ``document`` is what is stored; never change it, the digest is of its canonical form."""
@@ -215,9 +188,30 @@ class Facts:
         return tuple((values, message_of("Safeguard", values)) for values in self.document["safeguards"])
 
     @property
+    def evidence(self) -> tuple[Mapping[str, Any], ...]:
+        """What was issued about the version, by reference."""
+        return tuple(self.document.get("evidence", ()))
+
+    @property
+    def waivers(self) -> tuple[Mapping[str, Any], ...]:
+        """Waivers for the version in its environment, proposed ones too, by reference."""
+        return tuple(self.document.get("waivers", ()))
+
+    @property
     def incidents(self) -> tuple[Mapping[str, Any], ...]:
         """The freezes that reach the version, by reference."""
         return tuple(self.document.get("incidents", ()))
+
+    @property
+    def emergencies(self) -> tuple[Mapping[str, Any], ...]:
+        """Emergencies of the version in its environment that two people declared, by reference."""
+        return tuple(self.document.get("emergencies", ()))
+
+    @property
+    def overdue_reviews(self) -> tuple[Mapping[str, Any], ...]:
+        """Reviews of emergencies of the model whose deadline has passed, by reference."""
+        now = self.document["now"]
+        return tuple(one for one in self.document.get("reviews", ()) if one["due_at"] <= now)
 
     @cached_property
     def singles(self) -> dict[str, Message]:
@@ -242,6 +236,10 @@ def freeze(
     flows: Iterable[FlowFact],
     safeguards: Iterable[SafeguardFact] = (),
     incidents: Iterable[IncidentFact] = (),
+    evidence: Iterable[EvidenceFact] = (),
+    waivers: Iterable[WaiverFact] = (),
+    emergencies: Iterable[EmergencyFact] = (),
+    reviews: Iterable[ReviewFact] = (),
 ) -> Facts:
     """Freeze what is known at ``now`` (cut to whole seconds).
 
@@ -258,8 +256,16 @@ def freeze(
         "flows": _sorted((flow.values() for flow in flows), ("kind", "subject", "region", "claimed_region")),
         "safeguards": _sorted((safeguard.values() for safeguard in safeguards), ("id",)),
     }
-    if frozen := _sorted((incident.values() for incident in incidents), ("id",)):
-        document["incidents"] = frozen
+    papers: dict[str, Iterable[EvidenceFact | IncidentFact | WaiverFact | EmergencyFact | ReviewFact]] = {
+        "evidence": evidence,
+        "incidents": incidents,
+        "waivers": waivers,
+        "emergencies": emergencies,
+        "reviews": reviews,
+    }
+    for name, given in papers.items():
+        if rows := _sorted((one.values() for one in given), ("id",)):
+            document[name] = rows
     return thaw(document)
 
 
@@ -310,6 +316,7 @@ def _check_struct(struct: str, values: object, name: str, known: int) -> None:
     if not isinstance(values, Mapping):
         raise MissingFact(name, "facts", f"{name} must be an object.")
     words = [word for word in STRUCTS.get(struct) or ENGINE_STRUCTS[struct] if word.since <= known]
+    words = [word for word in words if not word.absent_when_empty or word.name in values]
     odd = set(values) ^ {word.name for word in words}
     if odd:
         raise MissingFact(name, name, f"{name} lacks or does not know: {', '.join(sorted(map(str, odd)))}.")

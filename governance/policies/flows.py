@@ -1,4 +1,5 @@
-"""From lineage to flows: every data set that a version ever learned from, where it serves and where it writes logs.
+"""From lineage to flows: every data set that a version ever learned from, where it serves, where its logs, its backups
+and the workers that explain it lie, and from where people look at it.
 
 The closure and its loops are walked here, in the host, so that each expression of a rule stays tiny and no large
 lineage can exhaust the engine's iteration budget.
@@ -10,7 +11,8 @@ from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from governance.policies.facts import UNKNOWN, FlowFact
+from governance.policies.facts import FlowFact
+from governance.policies.vocabulary import UNKNOWN
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +37,9 @@ class DataSetFact:
 
 @dataclass(frozen=True, slots=True)
 class PlaceFact:
-    """Where live data go: ``kind`` is ``serving`` or ``inference_log``, ``subject`` the environment.
+    """Where live data go: ``kind`` is one of the facts' ``FLOW_KINDS`` but ``dataset``, ``subject`` the environment.
 
+    For ``support_access`` the region is ``country:XX``: whoever looks at data from there has had them brought there.
     ``perimeter`` is that of the environment: whoever serves there answers under that law for what comes in.
     """
 
@@ -73,7 +76,8 @@ def flows_of(
 
     Fails closed: a data set of the lineage that ``data_sets`` does not know is an unknown one; a version without any
     data set upstream has unknown data, so what it serves counts as sensitive personal data of unknown people. What is
-    served and logged is as personal as the data it was trained on, and about the same people.
+    served, logged, backed up, looked at and explained is as personal as the data it was trained on, and about the same
+    people.
     """
     closure = ancestors(version, parents)
     upstream = [(subject, path) for subject, path in closure.items() if subject.startswith("dataset:")]
@@ -93,7 +97,7 @@ def flows_of(
         for (subject, path), data_set in zip(upstream, known, strict=True)
         for region in (data_set.regions or (Region(""),))
     ]
-    classification, people = _together(known)
+    classification, people = together(known)
     flows.extend(
         FlowFact(
             kind=place.kind,
@@ -111,7 +115,7 @@ def flows_of(
     return tuple(flows)
 
 
-def _together(data_sets: Sequence[DataSetFact]) -> tuple[str, tuple[str, ...]]:
+def together(data_sets: Sequence[DataSetFact]) -> tuple[str, tuple[str, ...]]:
     """The strictest classification, and everybody concerned."""
     strictest = ("none", "personal", "sensitive", "special")
     found = {data_set.classification for data_set in data_sets}

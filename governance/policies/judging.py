@@ -1,14 +1,15 @@
 """Asking the compiled expressions about one case, each distinct question once.
 
-An expression sees a flow or a safeguard only through the fields that its text names. Two flows that are equal in those
-fields are the same question, so its answer holds for both; three hundred data sets in four regions are four questions.
+An expression sees a flow, a safeguard or a piece of evidence only through the fields that its text names. Two flows
+that are equal in those fields are the same question, so its answer holds for both; three hundred data sets in four
+regions are four questions.
 An expression that reads nothing else, no clock and no version, is a function of those values: its answers are kept for
 the next decision too, by the values themselves. Only true and false are kept, never an error.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from google.protobuf.message import Message
@@ -17,7 +18,7 @@ from governance.policies.compile import HOLDS, CompiledPack, Conditions, Verdict
 from governance.policies.facts import Facts
 from governance.policies.vocabulary import message_of
 
-_STRUCT = {"flow": "Flow", "safeguard": "Safeguard"}
+_STRUCT = {"flow": "Flow", "safeguard": "Safeguard", "evidence": "Evidence"}
 #: How many answers of one expression are kept between decisions, and how long a list may be that is part of a key.
 _KEPT = 4_096
 _LONG = 32
@@ -32,44 +33,46 @@ class Case:
 
     def __init__(self, facts: Facts) -> None:
         self._facts = facts
-        self._items = {"flow": facts.document["flows"], "safeguard": facts.document["safeguards"]}
+        self._items: dict[str, Sequence[Mapping[str, Any]]] = {
+            "flow": facts.document["flows"],
+            "safeguard": facts.document["safeguards"],
+            "evidence": facts.evidence,
+        }
         self._messages: dict[tuple[str, int], Message] = {}
         self._tokens_of: dict[tuple[str, tuple[str, ...] | None], tuple[_Tokens, bool]] = {}
         self._asked: dict[int, list[_Asked]] = {}
-        self._verdicts: dict[int, tuple[dict[Any, Verdict], _Tokens]] = {}
 
-    def judge(self, pack: CompiledPack, conditions: Conditions, flow: int = -1, safeguard: int = -1) -> Verdict:
-        """What ``Conditions.judge`` says about this flow and safeguard, by position; -1 for none."""
-        if safeguard >= 0:
-            return self._judge(pack, conditions, flow, safeguard)
-        verdicts, flows = self._verdicts.get(id(conditions)) or self._start(conditions)
-        token = flows[flow] if flows else None
-        found = verdicts.get(token)
-        if found is None:
-            found = verdicts[token] = self._judge(pack, conditions, flow, safeguard)
-        return found
-
-    def _start(self, conditions: Conditions) -> tuple[dict[Any, Verdict], _Tokens]:
-        """Verdicts by what all the conditions together can see of a flow."""
+    def asking(self, pack: CompiledPack, conditions: Conditions) -> Callable[[int], Verdict]:
+        """``judge`` about a flow by its position, -1 for none; each distinct flow is asked about once."""
         read = [of_flow for of_flow, _ in conditions.reads]
-        whole = None in read
-        together = None if whole else tuple(sorted({field for fields in read for field in fields or ()}))
-        started: tuple[dict[Any, Verdict], _Tokens] = ({}, self._tokens("flow", together)[0])
-        self._verdicts[id(conditions)] = started
-        return started
+        together = None if None in read else tuple(sorted({field for fields in read for field in fields or ()}))
+        tokens = self._tokens("flow", together)[0]
+        verdicts: dict[Any, Verdict] = {}
 
-    def _judge(self, pack: CompiledPack, conditions: Conditions, flow: int, safeguard: int) -> Verdict:
-        """Each condition by itself, each distinct question once."""
+        def ask(flow: int) -> Verdict:
+            token = tokens[flow] if tokens else None
+            found = verdicts.get(token)
+            if found is None:
+                found = verdicts[token] = self.judge(pack, conditions, flow)
+            return found
+
+        return ask
+
+    def judge(self, pack: CompiledPack, conditions: Conditions, flow: int = -1, paper: int = -1) -> Verdict:
+        """What ``Conditions.judge`` says about this flow and paper (safeguard, evidence), by position; -1 for none.
+
+        Each condition by itself, each distinct question once. ``HOLDS`` itself when every condition said true.
+        """
         asked = self._asked.get(id(conditions)) or self._ask(conditions)
         failed: list[str] = []
         errors: list[tuple[str, str]] = []
         activations: dict[frozenset[str], Any] = {}
-        for name, expression, needs, flows, guards, answers in asked:
-            key = (flows[flow] if flows else None, guards[safeguard] if guards else None)
+        for name, expression, needs, flows, papers, answers in asked:
+            key = (flows[flow] if flows else None, papers[paper] if papers else None)
             said = answers.get(key)
             if said is None:
                 if needs not in activations:
-                    activations[needs] = conditions.activation(self._values(pack, needs, flow, safeguard))
+                    activations[needs] = conditions.activation(self._values(pack, needs, flow, paper))
                 said = answer(expression, activations[needs])
                 if said is True or said is False:
                     answers[key] = said
@@ -84,13 +87,13 @@ class Case:
     def _ask(self, conditions: Conditions) -> list[_Asked]:
         found: list[_Asked] = []
         asked = zip(conditions.named, conditions.needs_of, conditions.reads, conditions.known, strict=True)
-        for (name, expression), needs, (of_flow, of_guard), known in asked:
+        for (name, expression), needs, (of_flow, of_paper), known in asked:
             flows, by_value = self._tokens("flow", of_flow)
-            guards, also = self._tokens("safeguard", of_guard)
+            papers, also = self._tokens(conditions.paper, of_paper)
             answers: dict[Any, Any] = {} if known is None or not (by_value and also) else known
             if len(answers) > _KEPT:
                 answers.clear()
-            found.append((name, expression, needs, flows, guards, answers))
+            found.append((name, expression, needs, flows, papers, answers))
         self._asked[id(conditions)] = found
         return found
 
@@ -103,7 +106,7 @@ class Case:
             self._tokens_of[key] = _told_apart(self._items[variable], fields)
         return self._tokens_of[key]
 
-    def _values(self, pack: CompiledPack, needs: frozenset[str], flow: int, safeguard: int) -> dict[str, Any]:
+    def _values(self, pack: CompiledPack, needs: frozenset[str], flow: int, paper: int) -> dict[str, Any]:
         given: dict[str, Any] = {}
         for name in needs:
             if name == "now":
@@ -111,7 +114,7 @@ class Case:
             elif name == "params":
                 given[name] = pack.params
             elif name in _STRUCT:
-                given[name] = self._message(name, flow if name == "flow" else safeguard)
+                given[name] = self._message(name, flow if name == "flow" else paper)
             else:
                 given[name] = self._facts.singles[name]
         return given

@@ -42,7 +42,8 @@ class Rule:
     """One gate. ``scope`` is ``flow`` or ``version``; ``concern`` is ``residency``, ``hygiene`` or empty.
 
     ``enabled`` False: the rule is to be read, never evaluated. ``unverified`` says what nobody has checked in its
-    source yet, or is empty. ``line`` and ``column`` are where it begins.
+    source yet, or is empty. ``needs``: one piece of evidence has to satisfy all of these. ``waivable``: two people may
+    let a failure pass for a time. ``line`` and ``column`` are where it begins.
     """
 
     id: str
@@ -54,10 +55,12 @@ class Rule:
     when: Text | None
     require: tuple[tuple[str, Text], ...]
     unless: tuple[tuple[str, Text], ...]
+    needs: tuple[tuple[str, Text], ...]
     message: str
     remedy: str
     who: tuple[str, ...]
     where: str
+    waivable: bool
     enabled: bool
     unverified: str
     line: int
@@ -74,8 +77,36 @@ class Slot:
 
 
 @dataclass(frozen=True, slots=True)
+class Delegation:
+    """A person may let another sign in their place, for ``longest`` at most; never one who asked for or made it."""
+
+    longest: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class BreakGlass:
+    """How an emergency may go without the signatures of a rule: two people in ``roles``, for ``max_duration`` at most,
+    and a review by ``review_by`` within ``review_within`` of its end.
+
+    It excuses no rule that fails. ``cannot_override`` are rules, packs or ``residency`` that must hold by themselves:
+    what a waiver excuses there ends the emergency lane too, so that two exceptions never add up.
+    """
+
+    roles: tuple[str, ...]
+    max_duration: timedelta
+    review_by: tuple[str, ...]
+    review_within: timedelta
+    cannot_override: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class SignOffRule:
-    """Who must sign. ``exclude`` always holds ``requester``. Signatures lapse after ``valid_for``."""
+    """Who must sign. ``exclude`` always holds ``requester``. Signatures lapse after ``valid_for``.
+
+    ``order``: roles that sign one after the other; empty for any order. ``veto``: roles whose refusal blocks; None for
+    every role that is asked, empty for none. ``delegation`` None: everybody signs in person. ``factors``: how many
+    proofs of identity a signature carries.
+    """
 
     id: str
     title: str
@@ -86,6 +117,12 @@ class SignOffRule:
     exclude: tuple[str, ...]
     reauth_max_age: timedelta
     valid_for: timedelta
+    factors: int = 1
+    order: tuple[str, ...] = ()
+    veto: tuple[str, ...] | None = None
+    delegation: Delegation | None = None
+    #: None: nothing goes without these signatures.
+    break_glass: BreakGlass | None = None
 
 
 @dataclass(frozen=True, slots=True)

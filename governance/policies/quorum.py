@@ -8,41 +8,27 @@ nobody who may has refused. An approval by a person who trained the version or r
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any, Literal
 
 from governance.policies.compile import CompiledPack, CompiledSignOff
 from governance.policies.facts import Facts
 from governance.policies.parts import SignOffRule
+from governance.policies.signatures import (
+    Asked,
+    People,
+    SignOffEvent,
+    excluded,
+    flaw,
+    may_refuse,
+    signature_of,
+    vetoes,
+)
+from governance.policies.staffing import out_of_turn, staff
 from governance.policies.vocabulary import format_time
 
-EventKind = Literal["approved", "rejected", "revoked", "reopened"]
 State = Literal["approved", "awaiting_signoff", "rejected", "not_required", "error"]
-
-
-@dataclass(frozen=True, slots=True)
-class SignOffEvent:
-    """One signature or its withdrawal. ``undoes`` is the id of the event that is revoked or reopened."""
-
-    id: str
-    kind: EventKind
-    by: str
-    role: str
-    subject_digest: str
-    at: datetime
-    reauth_at: datetime | None = None
-    undoes: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class People:
-    """Who is who now: ``roles`` holds active people only; whoever is missing holds no role."""
-
-    roles: Mapping[str, frozenset[str]]
-    requester: str
-    contributors: frozenset[str]
-    policy_owners: frozenset[str] = field(default_factory=frozenset)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,18 +42,22 @@ class Missing:
 
 @dataclass(frozen=True, slots=True)
 class Filled:
-    """A slot that is taken. ``expires_at`` is when this signature stops counting."""
+    """A slot that is taken. ``expires_at`` is when this signature stops counting.
+
+    ``owner`` is whose slot it is when a delegate signed, else empty.
+    """
 
     rule: str
     role: str
     by: str
     event: str
     expires_at: datetime
+    owner: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Ignored:
-    """An approval that does not count, and why (one word of ``_flaw``)."""
+    """An approval that does not count, and why (a word of ``signatures.flaw``, or ``out_of_turn``)."""
 
     rule: str
     event: str
@@ -108,6 +98,7 @@ class SignOffState:
                     "by": one.by,
                     "event": one.event,
                     "expires_at": format_time(one.expires_at),
+                    **({"owner": one.owner} if one.owner else {}),
                 }
                 for one in self.filled
             ],
@@ -116,18 +107,6 @@ class SignOffState:
             "problems": list(self.problems),
             "valid_until": format_time(self.valid_until) if self.valid_until else "",
         }
-
-
-@dataclass(frozen=True, slots=True)
-class _Applying:
-    """A sign-off rule that applies, with one set of acceptable roles for each person that it asks for."""
-
-    rule: SignOffRule
-    slots: tuple[frozenset[str], ...]
-
-    @property
-    def roles(self) -> frozenset[str]:
-        return frozenset(role for slot in self.slots for role in slot)
 
 
 def signoff_state(
@@ -145,19 +124,19 @@ def signoff_state(
         return SignOffState("not_required")
     people = _with_trainers(people, facts)
     ordered = sorted(events, key=lambda event: (event.at, event.id))
-    vetoes = tuple(event.id for event in ordered if _vetoes(event, ordered, applying, people, subject_digest))
+    refusals = tuple(event.id for event in ordered if vetoes(event, ordered, applying, people, subject_digest))
     missing: list[Missing] = []
     filled: list[Filled] = []
     ignored: list[Ignored] = []
     for one in applying:
         _fill(one, ordered, people, facts.now, subject_digest, missing, filled, ignored)
-    state: State = "rejected" if vetoes else "awaiting_signoff" if missing else "approved"
+    state: State = "rejected" if refusals else "awaiting_signoff" if missing else "approved"
     return SignOffState(
         state=state,
         missing=tuple(missing),
         filled=tuple(filled),
         ignored=tuple(ignored),
-        vetoes=vetoes,
+        vetoes=refusals,
         valid_until=min((slot.expires_at for slot in filled), default=None) if state == "approved" else None,
     )
 
@@ -167,6 +146,30 @@ def roles_for(packs: Sequence[CompiledPack], facts: Facts, people: People, *, by
     applying, _ = _applying(packs, facts)
     asked = {role for one in applying for role in one.roles}
     return tuple(sorted(asked & people.roles.get(by, frozenset())))
+
+
+def lent_to(
+    packs: Sequence[CompiledPack],
+    facts: Facts,
+    events: Sequence[SignOffEvent],
+    people: People,
+    subject_digest: str,
+    *,
+    by: str,
+) -> tuple[SignOffEvent, ...]:
+    """The delegations under which ``by`` could sign now, in the order of ``events``."""
+    return tuple(
+        one
+        for one in events
+        if one.kind == "delegated"
+        and one.to == by
+        and not objections(packs, facts, events, people, subject_digest, by=by, role=one.role, delegation=one.id)
+    )
+
+
+def factors_for(packs: Sequence[CompiledPack], facts: Facts, role: str) -> int:
+    """How many proofs of identity a signature in that role needs to count for every rule that asks for it: 1 or 2."""
+    return max((one.rule.factors for one in _applying(packs, facts)[0] if role in one.roles), default=1)
 
 
 def objections(
@@ -179,10 +182,12 @@ def objections(
     by: str,
     role: str = "",
     meaning: Literal["approve", "reject"] = "approve",
+    delegation: str = "",
 ) -> tuple[Objection, ...]:
     """Why ``by`` may not sign in ``role`` now; empty when they may. ``role`` empty asks for any role that they hold.
 
-    Requester and contributors may neither approve nor reject; a requester withdraws instead.
+    ``delegation`` is the id of the one in ``events`` under which they would sign. Requester and contributors may
+    neither approve nor reject; a requester withdraws instead. Whoever signs before their turn may still reject.
     """
     applying, problems = _applying(packs, facts)
     people = _with_trainers(people, facts)
@@ -193,17 +198,58 @@ def objections(
         found.append(Objection("signoff.not_a_person", "", "Only a person can sign."))
     for one in applying:
         found.extend(_independence(one.rule, people, by))
-    usable = roles_for(packs, facts, people, by=by)
-    if applying and not (role in usable if role else usable):
-        asked = ", ".join(sorted({name for one in applying for name in one.roles}))
-        held = f" You do not hold {role} here." if role else ""
-        found.append(Objection("signoff.role", applying[0].rule.id, f"This needs one of the roles {asked}.{held}"))
+    owner = by
+    if delegation:
+        owner = next((one.by for one in events if one.kind == "delegated" and one.id == delegation), by)
+        trial = SignOffEvent(
+            *("", "approved", by, role, subject_digest, facts.now, facts.now), factors=2, delegation=delegation
+        )
+        if applying and all(flaw(trial, events, one, people, facts.now, subject_digest) for one in applying):
+            sentence = "This delegation does not let you sign here: it has ended, or the rule does not allow it."
+            found.append(Objection("signoff.delegation", applying[0].rule.id, sentence))
+    elif applying:
+        found.extend(_without_role(applying, roles_for(packs, facts, people, by=by), role))
     state = signoff_state(packs, facts, events, people, subject_digest)
     if state.vetoes:
         found.append(Objection("signoff.rejected", "", "It was rejected; request a new promotion."))
-    if meaning == "approve" and any(slot.by == by for slot in state.filled):
+    if meaning == "reject":
+        return tuple(found)
+    if any(slot.by == by for slot in state.filled):
         found.append(Objection("signoff.already_signed", "", "You have signed this already; one person counts once."))
+    elif any({slot.by, slot.owner} & {by, owner} for slot in state.filled):
+        sentence = "You or the person for whom you would sign stand behind another signature; one person counts once."
+        found.append(Objection("signoff.delegate_signed", "", sentence))
+    asked = (role,) if role else roles_for(packs, facts, people, by=by)
+    waiting = [_waits_for(applying, state, each) for each in asked]
+    if waiting and all(waiting):
+        sentence = f"It is not your turn: {', '.join(waiting[0])} must sign before."
+        found.append(Objection("signoff.turn", applying[0].rule.id, sentence))
     return tuple(found)
+
+
+def may_veto(packs: Sequence[CompiledPack], facts: Facts, role: str) -> bool:
+    """Whether a refusal in ``role`` blocks; one that does not is recorded and leaves the rest waiting."""
+    return any(may_refuse(one, role) for one in _applying(packs, facts)[0])
+
+
+def _without_role(applying: Sequence[Asked], usable: Sequence[str], role: str) -> list[Objection]:
+    if role in usable if role else usable:
+        return []
+    asked = ", ".join(sorted({name for one in applying for name in one.roles}))
+    held = f" You do not hold {role} here." if role else ""
+    return [Objection("signoff.role", applying[0].rule.id, f"This needs one of the roles {asked}.{held}")]
+
+
+def _waits_for(applying: Sequence[Asked], state: SignOffState, role: str) -> tuple[str, ...]:
+    """The roles whose slots are empty and come before ``role`` in every rule that asks for it; empty when it is due."""
+    missing = {(one.rule, one.role) for one in state.missing}
+    waits = []
+    for one in applying:
+        if role in one.roles:
+            order = one.rule.order
+            before = order[: order.index(role)] if role in order else ()
+            waits.append(tuple(each for each in before if (one.rule.id, each) in missing))
+    return waits[0] if waits and all(waits) else ()
 
 
 def _with_trainers(people: People, facts: Facts) -> People:
@@ -211,9 +257,9 @@ def _with_trainers(people: People, facts: Facts) -> People:
     return replace(people, contributors=people.contributors | frozenset(facts.document["version"]["trained_by"]))
 
 
-def _applying(packs: Sequence[CompiledPack], facts: Facts) -> tuple[list[_Applying], tuple[str, ...]]:
+def _applying(packs: Sequence[CompiledPack], facts: Facts) -> tuple[list[Asked], tuple[str, ...]]:
     """The rules that apply, and why some could not be asked."""
-    found: list[_Applying] = []
+    found: list[Asked] = []
     problems: list[str] = []
     asked = False
     unique = sorted({pack.digest: pack for pack in packs}.values(), key=lambda pack: (pack.id, pack.version))
@@ -226,7 +272,7 @@ def _applying(packs: Sequence[CompiledPack], facts: Facts) -> tuple[list[_Applyi
             verdict = compiled.applies_when.judge(values)
             problems.extend(f"{compiled.rule.id}: {name}: {why}" for name, why in verdict.errors)
             if verdict.holds:
-                found.append(_Applying(compiled.rule, _slots(compiled, values, problems)))
+                found.append(Asked(compiled.rule, _slots(compiled, values, problems)))
     if not asked:
         problems.append("No active policy pack says who must sign")
     return [one for one in found if one.slots], tuple(problems)
@@ -247,7 +293,7 @@ def _slots(compiled: CompiledSignOff, values: Mapping[str, Any], problems: list[
 
 
 def _fill(
-    one: _Applying,
+    one: Asked,
     events: Sequence[SignOffEvent],
     people: People,
     now: datetime,
@@ -257,118 +303,32 @@ def _fill(
     ignored: list[Ignored],
 ) -> None:
     """Match people with slots for one rule and note what is taken, what is missing and what did not count."""
-    counted: dict[str, dict[str, SignOffEvent]] = {}
+    counted = []
     for event in events:
         if event.kind != "approved":
             continue
-        why = _flaw(event, events, one, people, now, subject_digest)
-        if why:
+        if why := flaw(event, events, one, people, now, subject_digest):
             ignored.append(Ignored(one.rule.id, event.id, event.by, why))
         else:
-            counted.setdefault(event.by, {})[event.role] = event
-    matched = match(one.slots, {person: frozenset(by_role) for person, by_role in _freshest_first(counted)})
-    for position, slot in enumerate(one.slots):
-        if position in matched:
-            person = matched[position]
-            event = max((counted[person][role] for role in slot & set(counted[person])), key=lambda event: event.at)
-            filled.append(Filled(one.rule.id, event.role, person, event.id, event.at + one.rule.valid_for))
-    empty = [slot for position, slot in enumerate(one.slots) if position not in matched]
+            counted.append(signature_of(event, events))
+    staffed = staff(one, counted)
+    for position in sorted(staffed):
+        event, owner = staffed[position].event, staffed[position].owner
+        lasts = event.at + one.rule.valid_for
+        lent = owner if owner != event.by else ""
+        filled.append(Filled(one.rule.id, event.role, event.by, event.id, lasts, lent))
+    for each in counted:
+        if out_of_turn(one, staffed, each):
+            ignored.append(Ignored(one.rule.id, each.event.id, each.event.by, "out_of_turn"))
+    empty = [slot for position, slot in enumerate(one.slots) if position not in staffed]
     for slot in dict.fromkeys(empty):
         role = next(iter(slot)) if len(slot) == 1 else "any"
         missing.append(Missing(one.rule.id, role, empty.count(slot)))
 
 
-def match(slots: Sequence[frozenset[str]], people: Mapping[str, frozenset[str]]) -> dict[int, str]:
-    """A largest assignment of people to slots, slot position -> person; nobody is used twice.
-
-    Kuhn's augmenting paths (Naval Research Logistics Quarterly 2, 1955). Whoever comes first in ``people`` stays
-    matched when somebody later is added, so the order decides who counts when there are more people than slots.
-    """
-    taken: dict[int, str] = {}
-
-    def place(person: str, seen: set[int]) -> bool:
-        for position, slot in enumerate(slots):
-            if position in seen or not slot & people[person]:
-                continue
-            seen.add(position)
-            if position not in taken or place(taken[position], seen):
-                taken[position] = person
-                return True
-        return False
-
-    for person in people:
-        place(person, set())
-    return taken
-
-
-def _freshest_first(counted: Mapping[str, dict[str, SignOffEvent]]) -> list[tuple[str, dict[str, SignOffEvent]]]:
-    """Those whose signature lasts longest first, so that the approval is valid as long as it can be."""
-    return sorted(counted.items(), key=lambda pair: (-max(e.at.timestamp() for e in pair[1].values()), pair[0]))
-
-
-def _flaw(
-    event: SignOffEvent,
-    events: Sequence[SignOffEvent],
-    one: _Applying,
-    people: People,
-    now: datetime,
-    subject_digest: str,
-) -> str:
-    """Why an approval does not count (a word), or empty."""
-    rule = one.rule
-    proved = event.at - event.reauth_at if event.reauth_at else None
-    checks = {
-        "stale": event.subject_digest != subject_digest,
-        "not_a_person": not event.by.startswith("user:"),
-        "not_independent": bool(_independence(rule, people, event.by)),
-        "role_not_asked": event.role not in one.roles,
-        "role_lost": event.role not in people.roles.get(event.by, frozenset()),
-        "in_the_future": event.at.replace(microsecond=0) > now,
-        "reauthentication": proved is None or not timedelta() <= proved <= rule.reauth_max_age,
-        "expired": now >= event.at + rule.valid_for,
-        "revoked": any(_undone(event, other, "revoked", people) for other in events),
-        "rejected_later": any(
-            other.kind == "rejected"
-            and other.by == event.by
-            and other.subject_digest == subject_digest
-            and other.at >= event.at
-            for other in events
-        ),
-    }
-    return next((why for why, wrong in checks.items() if wrong), "")
-
-
-def _vetoes(
-    event: SignOffEvent,
-    events: Sequence[SignOffEvent],
-    applying: Sequence[_Applying],
-    people: People,
-    subject_digest: str,
-) -> bool:
-    """A rejection of this subject in a role that is asked for, not reopened.
-
-    Losing the role afterwards does not lift it: otherwise taking a role away could turn a refusal into an approval.
-    """
-    return (
-        event.kind == "rejected"
-        and event.subject_digest == subject_digest
-        and any(event.role in one.roles for one in applying)
-        and not any(_undone(event, other, "reopened", people) for other in events)
-    )
-
-
-def _undone(event: SignOffEvent, other: SignOffEvent, kind: EventKind, people: People) -> bool:
-    """``other`` takes ``event`` back: by its author, or by a policy owner who is independent of the promotion."""
-    owner = other.by in people.policy_owners and other.by != people.requester and other.by not in people.contributors
-    return other.kind == kind and other.undoes == event.id and other.at >= event.at and (other.by == event.by or owner)
-
-
 def _independence(rule: SignOffRule, people: People, by: str) -> list[Objection]:
-    found = []
-    if "requester" in rule.exclude and by == people.requester:
-        sentence = "You requested this promotion; somebody else must sign."
-        found.append(Objection("signoff.requester", rule.id, sentence))
-    if "contributors" in rule.exclude and by in people.contributors:
-        sentence = "You worked on this version; somebody independent must sign."
-        found.append(Objection("signoff.contributor", rule.id, sentence))
-    return found
+    said = {
+        "requester": "You requested this promotion; somebody else must sign.",
+        "contributor": "You worked on this version; somebody independent must sign.",
+    }
+    return [Objection(f"signoff.{why}", rule.id, said[why]) for why in excluded(rule, people, by)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 Word = Literal["allow", "deny", "pending", "error"]
 Outcome = Literal["pass", "fail", "error", "not_applicable"]
@@ -24,8 +24,7 @@ class PackRef:
         return {"pack": self.pack, "version": self.version, "digest": self.digest, "status": self.status}
 
 
-@dataclass(frozen=True, slots=True)
-class NearMiss:
+class NearMiss(NamedTuple):
     """A safeguard that did not cover the subject, and the named conditions that it lacks."""
 
     id: str
@@ -35,13 +34,13 @@ class NearMiss:
         return {"id": self.id, "failed": list(self.failed)}
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One rule on one subject.
+class Finding(NamedTuple):
+    """One rule on one subject. A tuple, because a decision about a large lineage makes hundreds of them.
 
     ``path`` leads from the version to the subject, both included. ``facts`` are those of the subject. ``failed`` names
     the ``require`` conditions that did not hold; with outcome ``error`` it names what could not be evaluated.
-    ``waived_by`` is the safeguard that made a failed requirement lawful. ``who`` are the roles that can supply what is
+    ``waived_by`` is the safeguard that made a failed requirement lawful (outcome ``pass``), or the waiver by which two
+    people let a failure pass for a time (outcome ``fail``). ``who`` are the roles that can supply what is
     missing, ``where`` is the page for it (a path relative to the site, or empty).
     """
 
@@ -64,8 +63,8 @@ class Finding:
 
     @property
     def blocks(self) -> bool:
-        """True when this finding alone forbids the action: an error blocks like a failure."""
-        return self.severity == "block" and self.outcome in ("fail", "error")
+        """True when this finding alone forbids the action: an error blocks like a failure, and nothing waives it."""
+        return self.severity == "block" and (self.outcome == "error" or (self.outcome == "fail" and not self.waived_by))
 
     def as_json(self) -> dict[str, Any]:
         return {

@@ -9,7 +9,8 @@ from datetime import date, timedelta
 
 import yaml
 
-from governance.policies.parts import Applies, Pack, Param, Rule, SignOffRule, Slot, Source
+from governance.policies import signing
+from governance.policies.parts import Applies, BreakGlass, Pack, Param, Rule, SignOffRule, Slot, Source
 from governance.policies.results import Severity
 from governance.policies.vocabulary import STRUCTS
 from governance.policies.written import Reader, Text
@@ -31,6 +32,9 @@ _ENVIRONMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,59}")
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 _EXPRESSION_LIMIT = 2_000
+#: An emergency is short, and so is the time until somebody looks at it.
+LONGEST_EMERGENCY = timedelta(hours=72)
+LATEST_REVIEW = timedelta(days=7)
 
 
 def read_pack(text: str) -> Pack:
@@ -44,7 +48,7 @@ def read_pack(text: str) -> Pack:
         required=("pack", "version", "title", "status", "effective_from"),
         optional=(
             *("jurisdiction", "applies", "enabled", "unverified", "sources", "verified_on", "verified_by"),
-            *("params", "rules", "signoff"),
+            *("params", "rules", "signoff", "cases"),  # cases decide nothing: ``given`` reads them, for lint
         ),
     )
     enabled, unverified = _enabled(reader, top)
@@ -131,17 +135,16 @@ def _rule(reader: Reader, node: yaml.Node) -> Rule:
     reader.rule = _id_of(node)
     keys = reader.mapping(
         node,
-        required=("id", "title", "cites", "severity", "require", "message", "remedy", "who"),
-        optional=("concern", "for_each", "when", "unless_any", "unless", "where", "enabled", "unverified"),
+        required=("id", "title", "cites", "severity", "message", "remedy", "who"),
+        optional=(
+            *("concern", "for_each", "when", "require", "unless_any", "unless", "needs_any", "needs", "waivable"),
+            *("where", "enabled", "unverified"),
+        ),
     )
     enabled, unverified = _enabled(reader, keys)
     scope = reader.word(keys["for_each"], *SCOPES) if "for_each" in keys else "version"
-    if ("unless" in keys) != ("unless_any" in keys):
-        reader.note(node, "unless_any and unless belong together.")
-    reader.word(keys.get("unless_any"), "safeguard")
     concern = reader.word(keys.get("concern"), *CONCERNS)
-    if concern == "residency" and scope != "flow":
-        reader.note(keys["concern"], "A residency rule runs over flows (for_each: flow).")
+    _refuse_contradictions(reader, node, keys, scope, concern)
     rule = Rule(
         id=_identifier(reader, keys.get("id")),
         title=reader.text(keys.get("title")).value,
@@ -152,10 +155,12 @@ def _rule(reader: Reader, node: yaml.Node) -> Rule:
         when=_expression(reader, keys.get("when")),
         require=_conditions(reader, keys.get("require")),
         unless=_conditions(reader, keys.get("unless")),
+        needs=_conditions(reader, keys.get("needs")),
         message=_message(reader, keys.get("message"), scope),
         remedy=reader.text(keys.get("remedy")).value,
         who=reader.texts(keys.get("who"), *ROLES),
         where=_where(reader, keys.get("where")),
+        waivable=reader.truth(keys["waivable"]) if "waivable" in keys else False,
         enabled=enabled,
         unverified=unverified,
         line=node.start_mark.line + 1,
@@ -165,12 +170,37 @@ def _rule(reader: Reader, node: yaml.Node) -> Rule:
     return rule
 
 
+def _refuse_contradictions(
+    reader: Reader, node: yaml.Node, keys: Mapping[str, yaml.Node], scope: str, concern: str
+) -> None:
+    """What each part of a rule allows by itself, and not together."""
+    for quantifier, part, what in (("unless_any", "unless", "safeguard"), ("needs_any", "needs", "evidence")):
+        if (quantifier in keys) != (part in keys):
+            reader.note(node, f"{quantifier} and {part} belong together.")
+        reader.word(keys.get(quantifier), what)
+    if "require" not in keys and "needs" not in keys:
+        reader.note(node, "A rule has to require something (require), or to need evidence (needs).")
+    if "unless" in keys and "require" not in keys:
+        reader.note(keys["unless"], "unless excuses a requirement, and there is none (require).")
+    if "needs" in keys and scope != "version":
+        reader.note(keys["needs"], "Evidence is about a version: needs belongs into a rule without for_each: flow.")
+    if concern == "residency" and scope != "flow":
+        reader.note(keys["concern"], "A residency rule runs over flows (for_each: flow).")
+    if "waivable" in keys and reader.truth(keys["waivable"]):
+        if concern == "residency":
+            sentence = "Nobody can waive the law: a residency rule is not waivable. Record a safeguard."
+            reader.note(keys["waivable"], sentence)
+        elif scope == "flow":
+            sentence = "A rule over flows is not waivable: a waiver would excuse flows that nobody knows of yet."
+            reader.note(keys["waivable"], sentence)
+
+
 def _signoff(reader: Reader, node: yaml.Node) -> SignOffRule:
     reader.rule = _id_of(node)
     keys = reader.mapping(
         node,
         required=("id", "title", "applies_when", "require", "distinct_people", "exclude", "reauth", "valid_for"),
-        optional=("min_people", "veto", "on_timeout"),
+        optional=("min_people", "order", "veto", "delegation", "on_timeout", "break_glass"),
     )
     slots = tuple(_slot(reader, item) for item in reader.items(keys.get("require")))
     people = sum(slot.n for slot in slots)
@@ -178,24 +208,48 @@ def _signoff(reader: Reader, node: yaml.Node) -> SignOffRule:
         reader.note(keys["require"], "Somebody must sign: the list is empty.")
     if "distinct_people" in keys and not reader.truth(keys["distinct_people"]):
         reader.note(keys["distinct_people"], "One person fills one slot: only true is allowed.")
-    exclude = reader.texts(keys.get("exclude"), "requester", "contributors")
-    if "exclude" in keys and "requester" not in exclude:
-        reader.note(keys["exclude"], "The requester may never sign: exclude must name requester.")
-    reader.word(keys.get("veto"), "any")
+    roles = tuple(dict.fromkeys(slot.role for slot in slots))
     reader.word(keys.get("on_timeout"), "expire")
-    reauth = reader.mapping(keys.get("reauth"), required=("max_age_s",)) if "reauth" in keys else {}
+    max_age, factors = signing.reauthentication(reader, keys.get("reauth"))
     rule = SignOffRule(
         id=_identifier(reader, keys.get("id")),
         title=reader.text(keys.get("title")).value,
         applies_when=_expression(reader, keys.get("applies_when")) or Text("", 1, 1),
         require=slots,
         min_people=reader.integer(keys.get("min_people"), least=0, most=people),
-        exclude=exclude,
-        reauth_max_age=timedelta(seconds=reader.integer(reauth.get("max_age_s"), least=1, most=3_600)),
+        exclude=signing.excluded(reader, keys.get("exclude")),
+        reauth_max_age=max_age,
         valid_for=reader.duration(keys.get("valid_for")),
+        factors=factors,
+        order=signing.order(reader, keys.get("order"), roles),
+        veto=signing.veto(reader, keys.get("veto"), roles),
+        delegation=signing.delegation(reader, keys.get("delegation"), people),
+        break_glass=_break_glass(reader, keys["break_glass"]) if "break_glass" in keys else None,
     )
     reader.rule = ""
     return rule
+
+
+def _break_glass(reader: Reader, node: yaml.Node) -> BreakGlass:
+    """Every part is required: an emergency without an end, a review or a limit is a back door."""
+    parts = ("roles", "people", "max_duration", "review_by", "review_within", "cannot_override")
+    keys = reader.mapping(node, required=parts)
+    reader.integer(keys.get("people"), least=2, most=2)
+    lengths = {name: reader.duration(keys.get(name)) for name in ("max_duration", "review_within")}
+    for name, most in (("max_duration", LONGEST_EMERGENCY), ("review_within", LATEST_REVIEW)):
+        if name in keys and lengths[name] > most:
+            reader.note(keys[name], f"At most {most // timedelta(hours=1)} hours are allowed for {name}.")
+    named = {name: reader.texts(keys.get(name), *ROLES) for name in ("roles", "review_by")}
+    for name, found in named.items():
+        if name in keys and not found:
+            reader.note(keys[name], f"The list {name} is empty: somebody must be able to do it.")
+    held = reader.texts(keys.get("cannot_override"))
+    for each in held:
+        if not _RULE_ID.fullmatch(each):
+            reader.note(keys["cannot_override"], f"{each!r} is no id of a rule, no name of a pack and not residency.")
+    if "cannot_override" in keys and "residency" not in held:
+        reader.note(keys["cannot_override"], "No emergency is above the law: cannot_override must name residency.")
+    return BreakGlass(roles=named["roles"], review_by=named["review_by"], cannot_override=held, **lengths)
 
 
 def _slot(reader: Reader, node: yaml.Node) -> Slot:

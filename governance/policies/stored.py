@@ -11,11 +11,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, get_args
 
+from governance.policies import breaking
 from governance.policies.compile import CompiledPack
-from governance.policies.evaluate import conclude, evaluate
+from governance.policies.evaluate import conclude, concluded, evaluate, word_of
 from governance.policies.facts import Facts, MissingFact, digest_of
-from governance.policies.quorum import EventKind, People, SignOffEvent, signoff_state
-from governance.policies.results import Decision
+from governance.policies.quorum import signoff_state
+from governance.policies.results import Decision, Word
+from governance.policies.signatures import EventKind, People, SignOffEvent
 
 FORMAT = "countersign-inputs/1"
 RESULT_FORMAT = "countersign-result/1"
@@ -64,7 +66,23 @@ def decide(packs: Sequence[CompiledPack], facts: Facts, inputs: Inputs) -> Decid
     if not inputs.needed:
         return Decided(verdict, {"state": "not_required", "missing": []})
     state = signoff_state(packs, facts, inputs.events, inputs.people, inputs.subject_digest)
-    return Decided(conclude(verdict, state), state.as_json())
+    verdict, emergency = breaking.lane(
+        conclude(verdict, state), state, packs, facts, inputs.people, inputs.subject_digest
+    )
+    told = state.as_json()
+    if emergency:
+        told |= {"state": "emergency", "emergency": emergency, "skipped": told["missing"], "missing": []}
+    return Decided(verdict, told)
+
+
+def outcome(packs: Sequence[CompiledPack], facts: Facts, inputs: Inputs) -> Word:
+    """The word of ``decide`` without its explanation."""
+    if facts.emergencies:
+        return decide(packs, facts, inputs).decision.word
+    word = word_of(packs, facts)
+    if word != "allow" or not inputs.needed:
+        return word
+    return concluded(word, signoff_state(packs, facts, inputs.events, inputs.people, inputs.subject_digest))
 
 
 def read_inputs(document: Mapping[str, Any]) -> Inputs:
@@ -120,7 +138,9 @@ def result_digest(
     )
 
 
-def _event_json(one: SignOffEvent) -> dict[str, str]:
+def _event_json(one: SignOffEvent) -> dict[str, Any]:
+    """What came to an event later is kept where it is said, so that older inputs are still read and written alike."""
+    window = {"starts_at": one.starts_at, "ends_at": one.ends_at}
     return {
         "id": one.id,
         "kind": one.kind,
@@ -130,10 +150,14 @@ def _event_json(one: SignOffEvent) -> dict[str, str]:
         "at": one.at.isoformat(),
         "reauth_at": one.reauth_at.isoformat() if one.reauth_at else "",
         "undoes": one.undoes,
+        **({"factors": one.factors} if one.factors != 1 else {}),
+        **({"delegation": one.delegation} if one.delegation else {}),
+        **({"to": one.to} if one.to else {}),
+        **{name: at.isoformat() for name, at in window.items() if at is not None},
     }
 
 
-def _event(document: Mapping[str, str]) -> SignOffEvent:
+def _event(document: Mapping[str, Any]) -> SignOffEvent:
     kinds: tuple[EventKind, ...] = get_args(EventKind)
     return SignOffEvent(
         id=document["id"],
@@ -144,6 +168,11 @@ def _event(document: Mapping[str, str]) -> SignOffEvent:
         at=_moment(document["at"]),
         reauth_at=_moment(document["reauth_at"]) if document["reauth_at"] else None,
         undoes=document["undoes"],
+        factors=document.get("factors", 1),
+        delegation=document.get("delegation", ""),
+        to=document.get("to", ""),
+        starts_at=_moment(document["starts_at"]) if "starts_at" in document else None,
+        ends_at=_moment(document["ends_at"]) if "ends_at" in document else None,
     )
 
 

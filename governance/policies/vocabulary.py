@@ -25,7 +25,8 @@ _TYPES: dict[Kind, Any] = {
     "timestamp": _PROTO.TYPE_MESSAGE,
     "strings": _PROTO.TYPE_STRING,
 }
-TIME_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
+#: What a fact says when nobody knows. No rule may take it for a yes.
+UNKNOWN = "unknown"
 _TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
 
 
@@ -42,6 +43,8 @@ class Word:
     #: Format of the facts that knew it first; facts that were stored before are read as if it were ``before``.
     since: int = 1
     before: str = ""
+    #: Left out of the stored facts when empty, and read as empty then: digests of earlier facts stay the same.
+    absent_when_empty: bool = False
 
 
 #: Struct -> fields. The order fixes the protobuf field numbers; append only.
@@ -91,11 +94,38 @@ STRUCTS: dict[str, tuple[Word, ...]] = {
         Word("regions", "strings", False, "provider:region that it covers"),
         Word("expires_at", "timestamp", False, "end; use has(...) first when it may be open"),
         Word("risk_assessment_at", "timestamp", False, "when the transfer risk assessment was made"),
+        Word(
+            "law",
+            "string",
+            True,
+            "under whose law it was made, SA, AE-ADGM, EU ...; or unknown",
+            since=3,
+            before="unknown",
+        ),
     ),
     "Data": (
         Word("personal", "bool", False, "any flow is personal"),
         Word("sensitive", "bool", False, "any flow is sensitive"),
         Word("data_subjects", "strings", False, "all jurisdictions of the people concerned"),
+    ),
+    "Evidence": (
+        Word("id", "string", True, "reference of the evidence"),
+        Word("type", "string", True, "validation_report, fairness, model_card ..."),
+        Word("status", "string", True, "active or withdrawn"),
+        Word("subject", "string", True, "version:<model>/<number>"),
+        Word("digest", "string", True, "sha256:<64 hex> of the document"),
+        Word("artifact_digest", "string", False, "digest of the version that it was made for; empty when unknown"),
+        Word("environment", "string", False, "slug; empty when it is about every environment"),
+        Word("issued_by", "string", True, "actor id of who recorded it"),
+        Word("issued_at", "timestamp", True, "when it was issued"),
+        Word("expires_at", "timestamp", False, "end; use has(...) first when it may be open"),
+        Word(
+            "signer",
+            "string",
+            True,
+            "name of the key in force that signed it; empty when none did",
+            absent_when_empty=True,
+        ),
     ),
 }
 
@@ -110,6 +140,37 @@ ENGINE_STRUCTS: dict[str, tuple[Word, ...]] = {
         Word("frozen_by", "string", True, "actor id of who froze it"),
         Word("path", "strings", True, "from the version to the root", shown_only=True),
     ),
+    "Waiver": (
+        Word("id", "string", True, "reference of the waiver"),
+        Word("pack", "string", True, "pack whose rule is waived"),
+        Word("pack_version", "int", True, "version of the pack: another text has to be waived anew"),
+        Word("rule", "string", True, "id of the rule"),
+        Word("version", "string", True, "version:<model>/<number> that it is for"),
+        Word("environment", "string", True, "slug that it is for"),
+        Word("subjects", "strings", True, "subjects of findings that it names"),
+        Word("approved_by", "string", False, "actor id of the second person; empty while it is only proposed"),
+        Word("starts_at", "timestamp", True, "from when on it counts"),
+        Word("ends_at", "timestamp", True, "from when on it no longer counts"),
+    ),
+    "Emergency": (
+        Word("id", "string", True, "reference of the emergency"),
+        Word("version", "string", True, "version:<model>/<number> that it is for"),
+        Word("environment", "string", True, "slug that it is for"),
+        Word("subject_digest", "string", True, "what exactly it is for, as a sign-off"),
+        Word("incident", "string", True, "reference of the incident behind it"),
+        Word("invoked_by", "string", True, "actor id of the first person"),
+        Word("confirmed_by", "string", True, "actor id of the second person"),
+        Word("starts_at", "timestamp", True, "from when on it counts"),
+        Word("ends_at", "timestamp", True, "from when on it no longer counts"),
+    ),
+    "Review": (
+        Word("id", "string", True, "reference of the emergency that is to be reviewed"),
+        Word("model", "string", True, "name of the model"),
+        Word("version", "string", True, "version:<model>/<number> that went without signatures"),
+        Word("environment", "string", True, "slug where it did"),
+        Word("due_at", "timestamp", True, "from when on the missing review holds the model"),
+        Word("review_by", "strings", True, "roles that may review it"),
+    ),
 }
 
 #: Variable of a rule -> its struct. ``now`` (timestamp) and ``params`` (the pack's own) come on top.
@@ -121,6 +182,7 @@ VARIABLES: dict[str, str] = {
     "flow": "Flow",
     "safeguard": "Safeguard",
     "data": "Data",
+    "evidence": "Evidence",
 }
 
 
@@ -177,10 +239,10 @@ def message_of(struct: str, values: Mapping[str, Any]) -> Message:
     for word in STRUCTS[struct]:
         if word.shown_only:
             continue
-        value = values.get(word.name, word.before) if word.since > 1 else values[word.name]
+        value = values.get(word.name, word.before) if word.since > 1 or word.absent_when_empty else values[word.name]
         if word.kind == "timestamp":
             if value:
-                getattr(message, word.name).FromDatetime(parse_time(cast("str", value)))
+                getattr(message, word.name).seconds = int(parse_time(cast("str", value)).timestamp())
         elif word.kind == "strings":
             getattr(message, word.name).extend(value)
         else:
@@ -192,7 +254,7 @@ def format_time(moment: datetime) -> str:
     """RFC 3339 in UTC, whole seconds. Raises ``ValueError`` for a time without a zone."""
     if moment.tzinfo is None:
         raise ValueError("a time without a zone")
-    return moment.astimezone(UTC).strftime(TIME_FORMAT)
+    return moment.astimezone(UTC).replace(tzinfo=None, microsecond=0).isoformat() + "Z"
 
 
 def parse_time(text: str) -> datetime:

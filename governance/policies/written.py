@@ -122,6 +122,8 @@ class Reader:
         for key_node, value in node.value:
             if not self._is(key_node, "str"):
                 self.note(key_node, "A key must be text.")
+            elif not _storable(key_node.value):
+                self.note(key_node, "The key holds a character that is none (NUL, or half of one).")
             elif key_node.value in seen:
                 self.note(key_node, f"The key {key_node.value!r} is here twice.")
             else:
@@ -146,6 +148,9 @@ class Reader:
             return Text("", line, column)
         if not node.value.strip():
             self.note(node, "The text is empty.")
+        if not _storable(node.value):
+            self.note(node, "The text holds a character that is none (NUL, or half of one).")
+            return Text("", line, column)
         if node.style in ("'", '"'):
             column += 1
         elif node.style in ("|", ">"):
@@ -219,3 +224,8 @@ class Reader:
     @staticmethod
     def _is(node: yaml.Node, kind: str) -> bool:
         return isinstance(node, yaml.ScalarNode) and bool(node.tag == _TAG + kind)
+
+
+def _storable(text: str) -> bool:
+    """Whether text can be written as UTF-8 and kept by the database."""
+    return "\x00" not in text and not any("\ud800" <= each <= "\udfff" for each in text)

@@ -9,6 +9,7 @@ from typing import Any
 from governance.policies import (
     CompiledPack,
     EnvironmentFact,
+    EvidenceFact,
     Facts,
     FlowFact,
     ModelFact,
@@ -51,8 +52,25 @@ def safeguard(**changes: Any) -> SafeguardFact:
         "regions": ["aws:eu-central-1"],
         "expires_at": NOW + 30 * DAY,
         "risk_assessment_at": NOW - 10 * DAY,
+        "law": "SA",
     }
     return SafeguardFact(**{**values, **changes})
+
+
+def evidence(**changes: Any) -> EvidenceFact:
+    """A validation report of these files by somebody else, for one day more."""
+    values: dict[str, Any] = {
+        "id": "EV-1",
+        "type": "validation_report",
+        "status": "active",
+        "subject": VERSION,
+        "digest": "sha256:" + "e" * 64,
+        "issued_by": "user:noor",
+        "issued_at": NOW - DAY,
+        "artifact_digest": DIGEST,
+        "expires_at": NOW + DAY,
+    }
+    return EvidenceFact(**{**values, **changes})
 
 
 def facts(
@@ -64,6 +82,7 @@ def facts(
     trained_by: Sequence[str] = ("user:yusuf",),
     digest: str = DIGEST,
     risk: str = "high",
+    **papers: Any,
 ) -> Facts:
     return freeze(
         now=now,
@@ -73,12 +92,18 @@ def facts(
         promotion=PromotionFact(action, "user:yusuf", "canary", 10),
         flows=flows or (flow(),),
         safeguards=safeguards,
+        **papers,
     )
 
 
 def shipped(*names: str) -> list[CompiledPack]:
     texts = shipped_packs()
     return [compile_pack(texts[name]) for name in names]
+
+
+def without_cases(text: str) -> str:
+    """A shipped pack without the cases at its end: whoever changes its rules would have to change them too."""
+    return text.partition("\ncases:\n")[0] + "\n"
 
 
 def pack(rule: str, *, params: str = "{}", more: str = "") -> str:

@@ -8,11 +8,12 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from governance.policies import (
     EnvironmentFact,
+    EvidenceFact,
     Facts,
     FlowFact,
     ModelFact,
@@ -21,7 +22,7 @@ from governance.policies import (
     VersionFact,
     freeze,
 )
-from tests.governance.policies.cases import DIGEST, NOW, VERSION, flow, safeguard
+from tests.governance.policies.cases import DIGEST, NOW, VERSION, evidence, flow, safeguard
 
 COUNTRY = {
     "gcp:me-central2": "SA",
@@ -43,11 +44,23 @@ COUNTRY = {
     "aws:eu-central-1": "DE",
     "aws:eu-west-2": "GB",
     "gcp:europe-west2": "GB",
+    "country:SA": "SA",
+    "country:AE": "AE",
+    "country:AE-ADGM": "AE",
+    "country:AE-DIFC": "AE",
+    "country:QA-QFC": "QA",
+    "country:DE": "DE",
+    "country:IN": "IN",
     "": "",
 }
-KINDS = ("dataset", "serving", "inference_log")
+KINDS = ("dataset", "serving", "inference_log", "backup", "support_access", "explanation_job")
 PEOPLE = (["SA"], ["SA", "AE"], ["AE"], ["AE-federal"], [], ["DE", "AE"], ["QA"], ["EU"], ["AE-ADGM"], ["AE-DIFC"])
 LAWS_OF_FLOWS = ("SA", "AE-federal", "EU", "AE-ADGM", "AE-DIFC", "QA-QFC", "BH", "")
+#: What the shipped packs ask for.
+EVIDENCE = (
+    *("validation_report", "container", "intended_use", "fairness", "privacy_check", "monitoring_plan"),
+    *("rollback_drill", "explanation", "human_oversight", "logging", "dpia"),
+)
 CLASSES = ("none", "personal", "personal", "sensitive", "special", "unknown", "")
 
 
@@ -61,6 +74,8 @@ class Throw:
     promotion: PromotionFact
     flows: tuple[FlowFact, ...]
     safeguards: tuple[SafeguardFact, ...]
+    evidence: tuple[EvidenceFact, ...]
+    now: datetime
     facts: Facts
 
 
@@ -74,17 +89,20 @@ def throw(
     people: Sequence[str] = ("SA",),
     classes: Sequence[str] = CALM,
     law: str = "",
+    made_under: str = "",
+    risks: Sequence[str] = ("high", "high", "limited"),
+    kinds: Sequence[str] = EVIDENCE,
+    moments: Sequence[datetime] = (NOW,),
 ) -> Throw:
-    """One case of up to four data sets and places, some in several regions, and up to three safeguards.
+    """One case of up to four data sets and places, some in several regions, up to three safeguards, and evidence.
 
     Half of the cases are calm: nearly everything in them is as it should be, in ``home``, about ``people``, under
-    ``law`` and of one of ``classes``.
+    ``law`` and of one of ``classes``, with a model of one of ``risks`` and evidence of all ``kinds``. Half of the
+    safeguards are of ``made_under``, or of ``law`` when it is left out.
     """
     calm = dice.random() < 0.5
     parts: dict[str, Any] = {
-        "model": ModelFact(
-            "credit-scoring", dice.choice(["high", "high", "limited"] if calm else ["high", "limited", "minimal", ""])
-        ),
+        "model": ModelFact("credit-scoring", dice.choice(risks if calm else ["high", "limited", "minimal", ""])),
         "version": VersionFact(
             VERSION,
             "14",
@@ -96,15 +114,22 @@ def throw(
             dice.choice(["prod", "dr", "staging", "", "sandbox"]),
             dice.choice(["SA", "AE-federal", "EU", "", law]),
         ),
-        "promotion": PromotionFact(dice.choice(["promote", "deploy", "rollback"]), "user:yusuf", "canary", 10),
+        "promotion": PromotionFact(
+            dice.choice(["promote", "deploy", "rollback", *(["deploy"] * 3 if calm else [])]),
+            "user:yusuf",
+            "canary",
+            10,
+        ),
         "flows": tuple(
             each
             for number in range(dice.randint(1, 4))
             for each in _flows(dice, number, home, people, law, classes if calm else ())
         ),
-        "safeguards": tuple(any_safeguard(dice, number) for number in range(dice.randint(0, 3))),
+        "safeguards": tuple(any_safeguard(dice, number, made_under or law) for number in range(dice.randint(0, 3))),
     }
-    return Throw(**parts, facts=freeze(now=NOW, **parts))
+    parts["now"] = dice.choice(moments)
+    parts["evidence"] = _evidence(dice, kinds, calm, parts["version"].digest, parts["now"])
+    return Throw(**parts, facts=freeze(**parts))
 
 
 def _flows(
@@ -136,8 +161,8 @@ def _flows(
     ]
 
 
-def any_safeguard(dice: random.Random, number: int) -> SafeguardFact:
-    """Usually nearly right: each condition alone fails often enough to matter."""
+def any_safeguard(dice: random.Random, number: int, law: str) -> SafeguardFact:
+    """Usually nearly right: each condition alone fails often enough to matter. Most are made under ``law``."""
     span = [timedelta(), timedelta(seconds=1), timedelta(days=9)]
     changes: dict[str, Any] = {
         "type": dice.choice(["SCC", "SCC", "BCR", "ACCREDITATION_CERT", "scc"]),
@@ -146,5 +171,39 @@ def any_safeguard(dice: random.Random, number: int) -> SafeguardFact:
         "regions": [region for region in (*COUNTRY, "nowhere") if region and dice.random() < 0.8],
         "expires_at": dice.choice([None, *(NOW + length for length in span), NOW + span[-1], NOW - span[-1]]),
         "risk_assessment_at": dice.choice([None, *(NOW - length for length in span), NOW + span[1], NOW + span[2]]),
+        "law": dice.choice([law, law, law, *LAWS_OF_FLOWS]),
     }
     return safeguard(id=f"TS-{number}", **changes)
+
+
+def _evidence(
+    dice: random.Random, kinds: Sequence[str], calm: bool, digest: str, now: datetime
+) -> tuple[EvidenceFact, ...]:
+    """When ``calm``, mostly one good piece of each kind, and some that are wrong; else a few that are nearly right."""
+    good: dict[str, Any] = {"environment": "prod-ksa", "issued_at": now, "expires_at": now + timedelta(days=9)}
+    given = [evidence(**good, id=f"EV-{kind}", type=kind) for kind in kinds if calm and dice.random() < 0.97]
+    return (*given, *(any_evidence(dice, number, digest, now) for number in range(dice.randint(0, 3))))
+
+
+def any_evidence(dice: random.Random, number: int, digest: str, now: datetime) -> EvidenceFact:
+    """One piece in which one or two things may be wrong, each of them often enough to matter."""
+    second, nine = timedelta(seconds=1), timedelta(days=9)
+    right: dict[str, Any] = {
+        "type": dice.choice(EVIDENCE),
+        "artifact_digest": digest,
+        "issued_at": now - nine,
+        "expires_at": now + second,
+        "environment": dice.choice(["", "prod-ksa"]),
+    }
+    wrong: dict[str, list[Any]] = {
+        "type": ["intended-use", "FAIRNESS"],
+        "status": ["withdrawn"],
+        "subject": ["version:credit-scoring/13", "version:credit-scoring"],
+        "artifact_digest": ["", "sha256:" + "b" * 64, DIGEST],
+        "environment": ["prod-uae", "prod"],
+        "issued_at": [now, now + second],
+        "expires_at": [None, now, now - second, now + nine],
+        "issued_by": ["user:yusuf", "unmatched:noor", "service:ci"],
+    }
+    faults = dice.sample(sorted(wrong), dice.choice([0, 1, 1, 2]))
+    return evidence(**right | {name: dice.choice(wrong[name]) for name in faults}, id=f"EV-{number}")

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 
-from governance.policies import FlowFact, SafeguardFact
+from governance.policies import EvidenceFact, FlowFact, SafeguardFact
 from tests.governance.policies.cases import NOW
-from tests.governance.policies.dice import CALM, Throw
+from tests.governance.policies.dice import CALM, EVIDENCE, Throw
 
 #: rule, subject, region as claimed, kind -> pass, fail or not_applicable
 Answers = dict[tuple[str, str, str, str], str]
@@ -34,6 +35,15 @@ class Law:
     subjects: tuple[str, ...] = ("SA",)
     classes: tuple[str, ...] = CALM
     law: str = ""
+    #: What else the random cases should be like: risk of a calm model, kinds of evidence, moments.
+    risks: tuple[str, ...] = ("high", "high", "limited")
+    kinds: tuple[str, ...] = ()
+    moments: tuple[datetime, ...] = (NOW,)
+    #: Packs that are active beside it; and whether it is asked as an organisation enforces it, every rule blocking.
+    beside: tuple[str, ...] = ()
+    enforced: bool = False
+    #: Under whose law most of the random safeguards are made; empty for ``law``.
+    made_under: str = ""
 
 
 def personal(one: FlowFact) -> bool:
@@ -55,10 +65,11 @@ def place(one: FlowFact) -> str:
     return one.region if one.region and one.confirmed else "nowhere"
 
 
-def guards(one: FlowFact, guard: SafeguardFact, types: Iterable[str]) -> bool:
-    """What every law asks of a mechanism: the right kind, in force, for these data in this place, not ended."""
+def guards(one: FlowFact, guard: SafeguardFact, law: str, types: Iterable[str]) -> bool:
+    """What every law asks of a mechanism: its own, of a known kind, in force, for these data here, not ended."""
     return (
-        guard.type in set(types)
+        guard.law == law
+        and guard.type in set(types)
         and guard.status == "active"
         and one.subject in guard.subjects
         and place(one) in guard.regions
@@ -71,21 +82,24 @@ def assessed(guard: SafeguardFact) -> bool:
     return guard.risk_assessment_at is not None and guard.risk_assessment_at <= NOW
 
 
+KINGDOM = ("gcp:me-central2", "oci:me-jeddah-1", "oci:me-riyadh-1", "country:SA")
+
+
 def saudi(one: FlowFact, safeguards: Sequence[SafeguardFact], _case: Throw) -> bool | None:
     """Transfer Regulation: the Kingdom's regions, or one of three mechanisms with an assessment of the risk."""
     if not personal(one) or not people(one) & {"SA", "unknown"}:
         return None
-    if place(one) in ("gcp:me-central2", "oci:me-jeddah-1", "oci:me-riyadh-1") or place(one).startswith("onprem:ksa-"):
+    if place(one) in KINGDOM or place(one).startswith("onprem:ksa-"):
         return True
     return any(
-        guards(one, guard, ["SCC", "BCR", "ACCREDITATION_CERT"])
+        guards(one, guard, "SA", ["SCC", "BCR", "ACCREDITATION_CERT"])
         and assessed(guard)
         and not (guard.type == "ACCREDITATION_CERT" and sensitive(one))
         for guard in safeguards
     )
 
 
-UAE = ("aws:me-central-1", "azure:uaenorth", "oci:me-dubai-1", "oci:me-abudhabi-1", "alibaba:me-east-1")
+UAE = ("aws:me-central-1", "azure:uaenorth", "oci:me-dubai-1", "oci:me-abudhabi-1", "alibaba:me-east-1", "country:AE")
 
 
 def emirates(one: FlowFact, safeguards: Sequence[SafeguardFact], _case: Throw) -> bool | None:
@@ -94,7 +108,7 @@ def emirates(one: FlowFact, safeguards: Sequence[SafeguardFact], _case: Throw) -
         return None
     if place(one) in UAE or place(one).startswith("onprem:uae-"):
         return True
-    return any(guards(one, guard, ["SCC", "BCR"]) for guard in safeguards)
+    return any(guards(one, guard, "AE-federal", ["SCC", "BCR"]) for guard in safeguards)
 
 
 EEA = frozenset(
@@ -103,13 +117,16 @@ EEA = frozenset(
 
 
 def zone(law: str, prefix: str, types: Sequence[str]) -> Judge:
-    """A financial centre: its own law, and no cloud lies inside; the country around it is abroad."""
+    """A financial centre: its own law, and no cloud lies inside; the country around it is abroad, also for people who
+    look at the data from there.
+    """
 
     def judge(one: FlowFact, safeguards: Sequence[SafeguardFact], case: Throw) -> bool | None:
         presumed = one.perimeter or case.environment.perimeter or law
         if not personal(one) or (presumed != law and law not in people(one)):
             return None
-        return place(one).startswith(prefix) or any(guards(one, guard, types) for guard in safeguards)
+        inside = place(one).startswith(prefix) or place(one) == f"country:{law}"
+        return inside or any(guards(one, guard, law, types) for guard in safeguards)
 
     return judge
 
@@ -120,7 +137,7 @@ def union(one: FlowFact, safeguards: Sequence[SafeguardFact], case: Throw) -> bo
     if not personal(one) or not (one.perimeter == "EU" or nobody_said or people(one) & (EEA | {"EU"})):
         return None
     inside = place(one) != "nowhere" and one.country in EEA
-    return inside or any(guards(one, guard, ["SCC", "BCR"]) for guard in safeguards)
+    return inside or any(guards(one, guard, "EU", ["SCC", "BCR"]) for guard in safeguards)
 
 
 def law_of_a_set(one: FlowFact, _safeguards: Sequence[SafeguardFact], case: Throw) -> bool | None:
@@ -159,8 +176,63 @@ def nobody_unknown(case: Throw) -> bool:
     return not any(personal(one) and "unknown" in people(one) for one in case.flows)
 
 
+def shown(case: Throw, kind: str, *, open_end: bool = False, here: bool = False, independent: bool = False) -> bool:
+    """A piece of that kind is in force for exactly these files, in this place; ``here``: made for no other place,
+    ``open_end``: it need not end, ``independent``: nobody recorded it who trained the version."""
+    files = case.version.digest
+    return bool(files) and any(
+        one.type == kind
+        and one.status == "active"
+        and one.subject == case.version.subject
+        and one.artifact_digest == files
+        and (one.environment == case.environment.slug or (one.environment == "" and not here))
+        and one.issued_at <= case.now
+        and (open_end if one.expires_at is None else one.expires_at > case.now)
+        and not (independent and not by_somebody_else(one, case))
+        for one in case.evidence
+    )
+
+
+def by_somebody_else(one: EvidenceFact, case: Throw) -> bool:
+    """A person recorded it who had no part in the training, which is known."""
+    trained = case.version.trained_by
+    return one.issued_by[:5] == "user:" and bool(trained) and one.issued_by not in trained
+
+
+UNION = EEA - {"IS", "LI", "NO"} | {"EU"}
+
+
+def concerned(case: Throw, whose: frozenset[str]) -> bool:
+    """People of that law are in the data, or people of whom nobody knows; data that are about nobody concern nobody."""
+    named = {who for one in case.flows for who in (people(one) if personal(one) else one.data_subjects)}
+    return bool(named & (whose | {"unknown"}))
+
+
+def when(applies: Callable[[Throw], bool], kind: str, **more: bool) -> Callable[[Throw], bool | None]:
+    return lambda case: shown(case, kind, **more) if applies(case) else None
+
+
+def in_union(case: Throw) -> bool:
+    return high_risk_live(case) and concerned(case, UNION)
+
+
+def only_the_place(whose: frozenset[str]) -> Callable[[Throw], bool]:
+    return lambda case: high_risk_live(case) and case.environment.perimeter == "EU" and not concerned(case, whose)
+
+
+def decided_about(case: Throw) -> bool:
+    return high_risk_live(case) and any(map(personal, case.flows)) and concerned(case, EEA | {"EU"})
+
+
+def forward(case: Throw) -> bool:
+    return case.environment.tier != "staging" and case.promotion.action != "rollback"
+
+
+#: Of the AI Act: article 86, and chapter III for annex III (article 113 as amended).
+ARTICLE_86 = datetime(2026, 8, 2, tzinfo=UTC)
+CHAPTER_3 = datetime(2027, 12, 2, tzinfo=UTC)
 LAWS: dict[str, Law] = {
-    "ksa-pdpl": Law({"SA-RES-001": saudi}, {}, frozenset({"SA"}), frozenset({"SA-RES-001"})),
+    "ksa-pdpl": Law({"SA-RES-001": saudi}, {}, frozenset({"SA"}), frozenset({"SA-RES-001"}), made_under="SA"),
     "uae-pdpl": Law(
         {"AE-RES-001": emirates},
         {},
@@ -168,6 +240,7 @@ LAWS: dict[str, Law] = {
         frozenset({"AE-RES-001"}),
         home=("azure:uaenorth", "onprem:uae-1"),
         subjects=("AE", "AE-federal"),
+        made_under="AE-federal",
     ),
     "registry-hygiene": Law(
         {"REG-003": described},
@@ -217,6 +290,66 @@ LAWS: dict[str, Law] = {
     ),
     "independence-of-validation": Law(
         {}, {"IOV-001": trained, "IOV-002": trained_by_accounts}, warns=frozenset({"IOV-002"}), classes=("none",)
+    ),
+    "eu-ai-act": Law(
+        {},
+        {
+            "AIA-086": when(lambda case: in_union(case) and case.now >= ARTICLE_86, "explanation"),
+            "AIA-086-PLACE": when(lambda case: only_the_place(UNION)(case) and case.now >= ARTICLE_86, "explanation"),
+        },
+        warns=frozenset({"AIA-086-PLACE"}),
+        subjects=("EU", "DE"),
+        classes=("none",),
+        risks=("high",),
+        kinds=("explanation",),
+        moments=(ARTICLE_86 - timedelta(seconds=1), ARTICLE_86, *[NOW] * 5),
+    ),
+    "eu-ai-act-chapter-3": Law(
+        {},
+        {
+            "AIA-012": when(lambda case: in_union(case) and case.now >= CHAPTER_3, "logging"),
+            "AIA-014": when(lambda case: in_union(case) and case.now >= CHAPTER_3, "human_oversight"),
+        },
+        subjects=("EU", "DE"),
+        classes=("none",),
+        risks=("high",),
+        kinds=("logging", "human_oversight"),
+        moments=(CHAPTER_3 - timedelta(seconds=1), *[CHAPTER_3 + timedelta(days=day) for day in range(5)]),
+    ),
+    "gdpr-art-22": Law(
+        {"GDPR-RES-001": union, "GDPR-RES-002": law_of_a_set},
+        {
+            "GDPR-22-001": when(decided_about, "human_oversight"),
+            "GDPR-22-002": when(decided_about, "explanation"),
+            "GDPR-22-003": when(lambda case: decided_about(case) and any(map(sensitive, case.flows)), "dpia"),
+            "GDPR-22-PLACE": when(
+                lambda case: only_the_place(EEA | {"EU"})(case) and any(map(personal, case.flows)), "human_oversight"
+            ),
+        },
+        EEA | {"EU"},
+        frozenset({"GDPR-RES-001"}),
+        warns=frozenset({"GDPR-22-PLACE", "GDPR-RES-002"}),
+        home=("aws:eu-central-1",),
+        subjects=("DE", "EU"),
+        law="EU",
+        risks=("high",),
+        kinds=("explanation", "human_oversight", "dpia"),
+        beside=("gdpr-transfers",),
+    ),
+    "deployment-readiness": Law(
+        {},
+        {
+            "READY-001": when(forward, "validation_report", independent=True),
+            "READY-002": when(forward, "container", open_end=True),
+            "READY-003": when(forward, "intended_use", open_end=True),
+            "READY-004": when(forward, "fairness"),
+            "READY-005": when(forward, "privacy_check"),
+            "READY-006": when(forward, "monitoring_plan"),
+            "READY-007": when(forward, "rollback_drill", here=True),
+        },
+        classes=("none",),
+        kinds=EVIDENCE[:7],
+        enforced=True,
     ),
 }
 

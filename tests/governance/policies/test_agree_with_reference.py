@@ -19,6 +19,7 @@ from governance.policies import (
     shipped_packs,
     signoff_state,
 )
+from governance.policies.evaluate import word_of
 from tests.governance.policies.cases import NOW, shipped
 from tests.governance.policies.dice import throw
 from tests.governance.policies.oracle import LAWS, Answers, expected
@@ -39,18 +40,40 @@ def answered(decision: Decision) -> Answers:
 @pytest.mark.parametrize("name", WITH_RULES)
 def test_the_engine_agrees_with_the_reference(name: str) -> None:
     dice = random.Random(20261122)
-    law, packs = LAWS[name], shipped(name)
+    law, packs = LAWS[name], shipped(name, *LAWS[name].beside)
+    if law.enforced:
+        packs = [compile_pack(shipped_packs()[name].replace("severity: warn", "severity: block"))]
     words: Counter[str] = Counter()
     outcomes: Counter[str] = Counter()
     for _ in range(CASES):
-        case = throw(dice, home=law.home, people=law.subjects, classes=law.classes, law=law.law)
+        case = throw(
+            dice,
+            home=law.home,
+            people=law.subjects,
+            classes=law.classes,
+            law=law.law,
+            made_under=law.made_under,
+            risks=law.risks,
+            kinds=law.kinds,
+            moments=law.moments,
+        )
         decision = evaluate(packs, case.facts)
         answers, word = expected(law, case)
         assert (answered(decision), decision.word) == (answers, word)
+        assert word_of(packs, case.facts) == word
         words[word] += 1
         outcomes.update(answers.values())
     assert min(words["allow"], words["deny"]) >= CASES / 5, words
     assert min(outcomes["pass"], outcomes["fail"]) >= (outcomes["pass"] + outcomes["fail"]) / 5, outcomes
+
+
+def test_a_checklist_that_warns_finds_the_same_and_blocks_nothing() -> None:
+    dice, law = random.Random(20261122), LAWS["deployment-readiness"]
+    for _ in range(100):
+        case = throw(dice, people=law.subjects, classes=law.classes, kinds=law.kinds)
+        decision = evaluate(shipped("deployment-readiness"), case.facts)
+        assert answered(decision) == expected(law, case)[0]
+        assert not any(one.blocks for one in decision.findings if one.pack)
 
 
 ROLES = ("ml_lead", "compliance_officer", "dpo")

@@ -28,6 +28,18 @@ VERIFIED = {
     "GDPR Art. 45(1)": "T",
     "GDPR Art. 46(2)": "T",
     "GDPR Art. 49(1)": "T",
+    "GDPR Art. 13(2)(f)": "T",
+    "GDPR Art. 15(1)(h)": "T",
+    "GDPR Art. 22(1)": "T",
+    "GDPR Art. 22(2)": "T",
+    "GDPR Art. 22(3)": "T",
+    "GDPR Art. 22(4)": "T",
+    "EU AI Act Art. 12": "T",
+    "EU AI Act Art. 14": "T",
+    "EU AI Act Art. 19": "T",
+    "EU AI Act Art. 26(5)": "T",
+    "EU AI Act Art. 26(6)": "T",
+    "EU AI Act Art. 86": "T",
 }
 #: Rules of our own need no law behind them and claim none.
 OWN = ("House rule: ", "Principle: ")

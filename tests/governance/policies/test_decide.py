@@ -7,6 +7,7 @@ from importlib import metadata
 import pytest
 
 from governance.policies import Decision, Facts, compile_pack, evaluate, shipped_packs, thaw
+from governance.policies.facts import FLOW_KINDS
 from governance.policies.results import Finding
 from tests.governance.policies.cases import DAY, NOW, VERSION, facts, flow, pack, safeguard, shipped
 
@@ -28,7 +29,7 @@ def test_saudi_data_in_the_kingdom_pass() -> None:
     assert {one.outcome for one in decision.findings} == {"pass"}
 
 
-@pytest.mark.parametrize("kind", ["dataset", "serving", "inference_log"])
+@pytest.mark.parametrize("kind", sorted(FLOW_KINDS))
 def test_saudi_data_outside_are_denied_whatever_the_flow(kind: str) -> None:
     decision = decide(facts(flow(), flow(kind=kind, subject="x:elsewhere", **FRANKFURT)))
     assert decision.word == "deny"

@@ -43,7 +43,7 @@ def test_an_unknown_tier_reads_as_production_and_an_unknown_risk_as_high() -> No
     assert found["model"]["risk"] == "high"
 
 
-@pytest.mark.parametrize("change", [{"subject": ""}, {"kind": ""}, {"kind": "backup"}, {"data_subjects": [""]}])
+@pytest.mark.parametrize("change", [{"subject": ""}, {"kind": ""}, {"kind": "cache"}, {"data_subjects": [""]}])
 def test_a_flow_without_a_required_fact_is_refused(change: dict[str, Any]) -> None:
     with pytest.raises(MissingFact):
         facts(flow(**change))
@@ -100,7 +100,7 @@ def _changed(*path: str | int, value: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("path", "value"),
     [
-        (("format",), "countersign-facts/3"),
+        (("format",), "countersign-facts/4"),
         (("extra",), 1),
         (("now",), "yesterday"),
         (("now",), ""),

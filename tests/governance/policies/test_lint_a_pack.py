@@ -168,7 +168,7 @@ def test_facts_of_format_1_read_the_new_words_as_unknown() -> None:
     asks = compile_pack(pack("require: {law: \"flow.perimeter == 'unknown'\"}"))
     found = evaluate([asks], thaw(stored["facts"])).findings
     assert {one.outcome for one in found if one.pack} == {"pass"}
-    assert facts(flow(perimeter="EU")).document["format"] == "countersign-facts/2"
+    assert facts(flow(perimeter="EU")).document["format"] == "countersign-facts/3"
 
 
 # What nobody has verified.

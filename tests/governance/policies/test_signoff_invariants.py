@@ -10,7 +10,7 @@ from hypothesis import find, given, settings
 from hypothesis import strategies as st
 
 from governance.policies import CompiledPack, People, SignOffEvent, SignOffState, compile_pack, signoff_state
-from governance.policies.quorum import match
+from governance.policies.staffing import match
 from tests.governance.policies.cases import NOW, facts
 
 ROLES = ("ml_lead", "compliance_officer", "dpo")
