@@ -10,6 +10,7 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import QuerySet
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from audit import log
 from audit.actors import Actor
@@ -21,6 +22,10 @@ from registry.models import Endpoint, Environment, ModelVersion, Perimeter, Prot
 
 #: What an answer of an endpoint may mean; explanations refuse an endpoint that does not say.
 OUTPUT_KINDS = ("probability", "score", "label", "value")
+#: Why a place that nobody named is refused.
+UNSAID = gettext_lazy(
+    "Say where, even when there is none: an empty list means none, and what nobody says may be anywhere."
+)
 
 
 @transaction.atomic
@@ -32,13 +37,23 @@ def register_environment(
     regions_served: Sequence[str],
     perimeter: str,
     log_sinks: Sequence[str],
+    backups: Sequence[str] | None,
+    support_access: Sequence[str] | None,
+    explanation_workers: Sequence[str] | None,
     by: Actor,
 ) -> Environment:
     """Add an environment. ``regions_served`` and ``log_sinks`` are ``provider:region`` ids, neither may be empty.
 
-    Raises ``BadInput`` for an unknown region (naming near matches), tier or perimeter, ``Conflict`` for a taken slug.
+    ``backups`` and ``explanation_workers`` are such ids as well, ``support_access`` country codes; each may be empty,
+    which says that there is none, but must be said: None is refused.
+
+    Raises ``BadInput`` for an unknown region (naming near matches), country, tier or perimeter, ``Conflict`` for a
+    taken slug.
     """
     naming.name(slug, field="slug")
+    if slug == "new":  # the page that registers one has that address
+        sentence = _("Choose another name: “new” is the address of the page that registers one.")
+        raise BadInput(sentence, code="environment.slug", fields={"slug": sentence})
     if Environment.objects.filter(slug=slug).exists():
         raise Conflict(_("An environment “%(slug)s” exists already.") % {"slug": slug}, code="environment.exists")
     environment = Environment(
@@ -48,6 +63,9 @@ def register_environment(
         regions=_region_ids(regions_served, field="regions"),
         perimeter=naming.choice(perimeter, Perimeter.values, field="perimeter"),
         log_sinks=_region_ids(log_sinks, field="log_sinks"),
+        backups=_said(backups, field="backups"),
+        support_access=_said(support_access, field="support_access"),
+        explanation_workers=_said(explanation_workers, field="explanation_workers"),
     )
     environment.save()
     log.append(Event.ENVIRONMENT_REGISTERED, environment, facts=_facts(environment), by=by)
@@ -61,9 +79,14 @@ def change_environment(
     regions_served: Sequence[str] | None = None,
     log_sinks: Sequence[str] | None = None,
     perimeter: str | None = None,
+    backups: Sequence[str] | None = None,
+    support_access: Sequence[str] | None = None,
+    explanation_workers: Sequence[str] | None = None,
     by: Actor,
 ) -> Environment:
-    """Move an environment or its logs; ``None`` keeps. The entry states before and after."""
+    """Move an environment, its logs, backups, workers or the people who look at it; ``None`` keeps. The entry states
+    before and after; nothing is written when nothing differs. Raises ``BadInput`` like ``register_environment``.
+    """
     locked = Environment.objects.select_for_update().get(pk=environment.pk)
     was = _facts(locked)
     if regions_served is not None:
@@ -72,8 +95,17 @@ def change_environment(
         locked.log_sinks = _region_ids(log_sinks, field="log_sinks")
     if perimeter is not None:
         locked.perimeter = naming.choice(perimeter, Perimeter.values, field="perimeter")
-    locked.save()
+    for field, given in (
+        ("backups", backups),
+        ("support_access", support_access),
+        ("explanation_workers", explanation_workers),
+    ):
+        if given is not None:
+            setattr(locked, field, _said(given, field=field))
     facts = _facts(locked)
+    if facts == was:
+        return locked
+    locked.save()
     log.append(Event.ENVIRONMENT_CHANGED, locked, facts={**facts, **changed(was, facts)}, by=by)
     return locked
 
@@ -214,6 +246,16 @@ def _region_ids(ids: Sequence[str], *, field: str) -> list[str]:
     return [region.id for region in regions.lookup_all(ids, field=field)]
 
 
+def _said(given: Sequence[str] | None, *, field: str) -> list[str]:
+    """What was said of one kind of place; an empty list says that there is none. Raises ``BadInput`` for None."""
+    if given is None or isinstance(given, str):
+        sentence = str(UNSAID)
+        raise BadInput(sentence, code="environment.unsaid", fields={field: sentence})
+    if field == "support_access":
+        return [each.name for each in regions.countries(given, field=field)]
+    return [each.id for each in regions.lookup_all(given, field=field)]
+
+
 def _facts(environment: Environment) -> dict[str, Any]:
     return {
         "name": environment.name,
@@ -221,6 +263,9 @@ def _facts(environment: Environment) -> dict[str, Any]:
         "regions": list(environment.regions),
         "perimeter": environment.perimeter,
         "log_sinks": list(environment.log_sinks),
+        "backups": environment.backups,
+        "support_access": environment.support_access,
+        "explanation_workers": environment.explanation_workers,
     }
 
 

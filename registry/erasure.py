@@ -24,7 +24,7 @@ _NAMING = ("trained_by", "contributors", "owner", "before.owner", "after.owner")
 #: Who wrote which free text of an incident. Its title is what it is called and stays.
 _TOLD_BY = (("opened_by", "reason"), ("frozen_by", "frozen_reason"), ("ended_by", "ended_reason"))
 #: Those that hold lines about people, in which a name may stand among other words.
-_LINES = ("contacts", "before.contacts", "after.contacts")
+_LINES = ("contacts", "before.contacts", "after.contacts", "author", "document_title")
 _PRIVATE = f"SELECT {payloads.COLUMNS} FROM audit.payload p WHERE p.field = ANY (%s)"  # noqa: S608  a constant
 
 
@@ -95,18 +95,18 @@ def recorded_names(names: Collection[str]) -> list[tuple[UUID, str]]:
 
 def _is_named(field: str, text: str, known: Collection[str]) -> bool:
     if field in _LINES:
-        return _mentions(text, known)
+        return mentions(text, known)
     return not {name.strip().casefold() for name in text.split(",")}.isdisjoint(known)
 
 
-def _mentions(text: str, known: Collection[str]) -> bool:
-    """Whether a name stands in a line of contacts, whole: ``yusuf`` in ``yusuf@bank.example``, not in ``yusufi``."""
+def mentions(text: str, known: Collection[str]) -> bool:
+    """Whether a name stands in a line of text, whole: ``yusuf`` in ``yusuf@bank.example``, not in ``yusufi``."""
     return any(re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text.casefold()) for name in known)
 
 
 def _forget_contact(model: Model, known: Collection[str], pseudonym: str, by: Actor) -> bool:
     """Replace each line of contacts that names the person; a contact may be anything but their name alone."""
-    contacts = [pseudonym if _mentions(line, known) else line for line in model.contacts]
+    contacts = [pseudonym if mentions(line, known) else line for line in model.contacts]
     if contacts == model.contacts:
         return False
     Model.objects.filter(pk=model.pk).update(contacts=list(dict.fromkeys(contacts)))

@@ -43,6 +43,8 @@ def sentence(finding: Finding) -> str:
         "rule": ", ".join(each for each in (str(seen.get("rule", "")), str(seen.get("cites", ""))) if each),
         "message": str(seen.get("message", "")).rstrip("."),
         "safeguard": seen.get("safeguard", ""),
+        "waiver": seen.get("waiver", ""),
+        "ended": seen.get("ended", ""),
     }
     return _template(finding) % told
 
@@ -90,6 +92,11 @@ def _unlawful(observed: Mapping[str, Any]) -> str:
     if observed.get("safeguard"):
         return _(
             "%(version)s serves in %(environment)s and is no longer lawful since %(safeguard)s ended: "
+            "%(message)s (%(rule)s)."
+        )
+    if observed.get("waiver"):
+        return _(
+            "%(version)s serves in %(environment)s and is no longer allowed since %(waiver)s ended on %(ended)s: "
             "%(message)s (%(rule)s)."
         )
     return _("%(version)s serves in %(environment)s and is no longer lawful: %(message)s (%(rule)s).")

@@ -69,7 +69,7 @@ def open_incident(title: str, *, root: str, since: datetime, reason: str, by: Ac
     named = naming.text(title, field="title", limit=200)
     _must_be_past(since, now)
     roots.of(root)
-    number = _next_number()
+    number = Incident.next_number()
     incident = Incident(
         pk=number,
         reference=f"INC-{now:%Y}-{number:04d}",
@@ -269,10 +269,3 @@ def _must_be_past(since: datetime, now: datetime) -> None:
         sentence = _("What is unlawful from a later day is not unlawful yet: name a moment that has passed.")
     if sentence:
         raise BadInput(sentence, code="incident.since", fields={"since": sentence})
-
-
-def _next_number() -> int:
-    """From the table's own sequence: a number is never given twice, not even after a wipe."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT nextval(pg_get_serial_sequence('registry_incident', 'id'))")
-        return int(cursor.fetchone()[0])

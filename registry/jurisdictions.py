@@ -7,12 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from django.utils.functional import Promise
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from audit.refusals import BadInput
 
 #: Perimeters with their own law, and the Union as one.
 PERIMETERS = frozenset({"AE-federal", "AE-ADGM", "AE-DIFC", "QA-QFC", "EU"})
+#: Zones with their own law and a border of their own, with the country in which they lie.
+ZONES = {"AE-ADGM": "AE", "AE-DIFC": "AE", "QA-QFC": "QA"}
+#: A country as a place, ``country:SA``: people look at data from there.
+COUNTRY = "country:"
 
 #: ISO 3166-1 alpha-2, officially assigned.
 COUNTRIES = frozenset(
@@ -26,6 +32,38 @@ COUNTRIES = frozenset(
     UZ VA VC VE VG VI VN VU WF WS YE YT ZA ZM ZW
     """.split()  # noqa: SIM905  249 lines would hide the list
 )
+
+
+#: The countries of the known regions, as people call them; any other is shown by its code.
+NAMES: dict[str, Promise] = {
+    "AE": gettext_lazy("United Arab Emirates"),
+    "BE": gettext_lazy("Belgium"),
+    "BH": gettext_lazy("Bahrain"),
+    "CH": gettext_lazy("Switzerland"),
+    "DE": gettext_lazy("Germany"),
+    "ES": gettext_lazy("Spain"),
+    "FI": gettext_lazy("Finland"),
+    "FR": gettext_lazy("France"),
+    "GB": gettext_lazy("United Kingdom"),
+    "HU": gettext_lazy("Hungary"),
+    "IE": gettext_lazy("Ireland"),
+    "IL": gettext_lazy("Israel"),
+    "IN": gettext_lazy("India"),
+    "IT": gettext_lazy("Italy"),
+    "NL": gettext_lazy("Netherlands"),
+    "OM": gettext_lazy("Oman"),
+    "PL": gettext_lazy("Poland"),
+    "QA": gettext_lazy("Qatar"),
+    "RS": gettext_lazy("Serbia"),
+    "SA": gettext_lazy("Saudi Arabia"),
+    "SE": gettext_lazy("Sweden"),
+    "US": gettext_lazy("United States"),
+}
+
+
+def country_name(code: str) -> str:
+    """What the country with this code is called; the code when no name is at hand."""
+    return str(NAMES.get(code, code))
 
 
 def known(codes: Sequence[str], *, field: str) -> list[str]:

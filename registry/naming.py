@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
@@ -57,6 +58,15 @@ def text(value: str, *, field: str, limit: int) -> str:
 def optional_text(value: str, *, field: str, limit: int) -> str:
     """``value`` stripped, when it is empty or fits. Raises ``BadInput``."""
     return text(value, field=field, limit=limit) if not isinstance(value, str) or value.strip() else ""
+
+
+#: No paper about a model is older; an earlier one is a slip in the year.
+EARLIEST = datetime(1990, 1, 1, tzinfo=UTC)
+
+
+def too_early() -> str:
+    """The sentence for a moment before ``EARLIEST``."""
+    return _("Look at the year again: nothing before %(year)d is recorded.") % {"year": EARLIEST.year}
 
 
 def people(values: Iterable[str], *, field: str = "trained_by") -> list[str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from django.db import connection
 from django.db.models import Count, OuterRef, Prefetch, Q, QuerySet, Subquery
@@ -44,13 +43,14 @@ class Reached:
 class Flow:
     """One place that data of a version reaches: what the residency rules quantify over.
 
-    ``kind`` is ``dataset``, ``serving`` or ``inference_log``. ``region`` is ``provider:region``, empty when unknown.
-    ``classification`` and ``jurisdictions`` are the data set's; for serving and logs those of the whole closure (the
-    strictest classification, all jurisdictions). Unknown facts are listed in ``unknown``: a gate denies on any.
+    ``kind`` is ``dataset`` or a kind of ``Environment.places``. ``region`` is ``provider:region``, for support access
+    ``country:XX``, empty when unknown. ``classification`` and ``jurisdictions`` are the data set's; else those of the
+    whole closure (the strictest classification, all jurisdictions). Unknown facts are listed in ``unknown``: a gate
+    denies on any.
     """
 
     subject: str
-    kind: Literal["dataset", "serving", "inference_log"]
+    kind: str
     region: str
     classification: str
     personal: bool
@@ -118,8 +118,8 @@ _STRICTNESS = ("none", "personal", "special", "sensitive", "unknown")
 def flows(
     version: ModelVersion, environment: Environment, closure: Sequence[Reached] | None = None
 ) -> tuple[Flow, ...]:
-    """Where the data of ``version`` are when it serves in ``environment``: each data set in each of its regions, the
-    serving regions, the regions of the inference logs.
+    """Where the data of ``version`` are when it serves in ``environment``: each data set in each of its regions, and
+    every place of the environment.
 
     A data set without a region gives one flow with an empty region and the fact in ``unknown``. A version without any
     data set gives serving and log flows whose classification is unknown: no lineage is not "not personal".
@@ -134,20 +134,19 @@ def flows(
         if datasets
         else ("lineage",)
     )
-    places = [("serving", region) for region in environment.regions]
-    places += [("inference_log", region) for region in environment.log_sinks]
+    places = [(kind, each) for kind, ids in environment.places.items() for each in ([""] if ids is None else ids)]
     for kind, region in places:
         result.append(
             Flow(
                 subject=environment.subject,
-                kind="serving" if kind == "serving" else "inference_log",
+                kind=kind,
                 region=region,
                 classification=strictest,
                 personal=strictest != "none",
                 sensitive=strictest in ("sensitive", "special", "unknown"),
                 jurisdictions=jurisdictions,
                 path=(version.subject, environment.subject),
-                unknown=unknown,
+                unknown=unknown if region else tuple(sorted({*unknown, "regions"})),
             )
         )
     return tuple(result)

@@ -20,6 +20,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from audit.refusals import BadInput
+from registry.jurisdictions import COUNTRIES, COUNTRY, ZONES
 
 _TABLE = Path(__file__).parent / "data" / "regions.json"
 
@@ -97,6 +98,48 @@ def lookup(region_id: str) -> Region:
     return known
 
 
+def place(place_id: str) -> Region:
+    """Like ``lookup``, and also ``country:XX``: a country from which people look at data. Raises ``BadInput``.
+
+    A legal zone inside a country (``country:AE-ADGM``) is a place too: someone in Abu Dhabi city is outside ADGM.
+    """
+    if not place_id.startswith(COUNTRY):
+        return lookup(place_id)
+    code = place_id.removeprefix(COUNTRY)
+    if code not in COUNTRIES and code not in ZONES:
+        sentence = _("“%(code)s” is not a country: write the two-letter code (SA, AE, DE) or one of %(more)s.") % {
+            "code": code[:40],
+            "more": ", ".join(sorted(ZONES)),
+        }
+        raise BadInput(sentence, code="country.unknown", fields={"regions": sentence})
+    return Region(
+        id=place_id,
+        provider="country",
+        name=code,
+        country=ZONES.get(code, code),
+        city="",
+        status="confirmed",
+        eu=False,
+        source="ISO 3166-1",
+        note="",
+    )
+
+
+def countries(codes: Sequence[str], *, field: str) -> tuple[Region, ...]:
+    """The places ``country:XX`` of these codes, each once, in order. Raises ``BadInput`` on ``field`` for the first
+    that is no country.
+    """
+    return places([f"{COUNTRY}{code}" for code in codes], field=field)
+
+
+def places(place_ids: Sequence[str], *, field: str) -> tuple[Region, ...]:
+    """The places with these ids, each once, in order. Raises ``BadInput`` on ``field`` for the first unknown one."""
+    try:
+        return tuple(place(each) for each in dict.fromkeys(place_ids))
+    except BadInput as refusal:
+        raise BadInput(refusal.sentence, code=refusal.code, fields={field: refusal.sentence}) from None
+
+
 def unknown_sentence(region_id: str) -> str:
     """Why ``region_id`` cannot be used, and what was probably meant."""
     near = near_matches(region_id)
@@ -135,7 +178,7 @@ STATUSES: Mapping[str, Promise] = {
 def described(region_id: str) -> dict[str, object]:
     """A region as pages and the API show it; one that the table does not know any more satisfies no rule."""
     try:
-        known = lookup(region_id)
+        known = place(region_id)
     except BadInput:
         return {"id": region_id, "country": "", "city": "", "status": "unknown", "satisfies": False}
     found = {"id": known.id, "country": known.country, "city": known.city, "status": known.status}

@@ -46,9 +46,9 @@ class Environments(APIView):
 
 
 class EnvironmentDetail(APIView):
-    """One environment, now or at ``as_of``."""
+    """One environment, now or at ``as_of``; PATCH says where its backups lie, who looks at it, where workers run."""
 
-    required_action: ClassVar[dict[str, str]] = {"GET": "registry.read"}
+    required_action: ClassVar[dict[str, str]] = {"GET": "registry.read", "PATCH": "registry.change"}
 
     @extend_schema(parameters=[AS_OF], responses=shapes.EnvironmentAnswer)
     def get(self, request: Request, slug: str) -> Response:
@@ -56,6 +56,14 @@ class EnvironmentDetail(APIView):
             found = existing(registry_at(then, of=("environment", slug)).environments, slug, then)
             return Response(shapes.environment_then(found, then))
         return Response(shapes.EnvironmentAnswer(environments.find_environment(slug)).data)
+
+    @extend_schema(request=shapes.EnvironmentChange, responses=shapes.EnvironmentAnswer)
+    def patch(self, request: Request, slug: str) -> Response:
+        body = shapes.EnvironmentChange(data=request.data)
+        body.is_valid(raise_exception=True)
+        environment = environments.find_environment(slug)
+        changed = environments.change_environment(environment, **body.validated_data, by=actor_of(request))
+        return Response(shapes.EnvironmentAnswer(changed).data)
 
 
 class Serving(APIView):

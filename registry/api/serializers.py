@@ -13,6 +13,7 @@ from audit.as_of import AsOf, State
 from registry import regions
 from registry.as_of import DeploymentThen, Registry, ServingThen
 from registry.deployments import Serving
+from registry.environments import UNSAID
 from registry.models import (
     FACTS,
     Classification,
@@ -105,6 +106,25 @@ class NewEnvironment(Strict):
     perimeter = serializers.ChoiceField(choices=Perimeter.choices)
     regions = serializers.ListField(child=serializers.CharField(max_length=64), allow_empty=False, max_length=100)
     log_sinks = serializers.ListField(child=serializers.CharField(max_length=64), allow_empty=False, max_length=100)
+    backups = serializers.ListField(
+        child=serializers.CharField(max_length=64), max_length=100, error_messages={"required": UNSAID, "null": UNSAID}
+    )
+    support_access = serializers.ListField(
+        child=serializers.CharField(max_length=16), max_length=100, error_messages={"required": UNSAID, "null": UNSAID}
+    )
+    explanation_workers = serializers.ListField(
+        child=serializers.CharField(max_length=64), max_length=100, error_messages={"required": UNSAID, "null": UNSAID}
+    )
+
+
+class EnvironmentChange(Strict):
+    """Only what is sent changes; an empty list says that there is none."""
+
+    backups = serializers.ListField(child=serializers.CharField(max_length=64), max_length=100, required=False)
+    support_access = serializers.ListField(child=serializers.CharField(max_length=16), max_length=100, required=False)
+    explanation_workers = serializers.ListField(
+        child=serializers.CharField(max_length=64), max_length=100, required=False
+    )
 
 
 class ModelAnswer(serializers.ModelSerializer[Model]):
@@ -188,7 +208,19 @@ class EnvironmentAnswer(serializers.ModelSerializer[Environment]):
 
     class Meta:
         model = Environment
-        fields = ("slug", "subject", "name", "tier", "perimeter", "regions", "log_sinks", "created")
+        fields = (
+            "slug",
+            "subject",
+            "name",
+            "tier",
+            "perimeter",
+            "regions",
+            "log_sinks",
+            "backups",
+            "support_access",
+            "explanation_workers",
+            "created",
+        )
 
 
 class DeploymentAnswer(serializers.ModelSerializer[Deployment]):
@@ -299,6 +331,7 @@ def environment_then(state: State, then: AsOf) -> dict[str, Any]:
     slug, facts = state.subject.partition(":")[2], state.facts
     names = ("name", "tier", "perimeter", "regions", "log_sinks")
     told = {"slug": slug, "subject": state.subject, **{name: facts[name] for name in names}}
+    told |= {name: facts.get(name) for name in ("backups", "support_access", "explanation_workers")}
     return {**told, "created": state.began.recorded_at, **_moment(then)}
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.urls import path
 
 from registry.api import (
+    advice,
     catalogue,
     deployments,
     documents,
@@ -47,6 +48,7 @@ urlpatterns = [
     path("lineage/paths", lineage.Paths.as_view(), name="lineage_paths"),
     path("deployments/<int:number>", deployments.OneDeployment.as_view(), name="deployment"),
     path("deployments/<int:number>/records", deployments.DeploymentRecords.as_view(), name="deployment_records"),
+    path("strategy-advice", advice.StrategyAdvice.as_view(), name="strategy_advice"),
     path("rollbacks/drills", deployments.Drills.as_view(), name="drills"),
     path("findings", findings.Findings.as_view(), name="findings"),
     path("findings/<int:number>", findings.FindingDetail.as_view(), name="finding"),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, time, timedelta
+from functools import reduce
+from operator import or_
 from typing import Any, ClassVar
 
 from django import forms
@@ -32,6 +34,12 @@ from registry.models import (
     Tier,
 )
 
+
+def _said(places: list[str] | None) -> str:
+    """The places of one kind in a table: an empty cell would not tell «none» from «nobody said»."""
+    return "unknown" if places is None else " ".join(places) or "none"
+
+
 _DAY = forms.DateInput(attrs={"type": "date"})
 
 
@@ -44,6 +52,9 @@ class EnvironmentFilter(ListFilter):
         "tier",
         "regions",
         "log_sinks",
+        "backups",
+        "support_access",
+        "explanation_workers",
         "perimeter",
         "serving",
         "registered",
@@ -52,7 +63,7 @@ class EnvironmentFilter(ListFilter):
     q = forms.CharField(label=_("Name"), required=False, max_length=200)
     tier = forms.ChoiceField(label=_("Tier"), required=False, choices=any_of(*Tier.choices))
     perimeter = forms.ChoiceField(label=_("Perimeter"), required=False, choices=any_of(*Perimeter.choices))
-    region = forms.CharField(label=_("Region, or that of the logs"), required=False, max_length=64)
+    region = forms.CharField(label=_("Region of serving, logs, backups or workers"), required=False, max_length=64)
 
     def clean_region(self) -> str:
         """Only one that exists, with what was probably meant."""
@@ -67,7 +78,9 @@ class EnvironmentFilter(ListFilter):
             if asked[name]:
                 rows = rows.filter(**{name: asked[name]})
         if asked["region"]:
-            rows = rows.filter(Q(regions__contains=[asked["region"]]) | Q(log_sinks__contains=[asked["region"]]))
+            kinds = ("regions", "log_sinks", "backups", "explanation_workers")
+            wanted = [Q(**{f"{kind}__contains": [asked["region"]]}) for kind in kinds]
+            rows = rows.filter(reduce(or_, wanted))
         return rows
 
     def rows(self) -> QuerySet[Environment]:
@@ -82,6 +95,7 @@ class EnvironmentFilter(ListFilter):
             row.tier,
             " ".join(row.regions),
             " ".join(row.log_sinks),
+            *(_said(getattr(row, kind)) for kind in ("backups", "support_access", "explanation_workers")),
             row.perimeter,
             row.served,
             moment_text(row.created),

@@ -9,6 +9,7 @@ from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
 from audit.models.governed import Governed
+from registry.jurisdictions import COUNTRY
 from registry.models.versions import NAME_PATTERN, ModelVersion
 
 
@@ -48,6 +49,14 @@ class Environment(Governed):
     regions = ArrayField(models.CharField(max_length=64), verbose_name=_("serving regions"))
     perimeter = models.CharField(_("perimeter"), max_length=16, choices=Perimeter.choices)
     log_sinks = ArrayField(models.CharField(max_length=64), verbose_name=_("regions of the inference logs"))
+    #: NULL: nobody said, so it may be anywhere. Empty: somebody said that there is none.
+    backups = ArrayField(models.CharField(max_length=64), null=True, verbose_name=_("regions of the backups"))
+    support_access = ArrayField(
+        models.CharField(max_length=16), null=True, verbose_name=_("countries from which people can look at live data")
+    )
+    explanation_workers = ArrayField(
+        models.CharField(max_length=64), null=True, verbose_name=_("regions of the explanation workers")
+    )
     created = models.DateTimeField(_("created"), auto_now_add=True)
 
     class Meta:
@@ -68,6 +77,20 @@ class Environment(Governed):
     @property
     def subject(self) -> str:
         return f"environment:{self.slug}"
+
+    @property
+    def places(self) -> dict[str, list[str] | None]:
+        """Every kind of flow of live data with the places where it lies or is looked at (``registry.regions.place``);
+        None when nobody said.
+        """
+        countries = self.support_access
+        return {
+            "serving": self.regions,
+            "inference_log": self.log_sinks,
+            "backup": self.backups,
+            "support_access": countries if countries is None else [f"{COUNTRY}{code}" for code in countries],
+            "explanation_job": self.explanation_workers,
+        }
 
     def get_absolute_url(self) -> str:
         return reverse("registry:environment", args=[self.slug])

@@ -23,7 +23,11 @@ MOST_SERVED = 5
 @readable
 def environment_list(request: HttpRequest) -> HttpResponse:
     """Environments with what serves in them; filters in the address."""
-    return listed(request, EnvironmentFilter(request.GET), "registry/environment_list.html", _served)
+
+    def more(rows: list[Any]) -> dict[str, Any]:
+        return {**_served(rows), "may": _may_change(request)}
+
+    return listed(request, EnvironmentFilter(request.GET), "registry/environment_list.html", more)
 
 
 def _served(rows: list[Any]) -> dict[str, Any]:
@@ -49,11 +53,22 @@ def environment_detail(request: HttpRequest, slug: str) -> HttpResponse:
         "unlawful": [(row, finding_wording.sentence(row)) for row in unlawful.values()],
         "places": [regions.described(each) for each in environment.regions],
         "log_places": [regions.described(each) for each in environment.log_sinks],
+        **{
+            kind: None if ids is None else [regions.described(each) for each in ids]
+            for kind, ids in environment.places.items()
+            if kind in ("backup", "support_access", "explanation_job")
+        },
+        "may": _may_change(request),
         "endpoints": environment.endpoints.select_related("version__model"),
         "deployments": Deployment.objects.with_names().filter(environment=environment)[:50],
         "rows": audit_queries.history(environment.subject, limit=20),
     }
     return render(request, "registry/environment_detail.html", context)
+
+
+def _may_change(request: HttpRequest) -> bool:
+    user: Any = request.user
+    return bool(user.has_perm("registry.change"))
 
 
 @readable

@@ -6,9 +6,11 @@ from django.urls import path
 
 from registry.lists import LISTS
 from registry.pages import (
+    adviser,
     catalogue,
     changing,
     deployments,
+    environments,
     findings,
     lineage,
     listing,
@@ -33,8 +35,11 @@ urlpatterns = [
     path("datasets/<str:name>", catalogue.dataset_detail, name="dataset"),
     path("datasets/<str:name>/change", changing.dataset_change, name="dataset_change"),
     path("environments", places.environment_list, name="environments"),
+    path("environments/new", environments.environment_register, name="environment_register"),
     path("environments/<str:slug>", places.environment_detail, name="environment"),
+    path("environments/<str:slug>/change", environments.environment_change, name="environment_change"),
     path("deployments", places.deployment_list, name="deployments"),
+    path("deployments/adviser", adviser.adviser, name="adviser"),
     path("deployments/<int:number>", deployments.deployment_detail, name="deployment"),
     path("reconciler", findings.reconciler, name="reconciler"),
     path("reconciler/run", findings.run_reconciler, name="run_reconciler"),

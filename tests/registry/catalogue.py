@@ -62,6 +62,9 @@ def build() -> Catalogue:
         regions_served=["azure:uaenorth"],
         perimeter="AE-federal",
         log_sinks=["azure:uaenorth"],
+        backups=[],
+        support_access=[],
+        explanation_workers=[],
         by=BY,
     )
     deployments.record_deploy(uae, first, by=BY)

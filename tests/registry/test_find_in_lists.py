@@ -52,6 +52,9 @@ def shop(catalogue: Catalogue) -> Catalogue:
         regions_served=["gcp:me-central2"],
         perimeter="SA",
         log_sinks=["azure:uaenorth"],
+        backups=[],
+        support_access=[],
+        explanation_workers=[],
         by=BY,
     )
     deployments.record_deploy(ksa, catalogue.first, by=BY)

@@ -161,6 +161,9 @@ def test_a_new_alias_of_a_version_that_serves_is_recorded_too(registry: Committe
         regions_served=["azure:uaenorth"],
         perimeter="AE-federal",
         log_sinks=["azure:uaenorth"],
+        backups=[],
+        support_access=[],
+        explanation_workers=[],
         by=BY,
     )
     deployments.record_deploy(production, version(2), by=BY)

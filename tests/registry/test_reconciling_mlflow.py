@@ -30,6 +30,9 @@ def imported(committed_db: CommittedDatabase, tracking: Tracking, settings: Any)
         regions_served=["azure:uaenorth"],
         perimeter="AE-federal",
         log_sinks=["azure:uaenorth"],
+        backups=[],
+        support_access=[],
+        explanation_workers=[],
         by=BY,
     )
     deployments.record_deploy(prod, ModelVersion.objects.get(model__name=MODEL, number=1), by=BY)

@@ -55,6 +55,9 @@ def uae() -> Environment:
         regions_served=["azure:uaenorth"],
         perimeter="AE-federal",
         log_sinks=["azure:uaenorth"],
+        backups=[],
+        support_access=[],
+        explanation_workers=[],
         by=BY,
     )
 
@@ -235,7 +238,7 @@ def test_a_moved_alias_says_where_it_was(model: Model, first: ModelVersion, seco
 PAGES = [
     ("/models", 9),
     ("/models/credit-scoring", 12),
-    ("/models/credit-scoring/1", 17),
+    ("/models/credit-scoring/1", 18),
     ("/datasets", 6),
     ("/datasets/loans", 15),
     ("/environments", 8),

@@ -31,6 +31,9 @@ PLACE = {
     "perimeter": "SA",
     "regions": ["azure:uaenorth"],
     "log_sinks": ["azure:uaenorth"],
+    "backups": ["azure:uaenorth"],
+    "support_access": [],
+    "explanation_workers": [],
 }
 
 
@@ -76,6 +79,13 @@ def test_what_is_registered_is_answered_and_found_again(
         ("environments", {**PLACE, "regions": ["azure:uaenorht"]}, "regions"),
         ("environments", {**PLACE, "log_sinks": []}, "log_sinks"),
         ("environments", {**PLACE, "perimeter": "AE"}, "perimeter"),
+        ("environments", without(PLACE, "backups"), "an empty list means none"),
+        ("environments", without(PLACE, "support_access"), "an empty list means none"),
+        ("environments", {**PLACE, "explanation_workers": None}, "an empty list means none"),
+        ("environments", {**PLACE, "backups": ["country:SA"]}, "backups"),
+        ("environments", {**PLACE, "support_access": ["KSA"]}, "support_access"),
+        ("environments", {**PLACE, "support_access": ["gcp:me-central2"]}, "support_access"),
+        ("environments", {**PLACE, "explanation_workers": ["me-central2"]}, "explanation_workers"),
         ("environments", without(PLACE, "tier"), "tier"),
     ],
 )

@@ -269,6 +269,9 @@ def test_a_drill_needs_a_way_back_and_a_reason(catalogue: Catalogue) -> None:
         regions_served=["azure:uaenorth"],
         perimeter="AE-federal",
         log_sinks=["azure:uaenorth"],
+        backups=[],
+        support_access=[],
+        explanation_workers=[],
         by=BY,
     )
     with pytest.raises(Conflict, match="Nothing of this model serves"):
