@@ -1,7 +1,8 @@
 """Telling people when something is wrong with the log: once for each incident, and once more when it is over.
 
 An incident is a subject: ``alert:tampering``, ``alert:unsealed``, ``alert:freshness``, ``alert:witness/<name>`` or
-``alert:<kind>`` for a place that checkpoints go to; ``alert:replay/<decision>`` is raised by who replays a decision.
+``alert:<kind>`` for a place that checkpoints go to; ``alert:replay/<decision>`` is raised by who replays a decision,
+``alert:review/<emergency>`` when nobody reviewed an emergency in time.
 Raising and resolving are entries in the log; who was told is kept in ``audit.notice``, so neither a restart nor a mail
 server that is down tells anybody twice or nobody. Sending never happens inside a transaction and its failure stops
 nothing.
@@ -40,6 +41,7 @@ NEWS_FOR = 24
 WRONG = frozenset({"refused", "invalid", "conflict"})
 #: Alerts that their own places raise and resolve (``put_wrong``, ``put_right``); no look at the log can tell of them.
 REPLAYS = "alert:replay/"
+REVIEWS = "alert:review/"
 _BY = Actor.system("alerts")
 
 _OPEN = "SELECT DISTINCT ON (subject) subject, state FROM audit.alert ORDER BY subject, id DESC"
@@ -79,7 +81,9 @@ def check() -> None:
     wrong, unsure = findings()
     with transaction.atomic(), connection.cursor() as cursor:
         _alone(cursor)
-        known: dict[str, str] = {name: state for name, state in fetch(_OPEN, []) if not name.startswith(REPLAYS)}
+        known: dict[str, str] = {
+            name: state for name, state in fetch(_OPEN, []) if not name.startswith((REPLAYS, REVIEWS))
+        }
         for subject, sentence in wrong.items():
             if known.get(subject) != "raised":
                 _record(subject, "raised", sentence)

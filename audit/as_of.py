@@ -118,7 +118,9 @@ def moment(text: str) -> datetime | None:
         return None
     try:
         found = parse_datetime(text.replace(" ", "+") + ("Z" if len(text) in (16, 19) and text[-1] != "Z" else ""))
-    except ValueError:
+        if found is not None and timezone.is_aware(found):
+            found = found.astimezone(UTC)  # a day of the year 1 or 9999 may be none in UTC
+    except (ValueError, OverflowError):
         found = None
     if found is None or timezone.is_naive(found):
         raise BadInput(

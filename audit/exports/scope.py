@@ -31,6 +31,7 @@ FIELDS: dict[str, Promise] = {
     "document": gettext_lazy("Reference of a safeguard's document"),
     "parties": gettext_lazy("Exporter and importer of a transfer"),
     "assessment": gettext_lazy("Risk assessment of a transfer"),
+    "control": gettext_lazy("Compensating control of a waiver"),
     "recipients": gettext_lazy("Who was notified of a halted transfer"),
 }
 

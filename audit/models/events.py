@@ -38,6 +38,9 @@ class Event(StrEnum):
     PASSWORD_CHANGED = "user.password_changed"
     ROLE_GRANTED = "role.granted"
     ROLE_REVOKED = "role.revoked"
+    FACTOR_ENROLLED = "factor.enrolled"
+    FACTOR_REMOVED = "factor.removed"
+    FACTOR_REFUSED = "factor.refused"
     SESSION_OPENED = "session.opened"
     SESSION_REFUSED = "session.refused"
     SESSION_CLOSED = "session.closed"
@@ -76,6 +79,8 @@ class Event(StrEnum):
     RECORD_REMOVED = "record.removed"
     # policies and decisions
     PACK_DRAFTED = "pack.drafted"
+    PACK_SCHEDULED = "pack.scheduled"
+    PACK_UNSCHEDULED = "pack.unscheduled"
     PACK_ACTIVATED = "pack.activated"
     PACK_RETIRED = "pack.retired"
     BACKTEST_REQUESTED = "pack.backtest_requested"
@@ -88,6 +93,27 @@ class Event(StrEnum):
     HALT_OPENED = "halt.opened"
     HALT_TAKEN = "halt.taken"
     HALT_DONE = "halt.done"
+    WAIVER_PROPOSED = "waiver.proposed"
+    WAIVER_APPROVED = "waiver.approved"
+    WAIVER_REVOKED = "waiver.revoked"
+    WAIVER_REFUSED = "waiver.refused"
+    WAIVER_ENDED = "waiver.ended"
+    EMERGENCY_DECLARED = "emergency.declared"
+    EMERGENCY_CONFIRMED = "emergency.confirmed"
+    EMERGENCY_WITHDRAWN = "emergency.withdrawn"
+    EMERGENCY_STOPPED = "emergency.stopped"
+    EMERGENCY_REFUSED = "emergency.refused"
+    EMERGENCY_ENDED = "emergency.ended"
+    EMERGENCY_REVIEW_OPENED = "emergency.review_opened"
+    EMERGENCY_RATIFIED = "emergency.ratified"
+    EMERGENCY_NOT_RATIFIED = "emergency.not_ratified"
+    EMERGENCY_LAPSED = "emergency.lapsed"
+    EMERGENCY_REPLACED = "emergency.replaced"
+    EVIDENCE_RECORDED = "evidence.recorded"
+    EVIDENCE_WITHDRAWN = "evidence.withdrawn"
+    EVIDENCE_KEY_PROPOSED = "evidence_key.proposed"
+    EVIDENCE_KEY_CONFIRMED = "evidence_key.confirmed"
+    EVIDENCE_KEY_WITHDRAWN = "evidence_key.withdrawn"
     DECISION_RECORDED = "decision.recorded"
     DECISION_CONTRADICTED = "decision.contradicted"
     # promotions
@@ -101,10 +127,19 @@ class Event(StrEnum):
     PROMOTION_EXPIRED = "promotion.expired"
     PROMOTION_DEPLOYED = "promotion.deployed"
     SIGNOFF_GIVEN = "signoff.given"
+    SIGNOFF_KEYED = "signoff.keyed"
     SIGNOFF_REFUSED = "signoff.refused"
+    SIGNOFF_REVOKED = "signoff.revoked"
+    SIGNOFF_REOPENED = "signoff.reopened"
+    DELEGATION_MADE = "delegation.made"
+    DELEGATION_ENDED = "delegation.ended"
+    DELEGATION_REFUSED = "delegation.refused"
+    ROLLOUT_REPORTED = "rollout.reported"
     PERMIT_ISSUED = "permit.issued"
     PERMIT_CONSUMED = "permit.consumed"
     PERMIT_REFUSED = "permit.refused"
+    ATTESTATION_KEY_ANNOUNCED = "attestation_key.announced"
+    ATTESTATION_KEY_RETIRED = "attestation_key.retired"
     # explanations
     EXPLANATION_REQUESTED = "explanation.requested"
     EXPLANATION_STARTED = "explanation.started"
@@ -141,6 +176,9 @@ SENTENCES: dict[Event, Promise] = {
     Event.PASSWORD_CHANGED: _("changed a password"),
     Event.ROLE_GRANTED: _("granted a role"),
     Event.ROLE_REVOKED: _("revoked a role"),
+    Event.FACTOR_ENROLLED: _("enrolled a second factor"),
+    Event.FACTOR_REMOVED: _("removed a second factor"),
+    Event.FACTOR_REFUSED: _("was refused the removal of a second factor"),
     Event.SESSION_OPENED: _("signed in"),
     Event.SESSION_REFUSED: _("refused a wrong username or password"),
     Event.SESSION_CLOSED: _("signed out"),
@@ -177,6 +215,8 @@ SENTENCES: dict[Event, Promise] = {
     Event.MLFLOW_REFUSED: _("could not tell MLflow of a recorded change"),
     Event.RECORD_REMOVED: _("removed a record"),
     Event.PACK_DRAFTED: _("drafted a policy pack"),
+    Event.PACK_SCHEDULED: _("set the instant from which a policy pack is in force"),
+    Event.PACK_UNSCHEDULED: _("took back the instant of a policy pack"),
     Event.PACK_ACTIVATED: _("activated a policy pack"),
     Event.PACK_RETIRED: _("retired a policy pack"),
     Event.BACKTEST_REQUESTED: _("asked for a back-test of a policy pack"),
@@ -189,6 +229,27 @@ SENTENCES: dict[Event, Promise] = {
     Event.HALT_OPENED: _("asked for a transfer to be halted and its recipients notified"),
     Event.HALT_TAKEN: _("took over halting a transfer"),
     Event.HALT_DONE: _("halted a transfer and notified its recipients"),
+    Event.WAIVER_PROPOSED: _("proposed a waiver"),
+    Event.WAIVER_APPROVED: _("approved a waiver"),
+    Event.WAIVER_REVOKED: _("revoked a waiver"),
+    Event.WAIVER_REFUSED: _("was refused the approval of a waiver"),
+    Event.WAIVER_ENDED: _("found a waiver ended and decided again what serves"),
+    Event.EMERGENCY_DECLARED: _("declared an emergency"),
+    Event.EMERGENCY_CONFIRMED: _("confirmed an emergency: it goes without signatures for a time"),
+    Event.EMERGENCY_WITHDRAWN: _("withdrew an emergency before it began"),
+    Event.EMERGENCY_STOPPED: _("ended an emergency before its time"),
+    Event.EMERGENCY_REFUSED: _("was refused a step of an emergency"),
+    Event.EMERGENCY_ENDED: _("found the time of an emergency over"),
+    Event.EMERGENCY_REVIEW_OPENED: _("opened the review of an emergency rollback"),
+    Event.EMERGENCY_RATIFIED: _("reviewed an emergency and ratified it"),
+    Event.EMERGENCY_NOT_RATIFIED: _("reviewed an emergency and did not ratify it: another version has to serve"),
+    Event.EMERGENCY_LAPSED: _("found an emergency without its review in time: its model is held"),
+    Event.EMERGENCY_REPLACED: _("found that the version of an emergency no longer serves"),
+    Event.EVIDENCE_RECORDED: _("recorded evidence for a version"),
+    Event.EVIDENCE_WITHDRAWN: _("withdrew evidence for a version"),
+    Event.EVIDENCE_KEY_PROPOSED: _("proposed a key that may sign evidence"),
+    Event.EVIDENCE_KEY_CONFIRMED: _("confirmed a key that may sign evidence"),
+    Event.EVIDENCE_KEY_WITHDRAWN: _("withdrew a key that signed evidence"),
     Event.DECISION_RECORDED: _("decided a gate check"),
     Event.DECISION_CONTRADICTED: _("replayed a decision, and it came out otherwise"),
     Event.PROMOTION_REQUESTED: _("requested a promotion"),
@@ -201,10 +262,19 @@ SENTENCES: dict[Event, Promise] = {
     Event.PROMOTION_EXPIRED: _("let the promotion expire"),
     Event.PROMOTION_DEPLOYED: _("deployed what was promoted"),
     Event.SIGNOFF_GIVEN: _("signed off"),
+    Event.SIGNOFF_KEYED: _("signed with their own key"),
     Event.SIGNOFF_REFUSED: _("was refused a sign-off"),
+    Event.SIGNOFF_REVOKED: _("revoked a sign-off"),
+    Event.SIGNOFF_REOPENED: _("reopened a rejection"),
+    Event.DELEGATION_MADE: _("let somebody sign in their place"),
+    Event.DELEGATION_ENDED: _("ended a delegation"),
+    Event.DELEGATION_REFUSED: _("was refused a delegation"),
+    Event.ROLLOUT_REPORTED: _("reported a step of a rollout"),
     Event.PERMIT_ISSUED: _("issued a deploy permit"),
     Event.PERMIT_CONSUMED: _("used a deploy permit"),
     Event.PERMIT_REFUSED: _("was refused a deploy permit"),
+    Event.ATTESTATION_KEY_ANNOUNCED: _("announced the key that signs attestations and permits"),
+    Event.ATTESTATION_KEY_RETIRED: _("retired a key of attestations and permits"),
     Event.EXPLANATION_REQUESTED: _("requested an explanation"),
     Event.EXPLANATION_STARTED: _("started an explanation"),
     Event.EXPLANATION_RESUMED: _("resumed an explanation"),

@@ -29,6 +29,8 @@ APPS = ("audit", "registry", "explain", "governance", "config")
 #: Tables whose rows may change without an entry, and why that is right.
 UNGOVERNED = {
     "governance_backtest_progress": "how far a worker is; what it finds has its entry",
+    "governance_factor_challenge": "what a browser was asked to sign, for minutes; it allows nothing by itself",
+    "governance_factor_use": "the newest code or counter that was accepted; what it was good for has its entry",
     "governance_idempotency": "repeats an answer; the change that it answers for has its entry",
     "governance_sign_in_attempt": "counts for the throttle; the entry session.refused is the record",
     "governance_token_use": "when a token was last used, at most once a minute; it decides nothing",
@@ -55,7 +57,14 @@ EVENTS_OF = {"edge": "lineage"}
 ABOUT_NO_ROW = {
     "mlflow",  # what a tracking server was told of versions and aliases
     *("log", "key", "alert", "subject", "story", "session", "text", "contributor", "record"),
-    *("out_of_band", "rollback", "role", "signoff", "permit"),  # said of a deployment, an account or a promotion
+    *(
+        "out_of_band",
+        "rollback",
+        "role",
+        "signoff",
+        "permit",
+        "rollout",
+    ),  # said of a deployment, an account or a promotion
 }
 _TRIGGERS = """
     SELECT c.relname, t.tgname, t.tgenabled, pg_get_triggerdef(t.oid)
