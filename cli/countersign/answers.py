@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from countersign.exits import Exit, Stop
+from countersign.reports import waiver_of
 
 _CODES = {"allow": Exit.ALLOW, "deny": Exit.DENIED, "pending": Exit.PENDING, "error": Exit.UNDECIDED}
 #: How far this machine's clock and the server's may be apart.
@@ -85,8 +86,9 @@ def permit_of(raw: dict[str, Any]) -> str:
     return permit if isinstance(permit, str) else ""
 
 
-def _blocks(finding: dict[str, Any]) -> bool:
-    return finding.get("severity") == "block" and finding.get("outcome") not in ("pass", "not_applicable")
+def _blocks(finding: Mapping[str, Any]) -> bool:
+    quiet = finding.get("outcome") in ("pass", "not_applicable") or waiver_of(finding)
+    return finding.get("severity") == "block" and not quiet
 
 
 def _same_subject(answer: Answer, asked: dict[str, Any]) -> None:

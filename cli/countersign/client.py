@@ -18,6 +18,8 @@ from countersign import __version__
 from countersign.exits import Exit, Stop
 
 LIMIT_BYTES = 20_000_000
+#: Codes of refusals that the product gave after it looked: a denial, not a failed request.
+_REFUSALS = ("permit.", "rollback.", "alias.", "safeguard.", "waiver.", "emergency.")
 _T = TypeVar("_T")
 
 
@@ -163,7 +165,7 @@ def _refusal(status: int, raw: bytes) -> Stop:
     code = str(problem.get("code", ""))
     if problem and status == 409 and code.endswith("differs"):
         return Stop(Exit.MISMATCH, detail, problem)
-    if problem and status in (403, 409, 422) and code.startswith(("permit.", "rollback.", "alias.", "safeguard.")):
+    if problem and status in (403, 409, 422) and code.startswith(_REFUSALS):
         return Stop(Exit.DENIED, detail, problem)
     if status in (401, 403):
         return Stop(Exit.AUTHENTICATION, detail, problem)

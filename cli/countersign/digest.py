@@ -20,6 +20,11 @@ def digest_of_path(path: Path) -> str:
     return "sha256:" + hashlib.sha256(canonical.encode()).hexdigest()
 
 
+def digest_of_file(path: Path) -> str:
+    """``sha256:`` of a document's bytes, not of a manifest as for an artifact. Raises ``Stop`` (usage)."""
+    return "sha256:" + _sha256(path)
+
+
 def manifest(path: Path) -> list[dict[str, str]]:
     """The files below ``path`` with their SHA-256, sorted by path."""
     if not path.exists():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 from collections.abc import Mapping
 from typing import Any
@@ -20,7 +19,7 @@ def closure(arguments: argparse.Namespace, shape: str) -> int:
     direction = settings.choice("direction", arguments.direction, ("downstream", "upstream"))
     answer = _ask(arguments, "lineage/closure", {"focus": arguments.focus, "direction": direction})
     nodes = _list(answer, "nodes")
-    return _print(answer, shape, [f"{len(nodes)} {direction} of {arguments.focus}", *map(str, nodes)])
+    return outputs.told(answer, shape, [f"{len(nodes)} {direction} of {arguments.focus}", *map(str, nodes)])
 
 
 def paths(arguments: argparse.Namespace, shape: str) -> int:
@@ -30,7 +29,7 @@ def paths(arguments: argparse.Namespace, shape: str) -> int:
     answer = _ask(arguments, "lineage/paths", asked | ({"limit": arguments.limit} if arguments.limit else {}))
     found = _list(answer, "paths")
     lines = [" > ".join(map(str, path)) for path in found] or [f"No way from {arguments.source} to {arguments.target}"]
-    return _print(answer, shape, lines)
+    return outputs.told(answer, shape, lines)
 
 
 def reached(arguments: argparse.Namespace, shape: str) -> int:
@@ -43,7 +42,7 @@ def reached(arguments: argparse.Namespace, shape: str) -> int:
         raise Stop(Exit.UNDECIDED, "The answer does not say what was reached.")
     lines = [", ".join(f"{number} {name.replace('_', ' ')}" for name, number in counts.items())]
     lines += [_window(each) for each in _list(answer, "deployments") if isinstance(each, dict)]
-    return _print(answer, shape, lines)
+    return outputs.told(answer, shape, lines)
 
 
 def _window(each: Mapping[str, Any]) -> str:
@@ -62,11 +61,3 @@ def _list(answer: Mapping[str, Any], name: str) -> list[Any]:
     if not isinstance(found, list):
         raise Stop(Exit.UNDECIDED, f"The answer has no {name}.")
     return found
-
-
-def _print(answer: Mapping[str, Any], shape: str, lines: list[str]) -> int:
-    if shape == "json":
-        print(json.dumps({**answer, "exit_code": 0}, indent=2, ensure_ascii=False), flush=True)
-    else:
-        print("\n".join(outputs.plain(line) for line in lines), flush=True)
-    return 0

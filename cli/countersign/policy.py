@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from countersign import outputs, settings
-from countersign.client import Server
+from countersign import asking, outputs, settings
 from countersign.exits import Exit, Stop
 
 #: Seconds between two looks at a back-test.
@@ -22,17 +20,37 @@ _BREATH = 2.0
 def lint(arguments: argparse.Namespace, shape: str) -> int:
     """Compile a pack on the server without keeping it; exits with 2 and each mistake when it is wrong."""
     settings.fill(arguments, os.environ, ("url", "token", "file"))
-    answer = _post(arguments, "/api/v1/policies/lint", {"text": _text(arguments.file)})
+    answer = asking.post(arguments, "/api/v1/policies/lint", {"text": _text(arguments.file)})
     line = f"FINE  {answer.get('pack')} v{answer.get('version')}  {answer.get('digest')}"
-    return _print(answer, shape, [line])
+    return outputs.told(answer, shape, [line])
+
+
+def test(arguments: argparse.Namespace, shape: str) -> int:
+    """Run the cases of a pack on the server without keeping it; exits with 1 when one does not hold."""
+    settings.fill(arguments, os.environ, ("url", "token"))
+    if not arguments.file:
+        raise Stop(Exit.USAGE, "Missing: FILE (or COUNTERSIGN_FILE).")
+    answer = asking.post(arguments, "/api/v1/policies/test", {"text": _text(arguments.file)})
+    cases = answer.get("cases")
+    if not isinstance(cases, list) or not all(isinstance(each, dict) for each in cases):
+        raise Stop(Exit.UNDECIDED, "The answer does not say what came out of the cases.")
+    if not cases:
+        raise Stop(Exit.USAGE, f"{arguments.file} has no cases, so nothing was tried.")
+    failing = [each for each in cases if each.get("holds") is not True]
+    code = Exit.DENIED if failing else Exit.ALLOW
+    head = f"{'FAIL' if failing else 'HOLD'}  {answer.get('pack')} v{answer.get('version')}  "
+    lines = [f"{head}{len(cases) - len(failing)} of {len(cases)} cases hold", *(_failures(failing) if failing else ())]
+    return outputs.told(answer, shape, lines, code)
 
 
 def draft(arguments: argparse.Namespace, shape: str) -> int:
     """Store a pack as a draft, which decides nothing."""
     settings.fill(arguments, os.environ, ("url", "token", "file", "reason"))
     body = {"text": _text(arguments.file), "reason": arguments.reason}
-    answer = _post(arguments, "/api/v1/policies", body)
-    return _print(answer, shape, [f"DRAFTED  {answer.get('slug')} v{answer.get('version')}  {answer.get('digest')}"])
+    answer = asking.post(arguments, "/api/v1/policies", body)
+    return outputs.told(
+        answer, shape, [f"DRAFTED  {answer.get('slug')} v{answer.get('version')}  {answer.get('digest')}"]
+    )
 
 
 def backtest(arguments: argparse.Namespace, shape: str) -> int:
@@ -42,15 +60,15 @@ def backtest(arguments: argparse.Namespace, shape: str) -> int:
         raise Stop(Exit.USAGE, f"--number {arguments.number!r} is no version of a pack.")
     ends = time.monotonic() + settings.seconds(arguments.wait or "600", name="wait")
     path = f"/api/v1/policies/{quote(arguments.pack, safe='')}/{arguments.number}/backtests"
-    answer = _post(arguments, path, {})
+    answer = asking.post(arguments, path, {})
     while answer.get("state") == "requested":
         if time.monotonic() > ends:
             raise Stop(Exit.UNDECIDED, f"Back-test {answer.get('id')} is not finished yet.")
         time.sleep(_BREATH)
-        answer = _server(arguments).get(f"/api/v1/backtests/{answer.get('id')}", request_id=arguments.request_id or "")
+        answer = asking.get(arguments, f"/api/v1/backtests/{answer.get('id')}")
     if answer.get("state") != "finished":
         raise Stop(Exit.UNDECIDED, f"Back-test {answer.get('id')} failed: {answer.get('error')}")
-    return _print(answer, shape, _found(answer))
+    return outputs.told(answer, shape, _found(answer))
 
 
 def _found(answer: Mapping[str, Any]) -> list[str]:
@@ -70,25 +88,39 @@ def _found(answer: Mapping[str, Any]) -> list[str]:
     return lines
 
 
+def _failures(cases: Sequence[Mapping[str, Any]]) -> list[str]:
+    """A table: where, which case, which rule, what was expected and what was found."""
+    rows = [("LINE", "CASE", "RULE", "EXPECTED", "FOUND")]
+    for case in cases:
+        rows += [
+            (
+                str(each.get("line")),
+                str(case.get("name")),
+                str(each.get("rule") or "the pack"),
+                _outcome(each.get("expected")),
+                _outcome(each.get("found")),
+            )
+            for each in case.get("expectations") or ()
+            if each.get("holds") is not True
+        ]
+    widths = [max(len(row[column]) for row in rows) for column in range(4)]
+    return [
+        "  " + "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[4]])
+        for row in rows
+    ]
+
+
+def _outcome(found: Any) -> str:
+    """``fail (in_region): why``."""
+    if not isinstance(found, dict):
+        return "?"
+    failed = ", ".join(map(str, found.get("failed") or ()))
+    why = f": {found['why']}" if found.get("why") else ""
+    return f"{found.get('outcome')}{f' ({failed})' if failed else ''}{why}"
+
+
 def _text(name: str) -> str:
     try:
         return Path(name).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise Stop(Exit.USAGE, f"{name} cannot be read as a text file: {error}.") from error
-
-
-def _server(arguments: argparse.Namespace) -> Server:
-    return Server(arguments.url, arguments.token, settings.seconds(arguments.timeout))
-
-
-def _post(arguments: argparse.Namespace, path: str, body: dict[str, Any]) -> dict[str, Any]:
-    key = arguments.idempotency_key or settings.fresh_key()
-    return _server(arguments).post(path, body, key=key, request_id=arguments.request_id or "")
-
-
-def _print(answer: Mapping[str, Any], shape: str, lines: list[str]) -> int:
-    if shape == "json":
-        print(json.dumps({**answer, "exit_code": 0}, indent=2, ensure_ascii=False), flush=True)
-    else:
-        print("\n".join(outputs.plain(line) for line in lines), flush=True)
-    return 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import os
 from collections.abc import Mapping
@@ -11,95 +10,76 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from countersign import outputs, settings
-from countersign.client import Server
+from countersign import asking, outputs, settings
+from countersign.digest import digest_of_file
 from countersign.exits import Exit, Stop
 
 
 def listed(arguments: argparse.Namespace, shape: str) -> int:
     """List the safeguards, newest first: one page, and where the next one is."""
-    settings.fill(arguments, os.environ, ("url", "token"))
-    cursor = f"?cursor={quote(arguments.cursor, safe='')}" if arguments.cursor else ""
-    answer = _server(arguments).get(f"/api/v1/transfers{cursor}", request_id=arguments.request_id or "")
-    found = answer.get("results")
-    if not isinstance(found, list):
-        raise Stop(Exit.UNDECIDED, "The answer has no results.")
-    lines = [_line(each) for each in found if isinstance(each, dict)] or ["No safeguard is recorded"]
-    if answer.get("next"):
-        lines.append(f"More: --cursor of {answer['next']}")
-    return _print(answer, shape, lines)
+    return asking.page(arguments, shape, "/api/v1/transfers", _line, none="No safeguard is recorded")
 
 
 def get(arguments: argparse.Namespace, shape: str) -> int:
     """Show one safeguard."""
     settings.fill(arguments, os.environ, ("url", "token", "reference"))
-    answer = _server(arguments).get(_path(arguments), request_id=arguments.request_id or "")
-    return _shown(answer, shape)
+    return _shown(asking.get(arguments, _path(arguments)), shape)
 
 
 def record(arguments: argparse.Namespace, shape: str) -> int:
     """Propose a safeguard; it counts when a second person has approved it."""
-    needed = ("url", "token", "reference", "type", "document", "subjects", "regions", "expires")
+    needed = ("url", "token", "reference", "type", "law", "document", "subjects", "regions", "expires")
     settings.fill(arguments, os.environ, needed)
     if arguments.file and arguments.document_digest:
         raise Stop(Exit.USAGE, "Give --file, whose SHA-256 is computed here, or --document-digest, not both.")
     body = {
         "reference": arguments.reference,
         "type": arguments.type,
+        "law": arguments.law,
         "document": arguments.document,
         "subjects": arguments.subjects.split(","),
         "regions": arguments.regions.split(","),
         "expires_at": arguments.expires,
     }
     more = {
-        "document_digest": _digest_of(Path(arguments.file)) if arguments.file else arguments.document_digest,
+        "document_digest": digest_of_file(Path(arguments.file)) if arguments.file else arguments.document_digest,
         "exporter": arguments.exporter,
         "importer": arguments.importer,
         "risk_assessment_at": arguments.assessed,
         "assessment": _assessment(Path(arguments.assessment)) if arguments.assessment else None,
     }
     body |= {name: value for name, value in more.items() if value}
-    return _post(arguments, shape, "/api/v1/transfers", body)
+    return _shown(asking.post(arguments, "/api/v1/transfers", body), shape)
 
 
 def approve(arguments: argparse.Namespace, shape: str) -> int:
     """Approve what somebody else recorded."""
     settings.fill(arguments, os.environ, ("url", "token", "reference"))
     body = {"reason": arguments.reason} if arguments.reason else {}
-    return _post(arguments, shape, f"{_path(arguments)}/approve", body)
+    return _shown(asking.post(arguments, f"{_path(arguments)}/approve", body), shape)
 
 
 def revoke(arguments: argparse.Namespace, shape: str) -> int:
     """End a safeguard; what serves is decided again at once."""
     settings.fill(arguments, os.environ, ("url", "token", "reference", "reason"))
-    return _post(arguments, shape, f"{_path(arguments)}/revoke", {"reason": arguments.reason})
+    return _shown(asking.post(arguments, f"{_path(arguments)}/revoke", {"reason": arguments.reason}), shape)
 
 
 def _path(arguments: argparse.Namespace) -> str:
     return f"/api/v1/transfers/{quote(arguments.reference, safe='')}"
 
 
-def _server(arguments: argparse.Namespace) -> Server:
-    return Server(arguments.url, arguments.token, settings.seconds(arguments.timeout))
-
-
-def _post(arguments: argparse.Namespace, shape: str, path: str, body: dict[str, Any]) -> int:
-    key = arguments.idempotency_key or settings.fresh_key()
-    if not key.isascii() or not key.isprintable() or len(key) > 200:
-        raise Stop(Exit.USAGE, "--idempotency-key must be at most 200 printable ASCII characters.")
-    answer = _server(arguments).post(path, body, key=key, request_id=arguments.request_id or "")
-    return _shown(answer, shape)
-
-
 def _shown(answer: Mapping[str, Any], shape: str) -> int:
     if not answer.get("reference") or not answer.get("status"):
         raise Stop(Exit.UNDECIDED, "The answer names no safeguard, so it is not known what happened.")
-    return _print(answer, shape, [_line(answer), *_more(answer)])
+    return outputs.told(answer, shape, [_line(answer), *_more(answer)])
 
 
 def _line(each: Mapping[str, Any]) -> str:
-    """``TS-1  active  SCC  until 2027-01-01T00:00:00Z``."""
-    return f"{each.get('reference')}  {each.get('status')}  {each.get('type')}  until {each.get('expires_at')}"
+    """``TS-1  active  SCC (SA)  until 2027-01-01T00:00:00Z``."""
+    kind = f"{each.get('type')} ({each.get('law') or 'law unknown'})"
+    state = each.get("standing") or each.get("status")
+    return f"{each.get('reference')}  {state}  {kind}  until {each.get('expires_at')}"
 
 
 def _more(each: Mapping[str, Any]) -> list[str]:
@@ -113,15 +93,6 @@ def _more(each: Mapping[str, Any]) -> list[str]:
     return told
 
 
-def _digest_of(path: Path) -> str:
-    """``sha256:`` of the file's bytes, not of a manifest as for an artifact."""
-    try:
-        with path.open("rb") as file:
-            return "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise Stop(Exit.USAGE, f"{path} cannot be read: {error.strerror}.") from error
-
-
 def _assessment(path: Path) -> dict[str, Any]:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
@@ -130,11 +101,3 @@ def _assessment(path: Path) -> dict[str, Any]:
     if not isinstance(found, dict) or not found:
         raise Stop(Exit.USAGE, f"{path} holds no object with the elements A to F.")
     return found
-
-
-def _print(answer: Mapping[str, Any], shape: str, lines: list[str]) -> int:
-    if shape == "json":
-        print(json.dumps({**answer, "exit_code": 0}, indent=2, ensure_ascii=False), flush=True)
-    else:
-        print("\n".join(outputs.plain(line) for line in lines), flush=True)
-    return 0

@@ -254,3 +254,16 @@ def test_the_client_imports_nothing_of_the_server() -> None:
         [sys.executable, "-c", script], env={"PYTHONPATH": str(CLI)}, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_how_to_pass_is_told_below_a_denial_and_changes_no_exit_code(gate: Gate) -> None:
+    gate.answer = denied() | {"ways": [{"steps": ["Record it."], "actions": []}], "stuck": []}
+    done = ask(gate, "--ways")
+    assert (done.returncode, done.stdout.splitlines()[-2:]) == (1, ["TO PASS", "  1. Record it."])
+    assert gate.received[-1].path.endswith("/ways-to-pass")
+    gate.answer = denied()
+    done = ask(gate, "--ways")
+    assert done.returncode == 1
+    assert "How to pass cannot be told" in done.stdout
+    ask(gate)
+    assert gate.received[-1].path == "/api/v1/gate/checks"

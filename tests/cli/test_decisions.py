@@ -23,6 +23,22 @@ OTHER = {"decision_id": "dec_1", "same": False, "differences": ["The stored fact
 NOW = {"decision_id": "dec_1", "recorded": {"decision": "allow"}, "now": {"decision": "deny", "summary": "1 finding"}}
 
 
+TO_PASS = {
+    "decision_id": "dec_1",
+    "ways": [
+        {
+            "temporary": False,
+            "steps": ["Record a safe\x1b[2Jguard.", "Then these sign: 1 ML lead."],
+            "actions": [{"who": ["dpo", "compliance_officer"], "where": "/transfers/new"}],
+        },
+        {"temporary": True, "steps": ["Waive X."], "actions": [{"who": ["dpo"], "where": "/waivers"}]},
+    ],
+    "stuck": [],
+    "tried": 3,
+    "computed": "Found by deciding again 52 times.",
+}
+
+
 def asked(gate: Gate, *words: str) -> CompletedProcess[str]:
     return run("decision", *words, COUNTERSIGN_URL=gate.url, COUNTERSIGN_TOKEN="t")
 
@@ -73,3 +89,26 @@ def test_missing_and_unknown_flags_are_usage_and_the_number_cannot_leave_its_pla
         assert gate.received == []
         asked(gate, "get", "--decision", "../../accounts?x=1")
         assert gate.received[0].path == "/api/v1/decisions/..%2F..%2Faccounts%3Fx%3D1"
+
+
+def test_how_to_pass_is_a_numbered_list_with_who_and_where() -> None:
+    with serving(Gate(answer=TO_PASS)) as gate:
+        done = asked(gate, "ways", "--decision", "dec_1")
+        assert (done.returncode, gate.received[0].path) == (0, "/api/v1/decisions/dec_1/ways-to-pass")
+        assert [line for line in done.stdout.splitlines() if "guard" not in line] == [
+            "TO PASS",
+            "     dpo or compliance_officer  /transfers/new",
+            "  2. Then these sign: 1 ML lead.",
+            "OR FOR A TIME",
+            "  1. Waive X.",
+            "     dpo  /waivers",
+            "Found by deciding again 52 times.",
+        ]
+        assert "\x1b" not in done.stdout
+    stuck = {"ways": [], "stuck": [{"rule": "R-1", "message": "No.", "reason": "Nobody knows."}] * 21}
+    with serving(Gate(answer=stuck)) as gate:
+        lines = asked(gate, "ways", "--decision", "dec_1").stdout.splitlines()
+        assert lines[:2] == ["NOTHING CURES", "  R-1: No.  Nobody knows."]
+        assert lines[-1] == "  and 1 more (--output json)"
+    with serving(Gate(answer={"ways": []})) as gate:
+        assert asked(gate, "ways", "--decision", "dec_1").returncode == 4

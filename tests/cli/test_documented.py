@@ -12,6 +12,8 @@ from tests.cli.gate import CLI, run
 PAGE = (CLI.parent / "docs" / "cli.md").read_text(encoding="utf-8")
 COMMANDS = [
     "check",
+    "wait",
+    "explain",
     "deploy record",
     "rollback record",
     "export",
@@ -21,6 +23,7 @@ COMMANDS = [
     "decision get",
     "decision replay",
     "policy lint",
+    "policy test",
     "policy draft",
     "policy backtest",
     "transfers list",
@@ -28,6 +31,21 @@ COMMANDS = [
     "transfers record",
     "transfers approve",
     "transfers revoke",
+    "signoffs list",
+    "delegations list",
+    "emergency list",
+    "emergency get",
+    "waivers list",
+    "waivers get",
+    "waivers propose",
+    "waivers revoke",
+    "halts list",
+    "halts take",
+    "halts done",
+    "residency",
+    "attest",
+    "verify",
+    "permit verify",
     "digest",
 ]
 

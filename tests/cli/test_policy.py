@@ -1,7 +1,8 @@
-"""``countersign policy lint``, ``draft`` and ``backtest``."""
+"""``countersign policy lint``, ``test``, ``draft`` and ``backtest``."""
 
 from __future__ import annotations
 
+import json
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -19,6 +20,25 @@ FOUND = {
     "state": "finished",
     "numbers": {"decisions": 9, "flips": 1, "left_out": 0, "would_fall": 2},
     "result": {"flips": [FLIP]},
+}
+
+
+HOLDS: dict[str, Any] = {"name": "At home", "line": 9, "column": 5, "holds": True, "expectations": []}
+FAILS: dict[str, Any] = {
+    "name": "Abroad",
+    "line": 12,
+    "column": 5,
+    "holds": False,
+    "expectations": [
+        {
+            "rule": "SA-RES-001",
+            "line": 14,
+            "column": 9,
+            "holds": False,
+            "expected": {"outcome": "pass", "failed": None},
+            "found": {"outcome": "fail", "failed": ["in_region"], "why": "loans is in \x1b[2JFrankfurt"},
+        }
+    ],
 }
 
 
@@ -51,12 +71,52 @@ def test_mistakes_of_the_pack_are_usage_and_told(pack: Path) -> None:
         assert "\x1b" not in done.stderr
 
 
+def test_cases_that_hold_are_zero_and_one_that_does_not_is_one_with_a_table(pack: Path) -> None:
+    with serving(Gate(answer={**FINE, "holding": 1, "failing": 0, "cases": [HOLDS]})) as gate:
+        done = asked(gate, "test", str(pack))
+        assert (done.returncode, done.stdout.strip()) == (0, "HOLD  ksa-pdpl v2  1 of 1 cases hold")
+        assert (gate.received[0].path, gate.received[0].body) == ("/api/v1/policies/test", {"text": "pack: ksa-pdpl"})
+    with serving(Gate(answer={**FINE, "holding": 1, "failing": 1, "cases": [HOLDS, FAILS]})) as gate:
+        done = asked(gate, "test", str(pack))
+        assert done.returncode == 1
+        head, columns, row = done.stdout.splitlines()
+        assert head == "FAIL  ksa-pdpl v2  1 of 2 cases hold"
+        assert columns.split() == ["LINE", "CASE", "RULE", "EXPECTED", "FOUND"]
+        assert " ".join(row.split()) == "14 Abroad SA-RES-001 pass fail (in_region): loans is in ?[2JFrankfurt"
+        assert "At home" not in done.stdout
+        told = json.loads(asked(gate, "test", str(pack), "--output", "json").stdout)
+        assert (told["exit_code"], told["cases"]) == (1, [HOLDS, FAILS])
+
+
+@pytest.mark.parametrize(
+    ("answer", "code"),
+    [
+        ({**FINE, "cases": []}, 2),
+        (FINE, 4),
+        ({**FINE, "cases": "all hold"}, 4),
+        ({**FINE, "cases": [True]}, 4),
+        ({**FINE, "failing": 0, "cases": [{"name": "x"}]}, 1),
+        ({**FINE, "failing": 0, "cases": [{"name": "x", "holds": "true"}]}, 1),
+    ],
+)
+def test_what_is_not_said_to_hold_does_not(pack: Path, answer: dict[str, object], code: int) -> None:
+    with serving(Gate(answer=answer)) as gate:
+        assert asked(gate, "test", str(pack)).returncode == code
+
+
+def test_a_pack_that_cannot_be_read_is_usage(pack: Path, tmp_path: Path) -> None:
+    problem = {"code": "pack.invalid", "detail": "The pack has 1 mistake: line 3, column 5: x", "status": 400}
+    with serving(Gate(answer=problem, status=400)) as gate:
+        assert asked(gate, "test", str(pack)).returncode == 2
+        assert asked(gate, "test", str(tmp_path / "none")).returncode == 2
+        missing = asked(gate, "test")
+        assert (missing.returncode, "FILE" in missing.stderr) == (2, True)
+
+
 def test_a_back_test_is_waited_for_and_told() -> None:
     answers: list[dict[str, Any]] = [RUNNING, FOUND]
 
     def next_answer(handler: BaseHTTPRequestHandler) -> None:
-        import json
-
         body = json.dumps(answers.pop(0)).encode()
         handler.send_response(200)
         handler.send_header("Content-Type", "application/json")

@@ -16,6 +16,7 @@ SAFEGUARD: dict[str, Any] = {
     "reference": "TS-1",
     "status": "active",
     "type": "SCC",
+    "law": "SA",
     "expires_at": "2099-01-01T00:00:00Z",
     "subjects": ["dataset:loans"],
     "regions": ["azure:germanywestcentral"],
@@ -23,11 +24,11 @@ SAFEGUARD: dict[str, Any] = {
     "document_digest": None,
 }
 LINES = [
-    "TS-1  active  SCC  until 2099-01-01T00:00:00Z",
+    "TS-1  active  SCC (SA)  until 2099-01-01T00:00:00Z",
     "  covers dataset:loans in azure:germanywestcentral",
     "  document Clauses (no digest)",
 ]
-RECORD = ("transfers", "record", "--reference", "TS-1", "--type", "SCC", "--document", "Clauses")
+RECORD = ("transfers", "record", "--reference", "TS-1", "--type", "SCC", "--law", "SA", "--document", "Clauses")
 RECORD += ("--subjects", "dataset:loans,environment:dr", "--regions", "azure:germanywestcentral")
 RECORD += ("--expires", "2099-01-01T00:00:00Z")
 
