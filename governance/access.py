@@ -6,7 +6,7 @@ is never more than its owner may do at that moment, and never one of the actions
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from django.contrib.auth.backends import BaseBackend
@@ -25,20 +25,25 @@ _READS = frozenset({Action.AUDIT_READ, Action.REGISTRY_READ, Action.EXPLAIN_READ
 RULES: Mapping[Role, frozenset[Action]] = {
     Role.ML_LEAD: _READS
     | {
+        Action.EVIDENCE_CHANGE,
         Action.REGISTRY_CHANGE,
         Action.LINEAGE_REPORT,
         Action.EXPLAIN_REQUEST,
         Action.PROMOTION_REQUEST,
         Action.PROMOTION_SIGN,
         Action.PROMOTION_WITHDRAW,
+        Action.WAIVER_CHANGE,
         Action.GATE_CHECK,
         Action.ROLLBACK_RECORD,
+        Action.EMERGENCY_DECLARE,
+        Action.EMERGENCY_REVIEW,
         Action.FINDING_TAKE,
         Action.FINDING_CLOSE,
         Action.TOKEN_ISSUE,
     },
     Role.COMPLIANCE_OFFICER: _READS
     | {
+        Action.EVIDENCE_CHANGE,
         Action.FINDING_TAKE,
         Action.FINDING_CLOSE,
         Action.AUDIT_EXPORT,
@@ -49,12 +54,17 @@ RULES: Mapping[Role, frozenset[Action]] = {
         Action.POLICY_CHANGE,
         Action.POLICY_ACTIVATE,
         Action.TRANSFER_CHANGE,
+        Action.WAIVER_CHANGE,
+        Action.WAIVER_APPROVE,
+        Action.EMERGENCY_DECLARE,
+        Action.EMERGENCY_REVIEW,
         Action.INCIDENT_CHANGE,
         Action.INCIDENT_LIFT,
         Action.TOKEN_ISSUE,
     },
     Role.DPO: _READS
     | {
+        Action.EVIDENCE_CHANGE,
         Action.FINDING_TAKE,
         Action.AUDIT_EXPORT,
         Action.DATASET_CONFIRM,
@@ -62,6 +72,10 @@ RULES: Mapping[Role, frozenset[Action]] = {
         Action.GATE_CHECK,
         Action.POLICY_ACTIVATE,
         Action.TRANSFER_CHANGE,
+        Action.WAIVER_CHANGE,
+        Action.WAIVER_APPROVE,
+        Action.EMERGENCY_DECLARE,
+        Action.EMERGENCY_REVIEW,
         Action.INCIDENT_CHANGE,
         Action.INCIDENT_LIFT,
         Action.ACCOUNT_ERASE,
@@ -70,20 +84,24 @@ RULES: Mapping[Role, frozenset[Action]] = {
     Role.AUDITOR: _READS | {Action.AUDIT_EXPORT},
     Role.DATA_SCIENTIST: _READS
     | {
+        Action.EVIDENCE_CHANGE,
         Action.REGISTRY_CHANGE,
         Action.LINEAGE_REPORT,
         Action.EXPLAIN_REQUEST,
         Action.PROMOTION_REQUEST,
         Action.PROMOTION_WITHDRAW,
+        Action.WAIVER_CHANGE,
         Action.GATE_CHECK,
         Action.TOKEN_ISSUE,
     },
     Role.OPERATOR: _READS
     | {
+        Action.EVIDENCE_CHANGE,
         Action.LINEAGE_REPORT,
         Action.GATE_CHECK,
         Action.DEPLOY_RECORD,
         Action.ROLLBACK_RECORD,
+        Action.EMERGENCY_DECLARE,
         Action.FINDING_TAKE,
         Action.TOKEN_ISSUE,
     },
@@ -104,6 +122,11 @@ def held_by(user: User) -> frozenset[str]:
     if user.token_scopes is not None:
         held = held & user.token_scopes - PERSONAL
     return held
+
+
+def held_by_roles(roles: Iterable[str], action: Action) -> bool:
+    """Whether one of the roles may do ``action``: for who acts as a value, without an account at hand."""
+    return any(action in RULES[Role(role)] for role in roles if role in Role.values)
 
 
 def roles_for(action: str) -> list[Role]:

@@ -17,7 +17,13 @@ from audit.models.events import Event
 from governance.models.policy import PackState
 from governance.models.promotion import OPEN_STATES, PromotionState
 
-PACKS = (Event.PACK_DRAFTED, Event.PACK_ACTIVATED, Event.PACK_RETIRED)
+PACKS = (
+    Event.PACK_DRAFTED,
+    Event.PACK_SCHEDULED,
+    Event.PACK_UNSCHEDULED,
+    Event.PACK_ACTIVATED,
+    Event.PACK_RETIRED,
+)
 PROMOTIONS = (
     Event.PROMOTION_REQUESTED,
     Event.PROMOTION_IN_REVIEW,
@@ -69,24 +75,42 @@ class PromotionThen:
         return reverse("governance:promotion", args=[self.number])
 
 
-def packs_of(found: Iterable[State]) -> tuple[PackThen, ...]:
-    """Every version of every policy, by name, the newest first. Pure."""
+def packs_of(found: Iterable[State], at: datetime) -> tuple[PackThen, ...]:
+    """Every version of every policy at the moment ``at``, by name, the newest first. Pure.
+
+    A version whose instant came is in force, and the one before it is not, though no entry says so yet.
+    """
+    kept = [state for state in found if "pack" in state.facts]
+    came = {
+        state.facts["pack"]: state.facts["version"]
+        for state in kept
+        if state.facts.get("state") == PackState.SCHEDULED and datetime.fromisoformat(state.facts["instant"]) <= at
+    }
     made = [
         PackThen(
             slug=state.facts["pack"],
             version=state.facts["version"],
             title=state.facts["title"],
             digest=state.facts["digest"],
-            state=state.facts.get("state", PackState.DRAFT.value),
+            state=_state(state, came.get(state.facts["pack"])),
             drafted=state.began.recorded_at,
             changed=state.last.recorded_at,
             log_id=state.last.log_id,
             entry=state.last.index,
         )
-        for state in found
-        if "pack" in state.facts
+        for state in kept
     ]
     return tuple(sorted(made, key=lambda each: (each.slug, -each.version)))
+
+
+def _state(state: State, came: int | None) -> str:
+    """The state that the entries say, but for the version ``came`` whose instant came and the one that it replaced."""
+    said = str(state.facts.get("state", PackState.DRAFT.value))
+    if came is None:
+        return said
+    if state.facts["version"] == came:
+        return PackState.ACTIVE.value
+    return PackState.RETIRED.value if said == PackState.ACTIVE else said
 
 
 def promotions_of(found: Iterable[State]) -> tuple[PromotionThen, ...]:
@@ -108,7 +132,7 @@ def promotions_of(found: Iterable[State]) -> tuple[PromotionThen, ...]:
 
 def packs_at(as_of: AsOf) -> tuple[PackThen, ...]:
     """The policies at a moment. One query."""
-    return packs_of(states(as_of, PACKS).values())
+    return packs_of(states(as_of, PACKS).values(), as_of.at)
 
 
 def promotions_at(as_of: AsOf) -> tuple[PromotionThen, ...]:

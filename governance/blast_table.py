@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import datetime
 
 from audit.exports.sheets import Cell
 from governance.blast import BlastRadius, Window
+from governance.policies.vocabulary import format_time
 from registry.models import ModelVersion
 
 COLUMNS = ["kind", "subject", "version", "environment", "tier", "perimeter", "regions", "log_regions", "countries"]
@@ -85,4 +86,4 @@ def _row(**cells: Cell) -> list[Cell]:
 
 
 def _moment(when: datetime | None) -> str:
-    return when.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if when else ""
+    return format_time(when) if when else ""

@@ -11,7 +11,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Protocol
 
 from django.conf import settings
 from django.db import transaction
@@ -38,6 +38,38 @@ VALID_FOR = timedelta(hours=24)
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 
 
+class Told(Protocol):
+    """What a decision says and what it was made from, wherever it is kept."""
+
+    @property
+    def outcome(self) -> str: ...
+    @property
+    def summary(self) -> str: ...
+    @property
+    def findings(self) -> Sequence[Mapping[str, Any]]: ...
+    @property
+    def signoff(self) -> Mapping[str, Any]: ...
+    @property
+    def packs(self) -> Sequence[Mapping[str, Any]]: ...
+    @property
+    def facts_digest(self) -> str: ...
+    @property
+    def inputs(self) -> Mapping[str, Any]: ...
+
+
+def result_digest_of(told: Told) -> str:
+    """The address of a decision: of a verdict, of a recorded row, or of one that was made again."""
+    return policies.result_digest(
+        told.outcome,
+        told.summary,
+        told.findings,
+        signoff=told.signoff,
+        policy=told.packs,
+        facts_digest=told.facts_digest,
+        inputs=told.inputs,
+    )
+
+
 @dataclass(frozen=True)
 class Verdict:
     """A decision that is not yet recorded, and may never be (a dry run)."""
@@ -61,15 +93,7 @@ class Verdict:
     @property
     def result_digest(self) -> str:
         """The address of what was decided and of what it was decided from."""
-        return policies.result_digest(
-            self.outcome,
-            self.summary,
-            self.findings,
-            signoff=self.signoff,
-            policy=self.packs,
-            facts_digest=self.facts_digest,
-            inputs=self.inputs,
-        )
+        return result_digest_of(self)
 
 
 def evaluate(case: Case, *, also: Sequence[str] = (), needs_signoffs: bool = True) -> Verdict:
@@ -191,11 +215,15 @@ def record(verdict: Verdict, *, ci: Mapping[str, str] | None = None, by: Actor) 
                 "action": decision.action,
                 "requested_by": by.id,
                 "rules": [
-                    {"rule": finding["rule"], "subject": finding["subject"], "outcome": finding["outcome"]}
+                    {
+                        **{name: finding[name] for name in ("rule", "subject", "outcome")},
+                        **({"waived_by": finding["waived_by"]} if finding["waived_by"] else {}),
+                    }
                     for finding in verdict.findings
                     if finding["outcome"] in ("fail", "error")
                 ][:200],
                 "missing": verdict.signoff.get("missing", []),
+                **{name: verdict.signoff[name] for name in ("emergency", "skipped") if name in verdict.signoff},
                 "facts_digest": decision.facts_digest,
                 "subject_digest": decision.subject_digest,
                 "result_digest": decision.result_digest,

@@ -17,15 +17,18 @@ from governance.models.policy import PackState
 from governance.policies.facts import canonical
 
 _PIECE = 500
+_DECIDING = (PackState.ACTIVE, PackState.SCHEDULED)
 _Row = TypeVar("_Row", bound=Model)
 
 
 def documents(wanted: Wanted) -> Iterator[Document]:
-    """Of the wanted rows; every active policy besides, and those that a wanted decision was made by."""
+    """Of the wanted rows; every policy besides that decides or waits for its instant, and those by which a wanted
+    decision was made.
+    """
     packs = PolicyPack.objects.all()
     ids = wanted.ids("governance_policypack")
     if ids is not None:
-        packs = packs.filter(Q(pk__in=ids) | Q(state=PackState.ACTIVE) | Q(digest__in=_used(wanted)))
+        packs = packs.filter(Q(pk__in=ids) | Q(state__in=_DECIDING) | Q(digest__in=_used(wanted)))
     for pack in packs.order_by("id").iterator(_PIECE):
         yield Document("policies", pack.text.encode(), "yaml")
     for decision in _chosen(Decision.objects.all(), wanted.ids("governance_decision")):
@@ -81,4 +84,7 @@ def _signoff(signoff: SignOff) -> dict[str, Any]:
         "decision_seen": signoff.decision_seen_id,
         "signed_at": signoff.signed_at.isoformat(),
         "reauthenticated_at": signoff.reauth_at.isoformat(),
+        **({"replaces": signoff.replaces_id} if signoff.replaces_id else {}),
+        **({"delegation": signoff.delegation.reference} if signoff.delegation else {}),
+        "factors": signoff.factors,
     }

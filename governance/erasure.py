@@ -27,15 +27,20 @@ from audit.log import append
 from audit.models.events import Event
 from audit.queries import fetch
 from audit.refusals import BadInput, Conflict, NotKnown, NotPermitted, Refusal
-from governance import access, sessions
+from governance import access, factors, sessions
 from governance.attempts import attempt
+from governance.models.delegation import Delegation
+from governance.models.emergency import Emergency, EmergencyState
+from governance.models.evidence import Evidence
+from governance.models.evidence_key import EvidenceKey
 from governance.models.policy import PackState, PolicyPack
 from governance.models.promotion import OPEN_STATES, Promotion
 from governance.models.roles import Action, Role
-from governance.models.signoff import SignOff
+from governance.models.signoff import Retraction, SignOff
 from governance.models.token import ApiToken
 from governance.models.transfer import SafeguardStatus, TransferSafeguard
 from governance.models.user import User
+from governance.models.waiver import Waiver, WaiverState
 from registry import erasure as registry_erasure
 from registry.erasure import ERASED
 from registry.models import Incident, IncidentState
@@ -45,11 +50,19 @@ log = logging.getLogger(__name__)
 
 
 def erase_with_password(
-    uuid: UUID, *, reason: str, no_legal_hold: bool, password: str, user: User, request: HttpRequest | None = None
+    uuid: UUID,
+    *,
+    reason: str,
+    no_legal_hold: bool,
+    password: str,
+    code: str = "",
+    assertion: str = "",
+    user: User,
+    request: HttpRequest | None = None,
 ) -> User:
     """``erase`` for a person at the keyboard, who proves again who they are. Raises what ``erase`` raises."""
     access.require(user, Action.ACCOUNT_ERASE)
-    proven = sessions.reauthenticate(user, password, request=request)
+    proven = sessions.reauthenticate(user, password, code=code, assertion=assertion, request=request)
     return erase(uuid, reason=reason, no_legal_hold=no_legal_hold, reauthenticated_at=proven, by=user.actor)
 
 
@@ -140,8 +153,7 @@ def _must_be_whole(user: User, reason: str, no_legal_hold: bool) -> None:
 
 
 def _may_erase(user: User, reauthenticated_at: datetime, by: Actor) -> None:
-    may = any(Action.ACCOUNT_ERASE in access.RULES[Role(role)] for role in by.roles if role in Role.values)
-    if not may:
+    if not access.held_by_roles(by.roles, Action.ACCOUNT_ERASE):
         raise NotPermitted(access.refusal_of(Action.ACCOUNT_ERASE), code=f"access.{Action.ACCOUNT_ERASE}")
     if by.id == user.actor.id:
         raise NotPermitted(
@@ -171,8 +183,15 @@ def _nothing_open(account: User) -> None:
     waiting = [f"promotion:{number}" for number in sorted(numbers)]
     proposed = TransferSafeguard.objects.filter(recorded_by=me, status=SafeguardStatus.PROPOSED)
     waiting += [row.subject for row in proposed]
+    waiting += [row.subject for row in Waiver.objects.filter(requested_by=me, state=WaiverState.PROPOSED)]
+    mine = Q(declared_by=me) | Q(confirmed_by=me)
+    open_emergencies = (EmergencyState.DECLARED, EmergencyState.CONFIRMED)
+    waiting += [row.subject for row in Emergency.objects.filter(mine, state__in=open_emergencies)]
     waiting += [row.subject for row in Incident.objects.filter(frozen_by=me, state=IncidentState.FROZEN)]
-    waiting += [row.subject for row in PolicyPack.objects.filter(drafted_by=me, state=PackState.DRAFT)]
+    waiting += [
+        row.subject
+        for row in PolicyPack.objects.filter(drafted_by=me, state__in=(PackState.DRAFT, PackState.SCHEDULED))
+    ]
     if waiting:
         raise Conflict(
             _(
@@ -188,9 +207,29 @@ def _forget(account: User, names: set[str], by: Actor) -> dict[str, Any]:
     """Everything outside the log; what was removed, as counts."""
     me = account.actor.id
     facts: dict[str, Any] = {"tokens": _end_tokens(account, by), "sessions": _end_sessions(account)}
+    facts["factors"] = factors.forget_person(account, by=by)
     facts["answers"] = account.kept_answers.all().delete()[0]
     facts["promotions"] = _erase_texts(Promotion.objects.filter(requested_by=me), "reason", me, by)
     facts["signoffs"] = _erase_texts(SignOff.objects.filter(signer=me), "comment", me, by)
+    facts["signoffs"] += _erase_texts(Retraction.objects.filter(retracted_by=me), "reason", me, by)
+    facts["delegations"] = _erase_texts(Delegation.objects.filter(delegator=me), "reason", me, by)
+    facts["delegations"] += _erase_texts(Delegation.objects.filter(ended_by=me), "ended_reason", me, by)
+    facts["waivers"] = sum(
+        _erase_texts(rows, field, me, by)
+        for rows, field in (
+            (Waiver.objects.filter(requested_by=me), "reason"),
+            (Waiver.objects.filter(requested_by=me), "control"),
+            (Waiver.objects.filter(revoked_by=me), "revoked_reason"),
+        )
+    )
+    facts["emergencies"] = _erase_texts(Emergency.objects.filter(declared_by=me), "reason", me, by)
+    facts["emergencies"] += _erase_texts(Emergency.objects.filter(reviewed_by=me), "review_reason", me, by)
+    facts["evidence"] = sum(
+        _erase_texts(Evidence.objects.filter(pk__in=_naming(field, names)), field, me, by)
+        for field in ("author", "title")
+    )
+    facts["evidence"] += _erase_texts(Evidence.objects.filter(withdrawn_by=me), "withdrawn_reason", me, by)
+    facts["evidence"] += _erase_texts(EvidenceKey.objects.filter(withdrawn_by=me), "withdrawn_reason", me, by)
     facts |= registry_erasure.forget_person(names, pseudonym=me, by=by)
     account.username = f"erased-{account.uuid.hex}"
     account.display_name = me
@@ -198,6 +237,13 @@ def _forget(account: User, names: set[str], by: Actor) -> dict[str, Any]:
     account.is_active, account.roles, account.erased_at = False, [], timezone.now()
     account.save(update_fields=["username", "display_name", "password", "is_active", "roles", "erased_at"])
     return facts
+
+
+def _naming(field: str, names: set[str]) -> list[int]:
+    """Evidence in whose ``field`` one of ``names`` stands, alone or among other words."""
+    known = {name.casefold() for name in names}
+    rows = Evidence.objects.values_list("pk", field).iterator(chunk_size=2_000)
+    return [number for number, text in rows if registry_erasure.mentions(text, known)]
 
 
 def _end_tokens(account: User, by: Actor) -> int:

@@ -12,11 +12,14 @@ from functools import cached_property
 from typing import Any
 
 from audit.refusals import BadInput
-from governance import policies, sharing
+from governance import access, emergency_facts, policies, sharing, signed_events
+from governance.models.evidence import Evidence, EvidenceState
 from governance.models.promotion import Promotion
-from governance.models.signoff import Meaning, SignOff
+from governance.models.roles import Action
+from governance.models.signoff import SignOff
 from governance.models.transfer import SafeguardStatus, TransferSafeguard
 from governance.models.user import User
+from governance.models.waiver import Waiver, WaiverState
 from governance.packs import active_packs
 from governance.policies.facts import digest_of
 from registry import incidents, regions
@@ -29,12 +32,28 @@ _DATA_SETS = """
     SELECT id, name, classification, regions, subjects, perimeter FROM registry_dataset WHERE name = ANY(%s)
 """
 _SAFEGUARDS = """
-    SELECT id, reference, type, status, subjects, regions, expires_at, risk_assessment_at
+    SELECT id, reference, type, law, status, subjects, regions, expires_at, risk_assessment_at
     FROM governance_transfersafeguard WHERE subjects ?| %s
 """
+_WAIVERS = """
+    SELECT id, reference, pack, pack_version, rule, subjects, state, approved_by, starts_at, ends_at
+    FROM governance_waiver WHERE version_id = %s AND environment_id = %s AND state <> 'revoked' ORDER BY id
+"""
+_EVIDENCE = """
+    SELECT e.id, e.reference, e.type, e.state, e.environment_id, e.artifact_digest, e.digest, e.issued_by, e.issued_at,
+        e.expires_at, coalesce(k.name, '') AS key_name
+    FROM governance_evidence e LEFT JOIN governance_evidencekey k ON k.id = e.signed_by_id AND k.state = 'active'
+    WHERE e.version_id = %s AND (e.environment_id IS NULL OR e.environment_id = %s)
+"""
 _SIGNOFFS = """
-    SELECT id, meaning, signer, role, subject_digest, signed_at, reauth_at
-    FROM governance_signoff WHERE promotion_id = %s AND round = %s ORDER BY id
+    SELECT s.id, s.meaning, s.signer, s.role, s.subject_digest, s.signed_at, s.reauth_at, s.factors, s.delegation_id,
+        r.kind AS undone, r.retracted_by, r.as_owner, r.retracted_at,
+        d.reference AS lent, d.role AS lent_role, d.delegator, d.delegate, d.made_at, d.starts_at, d.ends_at,
+        d.ended_at, d.ended_by
+    FROM governance_signoff s
+    LEFT JOIN governance_retraction r ON r.signoff_id = s.id
+    LEFT JOIN governance_delegation d ON d.id = s.delegation_id
+    WHERE s.promotion_id = %s AND s.round = %s ORDER BY s.id
 """
 _USERS = """
     SELECT id, uuid, username, display_name, kind, roles, is_active
@@ -77,7 +96,7 @@ def collect(case: Case, *, now: datetime, also: Sequence[str] = ()) -> Collected
     Raises ``policies.MissingFact`` when a required fact is missing, ``policies.PackError`` when an active pack no
     longer compiles.
     """
-    packs = sharing.once("packs", active_packs)
+    packs = sharing.once("packs", lambda: active_packs(now))
     parents = _parents(case.version)
     data_sets = _data_sets(parents)
     flows = policies.flows_of(
@@ -88,8 +107,14 @@ def collect(case: Case, *, now: datetime, also: Sequence[str] = ()) -> Collected
     )
     holds = _holds(case, parents, data_sets)
     safeguards = _safeguards({flow.subject for flow in flows})
+    proposed = _waivers(case)
+    lanes = emergency_facts.confirmed()
+    emergencies = emergency_facts.running(lanes, case.version, case.environment, now)
     signoffs = counting_signoffs(case.promotion) if case.promotion else []
-    people = people_of(case, signoffs, also)
+    approvers = [row.approved_by for row in proposed if row.approved_by]
+    lane_people = [who for each in emergencies for who in (each.invoked_by, each.confirmed_by)]
+    people = people_of(case, signoffs, [*also, *approvers, *lane_people])
+    waivers = [_waiver(case, row, people) for row in proposed]
     facts = policies.freeze(
         now=now,
         model=policies.ModelFact(case.version.model.name, case.version.model.risk),
@@ -106,15 +131,19 @@ def collect(case: Case, *, now: datetime, also: Sequence[str] = ()) -> Collected
         ),
         flows=flows,
         safeguards=safeguards,
+        evidence=_evidence(case),
         incidents=[_frozen(hold) for hold in holds if hold.counts],
+        waivers=waivers,
+        emergencies=emergencies,
+        reviews=emergency_facts.reviews(lanes, case.version.model),
     )
     return Collected(
         case=case,
         facts=facts,
         packs=packs,
-        events=tuple(event_of(row) for row in signoffs),
+        events=signed_events.events_of(signoffs),
         people=people,
-        subject_parts=_subject_parts(case, facts, packs, holds),
+        subject_parts=_subject_parts(case, facts, packs, holds, waivers),
     )
 
 
@@ -179,18 +208,30 @@ def _named(names: set[str]) -> Iterable[Dataset]:
 
 
 def _places(environment: Environment) -> Iterable[policies.PlaceFact]:
-    for kind, ids in (("serving", environment.regions), ("inference_log", environment.log_sinks)):
-        for each in ids:
+    """Where nobody said, the place is unknown: that is nowhere for every rule. An empty list is no place at all."""
+    for kind, ids in environment.places.items():
+        for each in [""] if ids is None else ids:
             yield policies.PlaceFact(kind, environment.subject, _region(each), environment.perimeter)
 
 
 def _region(region_id: str) -> policies.Region:
     """A region that the table does not know, or that is not generally available, satisfies no rule."""
     try:
-        known = regions.lookup(region_id)
+        known = regions.place(region_id)
     except BadInput:
         return policies.Region(region_id)
     return policies.Region(region_id, known.country, known.satisfies)
+
+
+def _target(environment: Environment) -> dict[str, list[str]]:
+    """Where it serves and logs, and what lies or looks elsewhere when anything does: what was signed before somebody
+    said that there is none was signed for the same.
+    """
+    found = {"regions": sorted(environment.regions), "log_sinks": sorted(environment.log_sinks)}
+    for name in ("backups", "support_access", "explanation_workers"):
+        if said := getattr(environment, name):
+            found[name] = sorted(said)
+    return found
 
 
 def _safeguards(subjects: set[str]) -> list[policies.SafeguardFact]:
@@ -207,6 +248,55 @@ def _safeguards(subjects: set[str]) -> list[policies.SafeguardFact]:
             regions=row.regions,
             expires_at=row.expires_at,
             risk_assessment_at=row.risk_assessment_at,
+            law=row.law,
+        )
+        for row in rows
+    ]
+
+
+def _waivers(case: Case) -> list[Waiver]:
+    """What was proposed or approved for this version there, over or not: the engine says which of them excuse."""
+    of = (case.version.pk, case.environment.pk)
+    shared = sharing.current()
+    return shared.waivers_of(*of) if shared else list(Waiver.objects.raw(_WAIVERS, of))
+
+
+def _waiver(case: Case, row: Waiver, people: policies.People) -> policies.WaiverFact:
+    """An approval counts while its person could still give it: like a signature, it ends with the account or role."""
+    approved = row.state == WaiverState.ACTIVE
+    still = approved and access.held_by_roles(people.roles.get(row.approved_by, ()), Action.WAIVER_APPROVE)
+    return policies.WaiverFact(
+        id=row.reference,
+        pack=row.pack,
+        pack_version=row.pack_version,
+        rule=row.rule,
+        subjects=row.subjects,
+        environment=case.environment.slug,
+        version=case.version.subject,
+        approved_by=row.approved_by if still else "",
+        starts_at=row.starts_at,
+        ends_at=row.ends_at,
+    )
+
+
+def _evidence(case: Case) -> list[policies.EvidenceFact]:
+    """What is on record about the version, for every environment or for this one; withdrawn and expired pieces too, so
+    that a denial can name them."""
+    shared, asked = sharing.current(), [case.version.pk, case.environment.pk]
+    rows: Iterable[Evidence] = shared.evidence_of(*asked) if shared else Evidence.objects.raw(_EVIDENCE, asked)
+    return [
+        policies.EvidenceFact(
+            id=row.reference,
+            type=row.type,
+            status=row.state,
+            subject=case.version.subject,
+            digest=row.digest,
+            artifact_digest=row.artifact_digest,
+            environment=case.environment.slug if row.environment_id else "",
+            issued_by=row.issued_by,
+            issued_at=row.issued_at,
+            expires_at=row.expires_at,
+            signer=row.key_name,  # type: ignore[attr-defined]  # a column of the query, or of ``signers``
         )
         for row in rows
     ]
@@ -219,22 +309,9 @@ def counting_signoffs(promotion: Promotion) -> list[SignOff]:
     return list(SignOff.objects.raw(_SIGNOFFS, [promotion.pk, promotion.round]))
 
 
-def event_of(row: SignOff) -> policies.SignOffEvent:
-    """A stored signature as the pure functions read it."""
-    return policies.SignOffEvent(
-        id=str(row.pk),
-        kind="approved" if row.meaning == Meaning.APPROVE else "rejected",
-        by=row.signer,
-        role=row.role,
-        subject_digest=row.subject_digest,
-        at=row.signed_at,
-        reauth_at=row.reauth_at,
-    )
-
-
 def people_of(case: Case, signoffs: Sequence[SignOff], also: Sequence[str]) -> policies.People:
     """Who signed, asked or trained, by actor id. A contributor without an account keeps their recorded name."""
-    ids = {case.requested_by, *also, *(row.signer for row in signoffs)}
+    ids = {case.requested_by, *also, *signed_events.persons_of(signoffs)}
     uuids = [actor.partition(":")[2] for actor in ids if actor.startswith(("user:", "service:"))]
     trained_by = {name.lower() for name in case.version.contributors}
     shared = sharing.current()
@@ -244,6 +321,7 @@ def people_of(case: Case, signoffs: Sequence[SignOff], also: Sequence[str]) -> p
         roles={user.actor.id: frozenset(user.roles) for user in users if user.is_active and not user.is_service},
         requester=case.requested_by,
         contributors=frozenset(actors.get(name) or _unmatched(name) for name in trained_by),
+        policy_owners=signed_events.owners_of(signoffs, users),
     )
 
 
@@ -253,20 +331,32 @@ def _unmatched(name: str) -> str:
 
 
 def _subject_parts(
-    case: Case, facts: policies.Facts, packs: Sequence[policies.CompiledPack], holds: Sequence[Hold]
+    case: Case,
+    facts: policies.Facts,
+    packs: Sequence[policies.CompiledPack],
+    holds: Sequence[Hold],
+    waivers: Sequence[policies.WaiverFact],
 ) -> dict[str, Any]:
     """What a sign-off is about (gates.md 2.2). The clock, the requester and the action are no part of it.
 
-    An incident is part of it from its freeze on, lifted or not: whoever signed before has to look again.
+    An incident is part of it from its freeze on, lifted or not: whoever signed before has to look again. A waiver is
+    part of it from its approval to its end.
     """
+    versions = {pack.id: pack.version for pack in packs}
+    excused = [
+        each.values()
+        for each in waivers
+        if each.approved_by and each.ends_at > facts.now and versions.get(each.pack) == each.pack_version
+    ]
     document = facts.document
     told = ("subject", "region", "claimed_region", "classification", "data_subjects", "path", "perimeter")
     data = [{key: flow[key] for key in told} for flow in document["flows"] if flow["kind"] == "dataset"]
+    evidence = [each for each in document.get("evidence", ()) if each["status"] == EvidenceState.ACTIVE]
     return {
         "artifact": {"version": case.version.subject, "digest": case.version.digest},
         "risk": document["model"]["risk"],
         "environment": document["environment"],
-        "target": {"regions": sorted(case.environment.regions), "log_sinks": sorted(case.environment.log_sinks)},
+        "target": _target(case.environment),
         "rollout": dict(case.plan),
         "policy": [{"pack": pack.id, "version": pack.version, "digest": pack.digest} for pack in packs],
         "data": data,
@@ -274,5 +364,7 @@ def _subject_parts(
         "jurisdictions": sorted(
             {case.environment.perimeter, *(who for flow in document["flows"] for who in flow["data_subjects"])}
         ),
+        **({"evidence": evidence} if evidence else {}),
         **({"incidents": [[hold.incident.reference, hold.incident.state] for hold in holds]} if holds else {}),
+        **({"waivers": excused} if excused else {}),
     }

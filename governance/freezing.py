@@ -6,18 +6,15 @@ pages and queues from showing for a while what the gate would no longer say.
 
 from __future__ import annotations
 
-import logging
 from contextlib import suppress
 
 from audit.actors import Actor
-from audit.refusals import NotKnown, Refusal
+from audit.refusals import NotKnown
 from governance import promotions
 from governance.models.promotion import OPEN_STATES, Promotion
 from registry import incidents
 from registry.lineage import roots
 from registry.models import Incident
-
-log = logging.getLogger(__name__)
 
 
 def freeze(reference: str, *, reason: str, by: Actor) -> Incident:
@@ -42,14 +39,5 @@ def decide_again(incident: Incident, *, by: Actor) -> list[int]:
         held.update(roots.held(found))
         places = {each.pk for each in found.environments}
     rows = Promotion.objects.filter(state__in=OPEN_STATES).select_related("version__model").order_by("pk")
-    done = []
-    for row in rows:
-        if row.version.subject not in held and row.environment_id not in places:
-            continue
-        try:
-            promotions.refresh(row.pk, by=by)
-        except Refusal as refusal:  # it ended meanwhile
-            log.info("promotion %s was not decided again: %s", row.pk, refusal.sentence)
-        else:
-            done.append(row.pk)
-    return done
+    touched = [row.pk for row in rows if row.version.subject in held or row.environment_id in places]
+    return promotions.refresh_all(touched, by=by)

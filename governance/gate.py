@@ -48,9 +48,11 @@ def check(
     rollout: Mapping[str, Any] | None = None,
     dry_run: bool = False,
     ci: Mapping[str, str] | None = None,
+    with_permit: bool = True,
     by: Actor,
 ) -> Answer:
-    """Decide and record; a dry run decides the same and records nothing.
+    """Decide and record; a dry run decides the same and records nothing. ``with_permit`` is false for who could not
+    keep a permit: an allow then carries none.
 
     Opens no promotion: where there is none, missing sign-offs leave the answer pending. Raises ``Conflict`` when the
     request names another target or strategy than the environment or the promotion has, or a rollback to a version that
@@ -71,7 +73,7 @@ def check(
         decision = decisions.record(verdict, ci=ci, by=by)
         if promotion is not None and promotion.is_open and action in PERMITTED_ACTIONS:
             promotions.settle(promotion, decision, by=decisions.ENGINE)
-        if not decision.allows or action not in PERMITTED_ACTIONS:
+        if not decision.allows or action not in PERMITTED_ACTIONS or not with_permit:
             return Answer(verdict, decision)
         permit, secret = permits.issue(decision, by=by)
         return Answer(verdict, decision, permit, secret)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,10 +14,12 @@ from governance import wording
 from governance.models.decision import Decision, Outcome
 from governance.models.promotion import Promotion, PromotionState
 from governance.models.roles import Role
+from governance.models.waiver import Waiver
 
 Finding = Mapping[str, Any]
+_SHOWN = re.compile(r": shown by (EV-\S+)\.$")  # as ``policies.explain`` words it
 #: What is read first: exceptions before what is quiet.
-_ORDER = ("failed", "error", "waiting", "warned", "waived", "passed", "not_applicable")
+_ORDER = ("failed", "error", "emergency", "waiting", "warned", "waived", "passed", "not_applicable")
 
 
 @dataclass(slots=True)
@@ -30,6 +33,12 @@ class GateLine:
     state: str = "passed"
     problems: list[Finding] = field(default_factory=list)
     waived: list[Finding] = field(default_factory=list)
+    #: Findings that failed and that a waiver excuses; a page adds the waivers, or the address that proposes one.
+    excused: list[Finding] = field(default_factory=list)
+    waivers: list[Waiver] = field(default_factory=list)
+    propose: str = ""
+    #: Evidence by which rules that ask for it passed.
+    shown_by: list[str] = field(default_factory=list)
     passed: int = 0
     missing: list[Mapping[str, Any]] = field(default_factory=list)
 
@@ -37,6 +46,11 @@ class GateLine:
     def said(self) -> list[wording.Said]:
         """What is wrong, with findings that say the same about one subject told once."""
         return wording.merged(self.problems)
+
+    @property
+    def said_excused(self) -> list[wording.Said]:
+        """What failed and is excused."""
+        return wording.merged(self.excused)
 
     @property
     def remedies(self) -> list[wording.Remedy]:
@@ -53,6 +67,8 @@ class GateLine:
         """What held, in one line, for a gate without problems."""
         if self.state == "not_applicable":
             return _("Does not apply here.")
+        if self.shown_by:
+            return _("Shown by evidence:")
         if self.waived:
             lawful = ", ".join(sorted({str(each["waived_by"]) for each in self.waived}))
             return _("Lawful by %(safeguards)s.") % {"safeguards": lawful}
@@ -75,12 +91,16 @@ def lines(decision: Decision) -> list[GateLine]:
 
 
 def _add(line: GateLine, each: Finding) -> None:
-    if each["outcome"] in ("fail", "error"):
+    if wording.is_problem(each):
         line.problems.append(each)
+    elif each["outcome"] == "fail":
+        line.excused.append(each)
     elif each["outcome"] == "pass":
         line.passed += 1
         if each["waived_by"]:
             line.waived.append(each)
+        elif shown := _SHOWN.search(str(each["message"])):
+            line.shown_by.append(shown[1])
 
 
 def _state(line: GateLine) -> str:
@@ -91,7 +111,9 @@ def _state(line: GateLine) -> str:
         return "error"
     if line.problems:
         return "warned"
-    if line.waived:
+    if any(not each["pack"] for each in line.excused):
+        return "emergency"
+    if line.waived or line.excused:
         return "waived"
     return "passed" if line.passed else "not_applicable"
 
@@ -125,7 +147,7 @@ def why_not(findings: Sequence[Finding]) -> str:
     """The first thing that blocks, and how many more the page tells of; empty when nothing does."""
     by_rule: dict[tuple[str, str], list[Finding]] = {}
     for each in findings:
-        if each["severity"] == "block" and each["outcome"] in ("fail", "error"):
+        if wording.blocks(each):
             by_rule.setdefault((str(each["pack"]), str(each["rule"])), []).append(each)
     told = [said for problems in by_rule.values() for said in wording.merged(problems)]
     if not told:
@@ -153,6 +175,10 @@ def verdict(promotion: Promotion, decision: Decision | None) -> str:
         names = [role_name(str(each["role"])) for each in decision.signoff.get("missing", [])]
         return _("Waiting for sign-off: %(who)s.") % {"who": _(" and ").join(names)}
     if state == PromotionState.APPROVED and decision is not None:
+        if decision.outcome == Outcome.ALLOW and decision.signoff.get("emergency"):
+            return _("Emergency %(reference)s: it may go without its signatures, for a time; nobody approved it.") % {
+                "reference": decision.signoff["emergency"]
+            }
         if decision.outcome == Outcome.ALLOW:
             return _("Approved: everybody who must has signed; the pipeline may ask for its permit.")
         return _("Approved, but the newest check says: %(summary)s") % {"summary": decision.summary}

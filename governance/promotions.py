@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -14,7 +15,7 @@ from audit import log
 from audit.actors import Actor
 from audit.lifecycle import Lifecycle
 from audit.models.events import Event
-from audit.refusals import BadInput, Conflict, NotKnown, NotPermitted
+from audit.refusals import BadInput, Conflict, NotKnown, NotPermitted, Refusal
 from governance.models.decision import Decision, Outcome
 from governance.models.promotion import OPEN_STATES, Promotion, PromotionState
 from registry.models import Environment, ModelVersion, Strategy
@@ -24,6 +25,7 @@ from registry.models.deployments import SHARING_STRATEGIES
 CLOCK = Actor.system("promotion-clock")
 #: A request that nobody finishes expires; nothing is ever approved by waiting.
 OPEN_FOR = timedelta(days=14)
+logger = logging.getLogger(__name__)
 
 _EVENTS = {
     PromotionState.IN_REVIEW: Event.PROMOTION_IN_REVIEW,
@@ -37,7 +39,9 @@ _EVENTS = {
 PROMOTIONS = Lifecycle(
     field="state",
     transitions={(here.value, there.value): event for here in OPEN_STATES for there, event in _EVENTS.items()}
-    | {(PromotionState.APPROVED.value, PromotionState.DEPLOYED.value): Event.PROMOTION_DEPLOYED},
+    | {(PromotionState.APPROVED.value, PromotionState.DEPLOYED.value): Event.PROMOTION_DEPLOYED}
+    # a rejection that was reopened; what comes after it is decided like everything else
+    | {(PromotionState.REJECTED.value, PromotionState.IN_REVIEW.value): Event.PROMOTION_IN_REVIEW},
 )
 
 
@@ -135,12 +139,8 @@ def valid_plan(plan: Mapping[str, Any] | None) -> dict[str, Any]:
 
 
 def _make_room(version: ModelVersion, environment: Environment, *, by: Actor) -> None:
-    """Supersede older open requests of the same model there; an advisory lock serialises requesters.
-
-    Not the environment's row: a deploy locks a promotion first and that row after it.
-    """
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [environment.pk, version.model_id])
+    """Supersede older open requests of the same model there."""
+    one_requester(version, environment)
     older = Promotion.objects.filter(
         version__model_id=version.model_id, environment=environment, state__in=OPEN_STATES
     ).order_by("pk")
@@ -151,6 +151,15 @@ def _make_room(version: ModelVersion, environment: Environment, *, by: Actor) ->
                 code="promotion.already_open",
             )
         PROMOTIONS.transition(promotion, PromotionState.SUPERSEDED, facts={"by_version": version.subject}, by=by)
+
+
+def one_requester(version: ModelVersion, environment: Environment) -> None:
+    """Whoever opens a promotion of this model there does so alone until the transaction ends: an advisory lock.
+
+    Not the environment's row: a deploy locks a promotion first and that row after it.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [environment.pk, version.model_id])
 
 
 def locked(number: int) -> Promotion:
@@ -189,6 +198,19 @@ def refresh(number: int, *, by: Actor) -> Decision:
         promotion = locked(number)
         must_be_open(promotion)
         return decisions.decide_promotion(promotion, by=by)
+
+
+def refresh_all(numbers: Iterable[int], *, by: Actor) -> list[int]:
+    """``refresh`` each in a transaction of its own; returns those that were still open."""
+    done = []
+    for number in numbers:
+        try:
+            refresh(number, by=by)
+        except Refusal as refusal:  # it ended meanwhile
+            logger.info("promotion %s was not decided again: %s", number, refusal.sentence)
+        else:
+            done.append(number)
+    return done
 
 
 def settle(promotion: Promotion, decision: Decision, *, by: Actor) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.db.models import OuterRef, Prefetch, QuerySet, Subquery
+from django.utils import timezone
 
 from audit.actors import Actor
 from governance.models.decision import Action, Decision, Outcome
@@ -14,6 +15,7 @@ from governance.models.policy import PackState, PolicyPack
 from governance.models.promotion import Promotion, PromotionState
 from governance.models.signoff import SignOff
 from governance.models.user import User
+from governance.models.waiver import Waiver
 
 #: Decisions that say whether a promotion may go ahead; the others are about what already serves.
 DECIDING = (Action.PROMOTE, Action.DEPLOY)
@@ -31,9 +33,10 @@ def promotions(*, state: str = "", model: str = "") -> QuerySet[Promotion]:
 
 def promotion(number: int) -> Promotion | None:
     """One promotion with its sign-offs in order: two queries."""
+    signed = SignOff.objects.select_related("decision_seen", "retraction", "delegation", "personal__factor")
     return (
         Promotion.objects.select_related("version__model", "environment")
-        .prefetch_related(Prefetch("signoffs", queryset=SignOff.objects.select_related("decision_seen")))
+        .prefetch_related(Prefetch("signoffs", queryset=signed))
         .filter(pk=number)
         .first()
     )
@@ -70,7 +73,9 @@ class Waiting:
 def in_review(actor: Actor) -> list[Waiting]:
     """Every promotion that waits for sign-offs, oldest first, and whether it waits for ``actor``. One query."""
     newest = Decision.objects.filter(promotion=OuterRef("pk"), action__in=DECIDING).order_by("-id")
-    mine = SignOff.objects.filter(promotion=OuterRef("pk"), round=OuterRef("round"), signer=actor.id)
+    mine = SignOff.objects.filter(
+        promotion=OuterRef("pk"), round=OuterRef("round"), signer=actor.id, retraction__isnull=True
+    )
     account = User.objects.filter(uuid=actor.id.partition(":")[2]) if actor.kind == "user" else User.objects.none()
     rows = (
         Promotion.objects.filter(state=PromotionState.IN_REVIEW)
@@ -137,12 +142,36 @@ def holders(roles: Iterable[str]) -> dict[str, list[str]]:
     return {role: [user.display_name for user in people if role in user.roles] for role in sorted(wanted)}
 
 
+def waivers(references: Iterable[str]) -> dict[str, Waiver]:
+    """Those with these references. One query, none for no reference."""
+    wanted = set(references)
+    return {row.reference: row for row in Waiver.objects.filter(reference__in=wanted)} if wanted else {}
+
+
 def packs() -> list[PolicyPack]:
     """Every version of every pack, the active one of each first."""
-    rows = PolicyPack.objects.defer("text").order_by("slug", "-version")
+    rows = as_they_stand(PolicyPack.objects.defer("text").order_by("slug", "-version"))
     return sorted(rows, key=lambda row: (row.slug, row.state != PackState.ACTIVE, -row.version))
 
 
 def pack_versions(slug: str) -> list[PolicyPack]:
-    """The versions of one pack, newest first."""
-    return list(PolicyPack.objects.filter(slug=slug).order_by("-version"))
+    """The versions of one pack, newest first, in the states of now."""
+    return as_they_stand(PolicyPack.objects.filter(slug=slug).order_by("-version"))
+
+
+def as_they_stand(rows: Iterable[PolicyPack]) -> list[PolicyPack]:
+    """``rows`` in the states of this moment: one whose instant came is active, though nobody noted it yet, and the one
+    that it replaced is retired. For reading: what is stored stays as it is.
+    """
+    found, now = list(rows), timezone.now()
+    came = {
+        row.slug: row
+        for row in found
+        if row.state == PackState.SCHEDULED and row.activated_at is not None and row.activated_at <= now
+    }
+    for row in found:
+        if came.get(row.slug) is row:
+            row.state = PackState.ACTIVE
+        elif row.slug in came and row.state == PackState.ACTIVE:
+            row.state = PackState.RETIRED
+    return found

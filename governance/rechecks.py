@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -20,10 +20,11 @@ from django.utils.translation import gettext as _
 from audit import log
 from audit.actors import Actor
 from audit.models.events import Event
-from governance import decisions, halting, sharing
+from governance import decisions, halting, lapsing, sharing, wording
 from governance.facts import Case
 from governance.models.decision import Action, Outcome
 from governance.models.transfer import SafeguardStatus, TransferSafeguard
+from governance.models.waiver import Waiver
 from registry import findings
 from registry.findings import Settled
 from registry.lineage import reach
@@ -40,11 +41,15 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """A deployment that serves, and what the rules say of it now. ``blocking`` is empty exactly when it is lawful."""
+    """A deployment that serves, and what the rules say of it now. ``blocking`` is empty exactly when it is lawful.
+
+    ``waived_by`` are the safeguards that it is lawful by, ``excused_by`` the waivers.
+    """
 
     deployment: Deployment
     blocking: tuple[Mapping[str, Any], ...]
     waived_by: frozenset[str] = frozenset()
+    excused_by: frozenset[str] = frozenset()
 
     @property
     def lawful(self) -> bool:
@@ -80,36 +85,42 @@ def judge(rows: Sequence[Deployment], shared: sharing.Shared) -> list[Judged]:
     found = []
     with sharing.using(shared):
         for row in rows:
-            question = (row.version_id, row.environment_id, row.strategy, row.weight)
-            if question not in known:
-                known[question] = _judge(row)
-            answer = known[question]
-            found.append(Judged(row, answer.blocking, answer.waived_by))
+            asked = (row.version_id, row.environment_id, row.strategy, row.weight)
+            if asked not in known:
+                known[asked] = _judge(row)
+            found.append(replace(known[asked], deployment=row))
     return found
 
 
-def _judge(row: Deployment) -> Judged:
-    case = Case(
+def question(row: Deployment) -> Case:
+    """What is asked of something that serves: may it go on?"""
+    return Case(
         version=row.version,
         environment=row.environment,
         action=Action.RUN,
         plan={"strategy": row.strategy, "weight": row.weight},
         requested_by=CLOCK.id,
     )
+
+
+def _judge(row: Deployment) -> Judged:
     try:
-        verdict = decisions.evaluate(case, needs_signoffs=False)
+        verdict = decisions.evaluate(question(row), needs_signoffs=False)
     except DatabaseError:
         raise
     except Exception as error:  # whatever goes wrong in deciding must not pass for lawful
         logger.exception("what serves could not be decided again: %s", row.subject)
         return Judged(row, (_undecided(row, f"{type(error).__name__}: {error}"[:300]),))
-    blocking = tuple(
-        each for each in verdict.findings if each["severity"] == "block" and each["outcome"] in ("fail", "error")
-    )
+    blocking = tuple(each for each in verdict.findings if wording.blocks(each))
     if verdict.outcome != Outcome.ALLOW and not blocking:
         blocking = (_undecided(row, verdict.summary),)
-    waived = frozenset(str(each["waived_by"]) for each in verdict.findings if each["waived_by"])
-    return Judged(row, blocking if verdict.outcome != Outcome.ALLOW else (), waived)
+    relied = [(str(each["outcome"]), str(each["waived_by"])) for each in verdict.findings if each["waived_by"]]
+    return Judged(
+        row,
+        blocking if verdict.outcome != Outcome.ALLOW else (),
+        frozenset(reference for outcome, reference in relied if outcome == "pass"),
+        frozenset(reference for outcome, reference in relied if outcome == "fail"),
+    )
 
 
 def _undecided(row: Deployment, sentence: str) -> dict[str, Any]:
@@ -160,6 +171,14 @@ def falling(reference: str, judged: Sequence[Judged], shared: sharing.Shared) ->
     return [each for each in judge(using, shared.altered(without(reference))) if not each.lawful]
 
 
+def falling_with(reference: str, judged: Sequence[Judged], shared: sharing.Shared) -> list[Judged]:
+    """Those of ``judged`` that are lawful and would not be without the waiver, with what would then block them."""
+    using = [each.deployment for each in judged if each.lawful and reference in each.excused_by]
+    if not using:
+        return []
+    return [each for each in judge(using, shared.without_waiver(reference)) if not each.lawful]
+
+
 def _points(judged: Judged) -> set[tuple[str, str, str]]:
     return {(str(each["pack"]), str(each["rule"]), _what(each)) for each in judged.blocking}
 
@@ -173,10 +192,10 @@ def _what(finding: Mapping[str, Any]) -> str:
 
 @transaction.atomic
 def follow_up(*, by: Actor = CLOCK) -> list[str]:
-    """Decide again what safeguards that ended since had made lawful, and what stands as no longer lawful.
+    """Decide again what safeguards and waivers that ended since had let serve, and what stands as no longer lawful.
 
-    Returns the references of the safeguards that were followed up: each once, with its entry, and with the order to
-    halt the transfer when something relied on it. Safe to run twice or at the same time.
+    Returns the references of what was followed up: each once, with its entry; for a safeguard with the order to halt
+    the transfer when something relied on it. Safe to run twice or at the same time.
     """
     _one_at_a_time()
     now = timezone.now().replace(microsecond=0)  # as decisions have it: what ended, ended for them too
@@ -185,19 +204,27 @@ def follow_up(*, by: Actor = CLOCK) -> list[str]:
         .filter(Q(status=SafeguardStatus.REVOKED) | Q(expires_at__lte=now))
         .filter(followed_up_at__isnull=True, approved_at__isnull=False)
     )
+    lapsed = lapsing.ended(now)
     known = set(Finding.objects.unlawful().values_list("concerns", flat=True))
-    if not ended and not known:
+    if not ended and not lapsed and not known:
         return []
     touched = touched_by(ended) if ended else []
     rows = {row.pk: row for row in touched}
-    rows |= {row.pk: row for row in serving() if row.subject in known} if known else {}
+    if known or lapsed:
+        cases = {(waiver.version_id, waiver.environment_id) for waiver in lapsed}
+        rows |= {
+            row.pk: row for row in serving() if row.subject in known or (row.version_id, row.environment_id) in cases
+        }
     listed = [rows[number] for number in sorted(rows)]
     shared = read(listed)
     judged = judge(listed, shared)
     _settle(judged, shared, now, by=by)
     for safeguard in ended:
         _end(safeguard, judged, shared, now, by=by)
-    return [row.reference for row in ended]
+    for waiver in lapsed:
+        fallen = [each.deployment for each in judged if _was_excused(waiver, each)]
+        lapsing.note(waiver, len(judged), fallen, by=by)
+    return [*(row.reference for row in ended), *(row.reference for row in lapsed)]
 
 
 @transaction.atomic
@@ -218,7 +245,8 @@ def _one_at_a_time() -> None:
 
 def _settle(judged: Sequence[Judged], shared: sharing.Shared, at: datetime, *, by: Actor) -> Settled:
     ended = [row for row in shared.safeguards if row.approved_at and not _counts(row, at)]
-    differences = [one for each in judged for one in _differences(each, ended)]
+    lapsed = lapsing.over(shared.waivers, at)
+    differences = [one for each in judged for one in _differences(each, ended, lapsed)]
     return findings.settle_lawful(differences, {each.deployment.subject for each in judged}, at=at, by=by)
 
 
@@ -226,7 +254,11 @@ def _counts(row: TransferSafeguard, at: datetime) -> bool:
     return row.status == SafeguardStatus.ACTIVE and row.expires_at > at
 
 
-def _differences(judged: Judged, ended: Collection[TransferSafeguard]) -> list[Difference]:
+def _was_excused(waiver: Waiver, judged: Judged) -> bool:
+    return any(lapsing.excused(waiver, judged.deployment, each) for each in judged.blocking)
+
+
+def _differences(judged: Judged, ended: Collection[TransferSafeguard], lapsed: Collection[Waiver]) -> list[Difference]:
     """One for each rule that forbids the deployment. Its key names every subject and region, so that more of the same
     is another finding and does not hide behind one that somebody accepted."""
     groups: dict[tuple[str, str, str], list[Mapping[str, Any]]] = {}
@@ -243,7 +275,8 @@ def _differences(judged: Judged, ended: Collection[TransferSafeguard]) -> list[D
             version=row.version.subject,
             environment=row.environment.slug,
             recorded={name: value for name, value in on_record.items() if value},
-            observed=_observed(group, ended),
+            observed=_observed(group, ended)
+            | lapsing.named([each for each in lapsed if any(lapsing.excused(each, row, one) for one in group)]),
         )
         for rule, group in groups.items()
     ]

@@ -24,6 +24,7 @@ from audit.refusals import Refused
 from audit.searching import Filters
 from governance import packs as registered
 from governance import policies
+from governance.decisions import result_digest_of
 from governance.models.decision import Decision
 from governance.models.policy import PolicyPack
 from governance.policies.facts import digest_of
@@ -47,6 +48,19 @@ class Replay:
     def same(self) -> bool:
         """True when everything that was stored is what was recorded, and gives the recorded result again."""
         return not self.differences
+
+
+@dataclass(frozen=True, slots=True)
+class _Again:
+    """A decision that was made again, as its digest is computed from it."""
+
+    outcome: str
+    summary: str
+    findings: Sequence[Mapping[str, Any]]
+    signoff: Mapping[str, Any]
+    packs: Sequence[Mapping[str, Any]]
+    facts_digest: str
+    inputs: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +112,7 @@ def what_if(decision: Decision) -> WhatIf:
     The signatures count as for what their people saw, though other packs make another subject. Raises ``Refused`` as
     ``replay`` does, and when a pack in force no longer compiles.
     """
-    facts, inputs = _whole(decision)
+    facts, inputs = kept(decision)
     try:
         packs = registered.active_packs()
     except policies.PackError as error:
@@ -150,7 +164,7 @@ def packs_of(decision: Decision) -> tuple[policies.CompiledPack, ...]:
     return tuple(found)
 
 
-def _whole(decision: Decision) -> tuple[policies.Facts, policies.Inputs]:
+def kept(decision: Decision) -> tuple[policies.Facts, policies.Inputs]:
     """The stored facts and signatures. Raises ``Refused`` when there are none, or when they cannot be read."""
     if not decision.result_digest:
         raise Refused(
@@ -174,7 +188,7 @@ def _compared(decision: Decision, entry: EntryRow | None) -> Replay:
     recorded = str(entry.facts.get("result_digest", "")) if entry else ""
     differences = list(_against_entry(decision, entry))
     try:
-        facts, inputs = _whole(decision)
+        facts, inputs = kept(decision)
         packs = packs_of(decision)
     except Refused as refusal:
         if not differences and refusal.code in ("replay.too_old", "replay.no_facts"):
@@ -183,15 +197,16 @@ def _compared(decision: Decision, entry: EntryRow | None) -> Replay:
     differences += _inside(decision, inputs)
     decided = policies.decide(packs, facts, inputs)
     findings = [each.as_json() for each in decided.decision.findings]
-    digest = policies.result_digest(
-        decided.decision.word,
-        decided.decision.summary,
-        findings,
+    again = _Again(
+        outcome=decided.decision.word,
+        summary=decided.decision.summary,
+        findings=findings,
         signoff=decided.signoff,
-        policy=[pack.as_json() for pack in decided.decision.policy],
+        packs=[pack.as_json() for pack in decided.decision.policy],
         facts_digest=facts.digest,
         inputs=inputs.as_json(),
     )
+    digest = result_digest_of(again)
     if digest != recorded:
         differences.append(_result(decision, decided.decision.word, findings))
     return Replay(
@@ -204,15 +219,7 @@ def _against_entry(decision: Decision, entry: EntryRow | None) -> Iterator[str]:
     if entry is None:
         yield _("The log has no entry of it.")
         return
-    stored = policies.result_digest(
-        decision.outcome,
-        decision.summary,
-        decision.findings,
-        signoff=decision.signoff,
-        policy=decision.packs,
-        facts_digest=decision.facts_digest,
-        inputs=decision.inputs,
-    )
+    stored = result_digest_of(decision)
     said = {
         _("the outcome"): ("outcome", decision.outcome),
         _("the action"): ("action", decision.action),

@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 from audit.actors import Actor
 from audit.models.events import Event
 from audit.refusals import BadInput, Conflict, NotKnown, Refused
-from governance import decisions, permits, promotions
+from governance import decisions, emergency_review, permits, promotions, wording
 from governance.attempts import attempt
 from governance.decisions import Verdict
 from governance.facts import Case
@@ -57,12 +57,14 @@ def record_deploy(
     facts = {**decision.about, "decision": decision.public_id, "presented_for": environment}
     with attempt(Event.PERMIT_REFUSED, decision.subject, facts=facts, by=by):
         promotion = promotions.locked(decision.promotion_id) if decision.promotion_id else None
-        permit = permits.present(decision, secret, environment=environment)
+        permit = permits.present(decision, secret, environment=environment, claimed=True)
         plan = promotion.plan if promotion is not None else _plan(decision)
         _must_be_planned(plan, strategy, weight)
         incidents.no_freeze_until_commit()
         _must_still_hold(decision, promotion, plan)
-        permits.consume(permit, by=by)
+        _must_be_the_only_claim(promotion, permit)
+        if permit.consumed_at is None:
+            permits.consume(permit, by=by)
         deployment = _record(decision, permit, plan, weight, by=by)
         if record is not None:
             describing.describe(deployment, record, by=by)
@@ -76,6 +78,43 @@ def record_deploy(
                 by=by,
             )
     return deployment
+
+
+def claim(decision_id: str, *, secret: str, environment: str, digest: str = "", by: Actor) -> Permit:
+    """Use a permit up at the moment of deploying, before anything is recorded: an admission controller's question.
+
+    What ``record_deploy`` checks is checked here, and nothing else can be deployed on the same approval afterwards: the
+    permit is used, and every other permit of its promotion is refused. ``record_deploy`` takes the same permit once
+    more, to record the deployment that became of it. Raises what ``record_deploy`` raises, ``Conflict`` for another
+    digest or when another permit of the promotion was claimed.
+    """
+    decision = _decision(decision_id)
+    facts = {**decision.about, "decision": decision.public_id, "presented_for": environment}
+    with attempt(Event.PERMIT_REFUSED, decision.subject, facts=facts, by=by):
+        promotion = promotions.locked(decision.promotion_id) if decision.promotion_id else None
+        permit = permits.present(decision, secret, environment=environment, digest=digest)
+        incidents.no_freeze_until_commit()
+        _must_still_hold(decision, promotion, promotion.plan if promotion is not None else _plan(decision))
+        _must_be_the_only_claim(promotion, permit)
+        permits.consume(permit, by=by)
+    return permit
+
+
+def _must_be_the_only_claim(promotion: Promotion | None, permit: Permit) -> None:
+    """The caller has locked the promotion, so two claims of it come one after the other."""
+    if promotion is None:
+        return
+    claims = Permit.objects.filter(decision__promotion=promotion, consumed_at__isnull=False).exclude(pk=permit.pk)
+    other = claims.first()
+    if other is not None and other.consumed_at is not None:
+        raise Conflict(
+            _(
+                "Another permit of promotion %(number)s was used at %(when)s, and one approval deploys once. Record "
+                "that deployment; if none became of it, withdraw the promotion and request it anew."
+            )
+            % {"number": promotion.pk, "when": other.consumed_at.strftime("%Y-%m-%d %H:%M UTC")},
+            code="permit.claimed",
+        )
 
 
 def _plan(decision: Decision) -> dict[str, Any]:
@@ -149,7 +188,7 @@ def _must_still_hold(decision: Decision, promotion: Promotion | None, plan: dict
     if verdict.outcome != "allow":
         raise Refused(
             _("The rules no longer allow this: %(summary)s") % {"summary": verdict.summary},
-            reasons=[str(each["message"]) for each in verdict.findings if each["outcome"] in ("fail", "error")],
+            reasons=[str(each["message"]) for each in verdict.findings if wording.is_problem(each)],
             code="permit.no_longer_allowed",
         )
 
@@ -187,7 +226,8 @@ def record_rollback(
     case = Case(version, environment, Action.ROLLBACK, {"strategy": Strategy.ALL_AT_ONCE.value}, requested_by=by.id)
     with transaction.atomic():
         incidents.no_freeze_until_commit()
-        decision = decisions.record(decisions.evaluate(case, needs_signoffs=False), by=by)
+        verdict = decisions.evaluate(case, needs_signoffs=False)
+        decision = decisions.record(verdict, by=by)
         if decision.allows:
             deployment = deployments.record_rollback(
                 environment,
@@ -197,12 +237,15 @@ def record_rollback(
                 incident=incident.strip(),
                 by=by,
             )
+            emergency_review.open_for_rollback(
+                decision, verdict, reason=reason.strip(), incident=incident.strip(), by=by
+            )
             if alias:
                 aliases.promote(deployment, alias, reason=reason.strip(), by=by)
             return RolledBack(deployment, decision)
     raise Refused(
         _("Today's rules do not let %(version)s serve in %(environment)s: %(summary)s")
         % {"version": version.label, "environment": environment.slug, "summary": decision.summary},
-        reasons=[str(each["message"]) for each in decision.findings if each["outcome"] in ("fail", "error")],
+        reasons=[str(each["message"]) for each in decision.findings if wording.is_problem(each)],
         code="rollback.denied",
     )

@@ -12,14 +12,17 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, TypeVar
 
 from django.db.models import Q
 from django.utils.translation import gettext as _
 
 from governance import policies
+from governance.models.evidence import Evidence
 from governance.models.transfer import TransferSafeguard
 from governance.models.user import User
+from governance.models.waiver import Waiver, WaiverState
 from registry import queries as registry_queries
 from registry.incidents import counting
 from registry.models import Dataset, Incident, ModelVersion
@@ -31,13 +34,16 @@ Alter = Callable[[TransferSafeguard], TransferSafeguard | None]
 @dataclass(frozen=True)
 class Shared:
     """What was read: ``parents`` of every subject upstream of the cases' versions, every data set among them, every
-    safeguard, and the accounts of who asks or trained. ``kept`` holds what ``once`` was asked for.
+    safeguard, the accounts of who asks or trained, and every waiver and all evidence for the cases' versions. ``kept``
+    holds what ``once`` was asked for.
     """
 
     parents: Mapping[str, Sequence[str]]
     data_sets: Mapping[str, Dataset]
     safeguards: tuple[TransferSafeguard, ...]
     users: tuple[User, ...]
+    waivers: tuple[Waiver, ...] = ()
+    evidence: tuple[Evidence, ...] = ()
     kept: dict[str, Any] = field(default_factory=dict)
 
     def parents_of(self, version: str) -> dict[str, list[str]]:
@@ -65,6 +71,22 @@ class Shared:
         wanted = set(subjects)
         return [row for row in self.safeguards if not wanted.isdisjoint(row.subjects)]
 
+    def waivers_of(self, version_id: int, environment_id: int) -> list[Waiver]:
+        """Those for one version in one environment that nobody revoked."""
+        rows = (row for row in self.waivers if (row.version_id, row.environment_id) == (version_id, environment_id))
+        return [row for row in rows if row.state != WaiverState.REVOKED]
+
+    def evidence_of(self, version_id: int, environment_id: int) -> list[Evidence]:
+        """What is on record about the version, for every environment or for this one."""
+        return self._by_version.get((version_id, None), []) + self._by_version.get((version_id, environment_id), [])
+
+    @cached_property
+    def _by_version(self) -> dict[tuple[int, int | None], list[Evidence]]:
+        found: dict[tuple[int, int | None], list[Evidence]] = {}
+        for row in self.evidence:
+            found.setdefault((row.version_id, row.environment_id), []).append(row)
+        return found
+
     def people(self, uuids: Iterable[str], usernames: Iterable[str]) -> list[User]:
         """The accounts with these identifiers or names."""
         ids, names = set(uuids), set(usernames)
@@ -79,6 +101,10 @@ class Shared:
             one.listed = version in row.held  # type: ignore[attr-defined]  # the annotation of ``counting``
             found.append(one)
         return found
+
+    def without_waiver(self, reference: str) -> Shared:
+        """The same as if the waiver were not there."""
+        return replace(self, waivers=tuple(row for row in self.waivers if row.reference != reference))
 
     def altered(self, alter: Alter) -> Shared:
         """The same with other safeguards: what would be decided if. ``alter`` gives None for one that is not there."""
@@ -116,7 +142,7 @@ def using(shared: Shared) -> Iterator[None]:
 
 
 def read(versions: Iterable[ModelVersion], actors: Iterable[str]) -> Shared:
-    """Read what cases about ``versions``, asked for by ``actors`` (their ids), share. Four queries."""
+    """Read what cases about ``versions``, asked for by ``actors`` (their ids), share. Five queries."""
     listed = list(versions)
     parents: dict[str, list[str]] = {}
     if subjects := sorted({version.subject for version in listed}):
@@ -131,10 +157,14 @@ def read(versions: Iterable[ModelVersion], actors: Iterable[str]) -> Shared:
         if subject.startswith("dataset:")
     }
     trained = {name.lower() for version in listed for name in version.contributors}
-    uuids = [actor.partition(":")[2] for actor in actors if actor.startswith(("user:", "service:"))]
+    waivers = tuple(Waiver.objects.filter(version__in={version.pk for version in listed}).order_by("pk"))
+    acted = {*actors, *(row.approved_by for row in waivers)}
+    uuids = [actor.partition(":")[2] for actor in acted if actor.startswith(("user:", "service:"))]
     return Shared(
         parents=parents,
         data_sets={row.subject: row for row in Dataset.objects.filter(name__in=names)},
         safeguards=tuple(TransferSafeguard.objects.defer("assessment", "revoked_reason")),
         users=tuple(User.objects.filter(Q(uuid__in=uuids) | Q(username__in=trained))),
+        waivers=waivers,
+        evidence=tuple(Evidence.objects.signers().filter(version__in={version.pk for version in listed})),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from governance import backtests, erasure, promotions, rechecks
+from governance import backtests, emergency_clock, erasure, packs, promotions, rechecks
 from governance.api.idempotency import forget_outdated
 
 
@@ -16,14 +16,29 @@ def expire_promotions() -> int:
 
 @shared_task(name="governance.follow_up_safeguards", ignore_result=True)  # type: ignore[untyped-decorator]
 def follow_up_safeguards() -> int:
-    """Decide again what ended safeguards had made lawful; safe to run twice or at the same time. Returns how many."""
+    """Decide again what ended safeguards and waivers had let serve; safe to run twice or at the same time."""
     return len(rechecks.follow_up())
+
+
+@shared_task(name="governance.follow_up_emergencies", ignore_result=True)  # type: ignore[untyped-decorator]
+def follow_up_emergencies() -> int:
+    """Note which emergencies are over, late with their review or replaced. The gate does not wait for it."""
+    return emergency_clock.follow_up()
 
 
 @shared_task(name="governance.recheck_what_serves", ignore_result=True)  # type: ignore[untyped-decorator]
 def recheck_what_serves() -> None:
     """Decide again everything that serves."""
     rechecks.recheck()
+
+
+@shared_task(name="governance.settle_packs", ignore_result=True)  # type: ignore[untyped-decorator]
+def settle_packs() -> int:
+    """Note which scheduled policies are in force by now, and look at what serves when one is; returns how many."""
+    settled = packs.settle_due()
+    if settled:
+        rechecks.recheck()
+    return len(settled)
 
 
 @shared_task(name="governance.forget_answers", ignore_result=True)  # type: ignore[untyped-decorator]

@@ -68,6 +68,7 @@ def issue(owner: User, *, label: str, scopes: Iterable[str], lifetime: timedelta
         label=label,
         scopes=wanted,
         owner=owner,
+        issued_by=by.id,
         created_at=now,
         expires_at=now + lifetime,
     )

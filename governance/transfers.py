@@ -7,19 +7,16 @@ version 2.0 (SDAIA's English reference text); our paraphrase of its six elements
 from __future__ import annotations
 
 import hashlib
-import logging
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from celery import current_app
 from django.db import transaction
 from django.utils import timezone
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
-from kombu.exceptions import KombuError
 
 from audit import log
 from audit.actors import Actor
@@ -27,6 +24,7 @@ from audit.lifecycle import Lifecycle
 from audit.merkle import canonical
 from audit.models.events import Event
 from audit.refusals import BadInput, Conflict, NotKnown, NotPermitted
+from governance import following, second_person
 from governance.models.transfer import (
     DIGEST_PATTERN,
     ELEMENTS,
@@ -37,7 +35,7 @@ from governance.models.transfer import (
 )
 from registry import naming, queries
 from registry import regions as known_regions
-from registry.models import Environment
+from registry.models import Environment, Perimeter
 
 SAFEGUARDS = Lifecycle(
     field="status",
@@ -57,9 +55,6 @@ ELEMENT_TITLES: Mapping[str, Promise] = {
     "F": gettext_lazy("Measures that prevent the risks to people, or soften what happens"),
 }
 MOST_TEXT = 4000
-#: The task that decides again what serves (``governance.rechecks``).
-FOLLOW_UP = "governance.follow_up_safeguards"
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +74,19 @@ class Papers:
     assessment: Mapping[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Mechanism:
+    """What kind of safeguard it is, and the jurisdiction under whose law it is one."""
+
+    type: str
+    law: str
+
+
 def record(
     reference: str,
     *,
     type: str,
+    law: str,
     document: str,
     subjects: Sequence[str],
     regions: Sequence[str],
@@ -97,9 +101,10 @@ def record(
 ) -> TransferSafeguard:
     """Propose a safeguard; it covers nothing until a second person approves it.
 
+    ``law`` is the one under whose law it is made (``SA``, ``AE-federal``, ``EU`` …); it excuses under no other.
     ``document_digest`` is the SHA-256 of the document, ``sha256:…``; ``assessment`` has the six elements A to F
-    whenever ``risk_assessment_at`` is given. Raises ``BadInput`` for an unknown type, region or subject, an empty list,
-    an end in the past, a malformed digest or half an assessment, ``Conflict`` for a used reference.
+    whenever ``risk_assessment_at`` is given. Raises ``BadInput`` for an unknown type, law, region or subject, an empty
+    list, an end in the past, a malformed digest or half an assessment, ``Conflict`` for a used reference.
     """
     papers = Papers(
         document=document.strip(),
@@ -110,16 +115,17 @@ def record(
         assessed_at=risk_assessment_at,
         assessment={letter: text.strip() for letter, text in (assessment or {}).items() if text.strip()},
     )
-    _validate(reference, type, subjects, regions, expires_at, papers)
-    known_regions.lookup_all(regions, field="regions")
+    kind = Mechanism(type, law)
+    _validate(reference, kind, subjects, regions, expires_at, papers)
+    known_regions.places(regions, field="regions")
     _must_be_known(subjects)
-    return _propose(reference, type, sorted(set(subjects)), sorted(set(regions)), expires_at, papers, by)
+    return _propose(reference, kind, sorted(set(subjects)), sorted(set(regions)), expires_at, papers, by)
 
 
 @transaction.atomic
 def _propose(
     reference: str,
-    type_: str,
+    kind: Mechanism,
     subjects: list[str],
     regions: list[str],
     expires_at: datetime,
@@ -133,7 +139,8 @@ def _propose(
         )
     safeguard = TransferSafeguard.objects.create(
         reference=reference,
-        type=type_,
+        type=kind.type,
+        law=kind.law,
         document=papers.document,
         document_digest=papers.digest,
         digest_basis=papers.basis,
@@ -148,7 +155,8 @@ def _propose(
         recorded_by=by.id,
     )
     facts = {
-        "type": type_,
+        "type": kind.type,
+        "law": kind.law,
         "subjects": subjects,
         "regions": regions,
         "expires_at": expires_at.isoformat(),
@@ -170,7 +178,7 @@ def _private(papers: Papers) -> dict[str, str]:
 
 def _validate(
     reference: str,
-    type_: str,
+    kind: Mechanism,
     subjects: Sequence[str],
     regions: Sequence[str],
     expires_at: datetime,
@@ -179,8 +187,10 @@ def _validate(
     fields: dict[str, str] = {}
     if not reference or reference == "new":  # the page that records one has that address
         fields["reference"] = _("Give the safeguard a reference, for example TS-1.")
-    if type_ not in SafeguardType.values:
+    if kind.type not in SafeguardType.values:
         fields["type"] = _("The type is one of %(types)s.") % {"types": ", ".join(SafeguardType.values)}
+    if kind.law not in Perimeter.values:
+        fields["law"] = _("Say under whose law it is made: one of %(laws)s.") % {"laws": ", ".join(Perimeter.values)}
     if not papers.document:
         fields["document"] = _("Name the document that holds the clauses, rules or certificate.")
     if papers.digest and not re.fullmatch(DIGEST_PATTERN, papers.digest):
@@ -190,7 +200,9 @@ def _validate(
     if not subjects:
         fields["subjects"] = _("Name the data sets or streams that the safeguard covers.")
     if not regions or any(":" not in region for region in regions):
-        fields["regions"] = _("Name the regions as provider:region, for example azure:germanywestcentral.")
+        fields["regions"] = _(
+            "Name the regions as provider:region, for example azure:germanywestcentral; access as country:DE."
+        )
     if timezone.is_naive(expires_at):
         fields["expires_at"] = _("Give the end with its time zone.")
     elif expires_at <= timezone.now():
@@ -219,6 +231,8 @@ def _half_assessed(papers: Papers) -> dict[str, str]:
             fields["risk_assessment_at"] = _("Give the moment with its time zone.")
         elif papers.assessed_at > timezone.now():
             fields["risk_assessment_at"] = _("An assessment that is not made yet cannot be recorded.")
+        elif papers.assessed_at < naming.EARLIEST:
+            fields["risk_assessment_at"] = naming.too_early()
     return fields
 
 
@@ -257,7 +271,7 @@ def approve(reference: str, *, reason: str = "", by: Actor) -> TransferSafeguard
     was approved or revoked before, or has expired meanwhile.
     """
     safeguard = find(reference, lock=True)
-    if safeguard.recorded_by == by.id:
+    if second_person.is_first(safeguard.recorded_by, by):
         raise NotPermitted(
             _("You recorded this safeguard; someone else must approve it."), code="safeguard.self_approval"
         )
@@ -294,13 +308,5 @@ def revoke(reference: str, *, reason: str, by: Actor) -> TransferSafeguard:
         changes={"revoked_at": timezone.now(), "revoked_by": by.id, "revoked_reason": said},
         by=by,
     )
-    transaction.on_commit(_announce)
+    transaction.on_commit(following.order)
     return safeguard
-
-
-def _announce() -> None:
-    """Let a worker decide again what serves. When the broker is away the clock does it, half a minute later."""
-    try:
-        current_app.send_task(FOLLOW_UP, expires=600, retry=False)
-    except (KombuError, OSError) as error:
-        logger.warning("the broker does not take the order to decide again what serves, the clock will: %s", error)

@@ -22,7 +22,30 @@ _LACKS: dict[str, str | Promise] = {
     "type_allowed": gettext_lazy("is of a type that the rule does not accept"),
     "cert_not_for_sensitive": gettext_lazy("is a certificate, which is not enough for sensitive data"),
     "risk_assessed": gettext_lazy("has no risk assessment"),
+    "made_under": gettext_lazy("was made under another law"),
 }
+
+
+#: The kinds of flows, as people say them.
+KINDS: dict[str, str | Promise] = {
+    "dataset": gettext_lazy("data set"),
+    "serving": gettext_lazy("serving"),
+    "inference_log": gettext_lazy("inference log"),
+    "backup": gettext_lazy("backup"),
+    "support_access": gettext_lazy("support access"),
+    "explanation_job": gettext_lazy("explanation job"),
+}
+#: The same of a piece of evidence.
+_LACKS_AS_EVIDENCE: dict[str, str | Promise] = {
+    "of_type": gettext_lazy("is of another type"),
+    "for_these_files": gettext_lazy("was made for other files"),
+    "for_this_place": gettext_lazy("was made for another environment"),
+    "active": gettext_lazy("is withdrawn"),
+    "valid_now": gettext_lazy("has expired, has no end or is dated in the future"),
+    "independent": gettext_lazy("was recorded by somebody who may have trained the version"),
+}
+#: What an engine's finding says it failed when no piece of evidence is enough.
+EVIDENCE = "evidence"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +65,20 @@ class Remedy:
     where: str
 
 
+def is_problem(finding: Finding) -> bool:
+    """Whether the finding says that something is wrong which nothing excuses. An error is never excused."""
+    return finding["outcome"] == "error" or (finding["outcome"] == "fail" and not finding.get("waived_by"))
+
+
+def blocks(finding: Finding) -> bool:
+    """Whether the finding alone forbids the action, as the engine's own ``Finding.blocks`` says."""
+    return finding["severity"] == "block" and is_problem(finding)
+
+
 def lacking(condition: str, finding: Finding) -> str:
-    """What a safeguard that fails ``condition`` is or does. A condition of somebody's own pack is named by its name."""
-    words = _LACKS.get(condition)
+    """What a safeguard or evidence that fails ``condition`` is or does. A condition of somebody's own pack is named by
+    its name."""
+    words = (_LACKS_AS_EVIDENCE if _asks_evidence(finding) else _LACKS).get(condition)
     if words is None:
         return _("lacks «%(condition)s»") % {"condition": condition.replace("_", " ")}
     facts = finding.get("facts") or {}
@@ -55,15 +89,26 @@ def lacking(condition: str, finding: Finding) -> str:
 
 
 def closest(finding: Finding) -> tuple[str, ...]:
-    """A sentence for each safeguard that lacks least; those that lack more are left to the stored decision."""
-    misses: Sequence[Mapping[str, Any]] = finding.get("closest") or ()
+    """A sentence for each safeguard or piece of evidence that lacks least; those that lack more are left to the stored
+    decision, and so is evidence of another type, which is not close."""
+    asks = _asks_evidence(finding)
+    misses = [each for each in finding.get("closest") or () if not (asks and "of_type" in each["failed"])]
     least = min((len(each["failed"]) for each in misses), default=0)
     said = []
     for each in misses:
         if len(each["failed"]) == least:
             why = _(" and ").join(lacking(str(name), finding) for name in each["failed"])
-            said.append(_("%(id)s is the closest safeguard: it %(why)s.") % {"id": each["id"], "why": why})
+            told = {"id": each["id"], "why": why}
+            said.append(
+                _("%(id)s is the closest evidence: it %(why)s.") % told
+                if asks
+                else _("%(id)s is the closest safeguard: it %(why)s.") % told
+            )
     return tuple(said)
+
+
+def _asks_evidence(finding: Finding) -> bool:
+    return EVIDENCE in (finding.get("failed") or ())
 
 
 def merged(problems: Sequence[Finding]) -> list[Said]:

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from django.conf import settings
 from django.urls import reverse
+from django.utils import timezone
 
+from governance import steps
 from governance.gate import Answer
 from governance.models.decision import Decision
+from governance.models.emergency import Emergency
+from governance.models.evidence import Evidence
+from governance.models.evidence_key import EvidenceKey
+from governance.models.permit import Permit
 from governance.models.promotion import Promotion
-from governance.models.signoff import SignOff
 from governance.models.transfer import TransferHalt, TransferSafeguard
+from governance.models.waiver import Waiver
+from governance.policies.actions import as_json
+from governance.policies.vocabulary import format_time
+from governance.policies.ways import Ways
 from governance.replay import Replay, WhatIf
 from registry.models import Deployment
 
@@ -24,7 +34,7 @@ def absolute(view: str, *args: object) -> str:
 
 def instant(when: datetime | None) -> str | None:
     """RFC 3339 in UTC with whole seconds."""
-    return when.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if when else None
+    return format_time(when) if when else None
 
 
 def gate_answer(answer: Answer) -> dict[str, Any]:
@@ -53,8 +63,48 @@ def gate_answer(answer: Answer) -> dict[str, Any]:
         "facts_digest": verdict.facts_digest,
         "engine": dict(verdict.engine),
         "permit": {"secret": answer.secret, "expires_at": instant(answer.permit.expires_at)} if answer.permit else None,
+        "attestation_url": attestation_url(decision) if decision else None,
         "links": {"html": absolute("governance:decision", decision.public_id) if decision else None},
     }
+
+
+def attestation_url(decision: Decision) -> str:
+    """Where the decision is signed for others."""
+    return absolute("governance-api:attestation", decision.public_id)
+
+
+def permit_json(permit: Permit) -> dict[str, Any]:
+    """A permit that was used. Its text is shown by the gate alone."""
+    decision = permit.decision
+    return {
+        "decision_id": decision.public_id,
+        "permit": permit.pk,
+        "model": {
+            "name": decision.version.model.name,
+            "version": str(decision.version.number),
+            "digest": decision.version.digest,
+        },
+        "environment": decision.environment.slug,
+        "consumed_at": instant(permit.consumed_at),
+        "consumed_by": permit.consumed_by,
+    }
+
+
+def recorded_answer(decision: Decision) -> dict[str, Any]:
+    """A recorded decision in the shape of the gate's answer. Its permit was shown once, and not to be had again."""
+    whole = decision_json(decision)
+    names: tuple[str, ...] = (
+        "decision_id",
+        "decision",
+        "action",
+        "model",
+        "environment",
+        "subject_digest",
+        "decided_at",
+        "valid_until",
+    )
+    names += ("summary", "findings", "signoff", "policy", "facts_digest", "engine", "links")
+    return {"mode": "enforce", "single_use": True, "permit": None, **{name: whole[name] for name in names}}
 
 
 def signoff_url(promotion: Promotion | None, version: str, environment: str) -> str:
@@ -95,6 +145,7 @@ def decision_json(decision: Decision) -> dict[str, Any]:
         "engine": decision.engine,
         "ci": decision.ci,
         "requested_by": decision.requested_by,
+        "attestation_url": attestation_url(decision),
         "links": {"html": absolute("governance:decision", decision.public_id)},
     }
 
@@ -121,49 +172,22 @@ def what_if_json(found: WhatIf) -> dict[str, Any]:
     }
 
 
-def promotion_json(promotion: Promotion, decision: Decision | None = None) -> dict[str, Any]:
-    """A promotion; with its newest decision and sign-offs when ``decision`` is given."""
-    body: dict[str, Any] = {
-        "id": promotion.pk,
-        "state": promotion.state,
-        "model": {
-            "name": promotion.version.model.name,
-            "version": str(promotion.version.number),
-            "digest": promotion.version.digest,
-        },
-        "environment": promotion.environment.slug,
-        "rollout": promotion.plan,
-        "requested_by": promotion.requested_by,
-        "requested_at": instant(promotion.requested_at),
-        "reason": promotion.reason,
-        "expires_at": instant(promotion.expires_at),
-        "round": promotion.round,
-        "subject_digest": promotion.subject_digest,
-        "links": {"html": absolute("governance:promotion", promotion.pk)},
-    }
-    if decision is not None:
-        body["decision"] = {
-            "decision_id": decision.public_id,
-            "decision": decision.outcome,
-            "summary": decision.summary,
-            "findings": decision.findings,
-            "signoff": decision.signoff,
-        }
-        body["signoffs"] = [signoff_json(row) for row in promotion.signoffs.all()]
-    return body
-
-
-def signoff_json(row: SignOff) -> dict[str, Any]:
-    """One signature."""
+def ways_json(decision: Decision, found: Ways) -> dict[str, Any]:
+    """The ways to pass, as data and in sentences."""
     return {
-        "signer": row.signer,
-        "role": row.role,
-        "meaning": row.meaning,
-        "statement": row.statement,
-        "comment": row.comment,
-        "round": row.round,
-        "subject_digest": row.subject_digest,
-        "signed_at": instant(row.signed_at),
+        "decision_id": decision.public_id,
+        **found.as_json(),
+        "ways": [
+            {
+                **way.as_json(),
+                "actions": [{"sentence": steps.sentence(each), **as_json(each)} for each in way.actions],
+                "steps": [step.text for step in steps.steps(way)],
+            }
+            for way in found.ways
+        ],
+        "stuck": [{**each.as_json(), "reason": steps.reason(each)} for each in found.stuck],
+        "computed": steps.computed(found),
+        "links": {"html": absolute("governance:decision", decision.public_id) + "?ways=1"},
     }
 
 
@@ -188,6 +212,7 @@ def safeguard_json(row: TransferSafeguard) -> dict[str, Any]:
     return {
         "reference": row.reference,
         "type": row.type,
+        "law": row.law or None,
         "document": row.document,
         "document_digest": row.document_digest or None,
         "digest_basis": row.digest_basis or None,
@@ -196,6 +221,7 @@ def safeguard_json(row: TransferSafeguard) -> dict[str, Any]:
         "subjects": row.subjects,
         "regions": row.regions,
         "status": row.status,
+        "standing": row.standing(timezone.now()),
         "expires_at": instant(row.expires_at),
         "risk_assessment_at": instant(row.risk_assessment_at),
         "assessment": row.assessment,
@@ -207,6 +233,108 @@ def safeguard_json(row: TransferSafeguard) -> dict[str, Any]:
         "revoked_by": row.revoked_by or None,
         "revoked_reason": row.revoked_reason or None,
         "links": {"html": absolute("governance:transfer", row.reference)},
+    }
+
+
+def waiver_json(row: Waiver, in_force: Mapping[str, int]) -> dict[str, Any]:
+    """A waiver. ``standing`` is what the clock and the packs ``in_force`` (name -> version) make of ``state`` now."""
+    return {
+        "reference": row.reference,
+        "pack": row.pack,
+        "pack_version": row.pack_version,
+        "rule": row.rule,
+        "subjects": row.subjects,
+        "model": {"name": row.version.model.name, "version": str(row.version.number), "digest": row.version.digest},
+        "environment": row.environment.slug,
+        "reason": row.reason,
+        "control": row.control,
+        "state": row.state,
+        "standing": row.standing(timezone.now(), in_force),
+        "starts_at": instant(row.starts_at),
+        "ends_at": instant(row.ends_at),
+        "requested_at": instant(row.requested_at),
+        "requested_by": row.requested_by,
+        "approved_at": instant(row.approved_at),
+        "approved_by": row.approved_by or None,
+        "revoked_at": instant(row.revoked_at),
+        "revoked_by": row.revoked_by or None,
+        "revoked_reason": row.revoked_reason or None,
+        "links": {"html": absolute("governance:waiver", row.reference)},
+    }
+
+
+def emergency_json(row: Emergency) -> dict[str, Any]:
+    """An emergency. ``standing`` is what the clock makes of ``state`` now; ``skipped`` the signatures that lacked."""
+    return {
+        "reference": row.reference,
+        "kind": row.kind,
+        "model": {"name": row.version.model.name, "version": str(row.version.number), "digest": row.version.digest},
+        "environment": row.environment.slug,
+        "subject_digest": row.subject_digest,
+        "incident": row.incident,
+        "reason": row.reason,
+        "skipped": row.skipped,
+        "state": row.state,
+        "standing": row.standing(timezone.now()),
+        "declared_by": row.declared_by,
+        "declared_at": instant(row.declared_at),
+        "confirmed_by": row.confirmed_by or None,
+        "starts_at": instant(row.starts_at),
+        "ends_at": instant(row.ends_at),
+        "review_by": row.review_by,
+        "review_due_at": instant(row.review_due_at),
+        "reviewed_by": row.reviewed_by or None,
+        "reviewed_at": instant(row.reviewed_at),
+        "review_reason": row.review_reason or None,
+        "replaced_at": instant(row.replaced_at),
+        "links": {"html": absolute("governance:emergency", row.reference)},
+    }
+
+
+def evidence_json(row: Evidence, at: datetime) -> dict[str, Any]:
+    """A piece of evidence, and why no rule may rely on it at that moment (``stale``)."""
+    return {
+        "reference": row.reference,
+        "type": row.type,
+        "version": row.version.subject,
+        "environment": row.where or None,
+        "artifact_digest": row.artifact_digest,
+        "digest": row.digest,
+        "title": row.title,
+        "author": row.author,
+        "issued_at": instant(row.issued_at),
+        "expires_at": instant(row.expires_at),
+        "recorded_at": instant(row.recorded_at),
+        "issued_by": row.issued_by,
+        "signer": row.signer or None,
+        "signed_by": row.signed_by.reference if row.signed_by else None,
+        "envelope_digest": row.envelope_digest or None,
+        "verified_at": instant(row.verified_at),
+        "state": row.state,
+        "stale": list(row.stale(at=at, digest=row.version.digest)),
+        "withdrawn_at": instant(row.withdrawn_at),
+        "withdrawn_by": row.withdrawn_by or None,
+        "withdrawn_reason": row.withdrawn_reason or None,
+        "links": {"html": absolute("governance:evidence_detail", row.reference)},
+    }
+
+
+def evidence_key_json(row: EvidenceKey) -> dict[str, Any]:
+    """A key whose signatures on evidence are believed when it is active."""
+    return {
+        "reference": row.reference,
+        "name": row.name,
+        "public_key": row.public_key,
+        "fingerprint": row.fingerprint,
+        "types": row.types,
+        "state": row.state,
+        "proposed_by": row.proposed_by,
+        "proposed_at": instant(row.proposed_at),
+        "confirmed_by": row.confirmed_by or None,
+        "confirmed_at": instant(row.confirmed_at),
+        "withdrawn_by": row.withdrawn_by or None,
+        "withdrawn_at": instant(row.withdrawn_at),
+        "withdrawn_reason": row.withdrawn_reason or None,
     }
 
 

@@ -49,7 +49,7 @@ class IdempotencyMiddleware:
         try:
             return self._once(request, user, _readable(key))
         except (Refusal, DatabaseError) as error:  # a database error here is the COMMIT's: nothing was written
-            return _problem(error, request)
+            return problem(error, request)
 
     def _once(self, request: HttpRequest, user: User, key: str) -> HttpResponseBase:
         """Raises Conflict when the key is in use, now or for another request."""
@@ -198,7 +198,7 @@ def _replay(kept: IdempotencyRecord, secret: str, key: str, line: str, content: 
     return HttpResponse(body, status=kept.status, headers={**headers, "Idempotent-Replay": "true"})
 
 
-def _problem(error: Exception, request: HttpRequest) -> HttpResponse:
+def problem(error: Exception, request: HttpRequest) -> HttpResponse:
     """The API's own rendering of an error (the handler is a setting, so nothing above is imported).
 
     Raises the error again when it is not one that a caller can mend.

@@ -16,7 +16,7 @@ from governance import backtests, packs, policies
 from governance.api import past
 from governance.api.answers import instant
 from governance.api.caller import caller
-from governance.api.serializers import PackDraft, PackText, PolicyActivation
+from governance.api.serializers import PackDraft, PackText, PolicyActivation, Revocation
 from governance.models.backtest import Backtest, BacktestState
 from governance.models.policy import PolicyPack
 
@@ -47,6 +47,25 @@ class Lint(APIView):
         return Response(_compiled_json(packs.lint(body.validated_data["text"])))
 
 
+class Cases(APIView):
+    """Run the cases that a pack carries, without keeping it: each with what it expects and what came out.
+
+    400 for a text that does not compile, or whose cases are written wrongly, with rule, line and column.
+    """
+
+    required_action: ClassVar[dict[str, str]] = {"POST": "promotion.read"}
+
+    @extend_schema(operation_id="policies_test", request=PackText, responses={200: OpenApiTypes.OBJECT})
+    def post(self, request: Request) -> Response:
+        body = PackText(data=request.data)
+        body.is_valid(raise_exception=True)
+        pack, tried = packs.try_cases(body.validated_data["text"])
+        holding = sum(each.holds for each in tried)
+        answer = {"pack": pack.id, "version": pack.version, "digest": pack.digest}
+        counted = {"holding": holding, "failing": len(tried) - holding}
+        return Response({**answer, **counted, "cases": [each.as_json() for each in tried]})
+
+
 class Backtests(APIView):
     """Ask for a back-test of a version: every stored decision and everything that serves, with it among the packs."""
 
@@ -71,7 +90,7 @@ class BacktestDetail(APIView):
 
 
 class Activation(APIView):
-    """Put a drafted version in force: by a person who did not draft it, after its back-test."""
+    """Put a drafted version in force, at once or from ``at``: by a person who did not draft it, after its back-test."""
 
     required_action: ClassVar[dict[str, str]] = {"POST": "policy.activate"}
 
@@ -79,7 +98,22 @@ class Activation(APIView):
     def post(self, request: Request, slug: str, version: int) -> Response:
         body = PolicyActivation(data=request.data)
         body.is_valid(raise_exception=True)
-        row = packs.activate(slug, version, reason=body.validated_data["reason"], by=caller(request).actor)
+        given: dict[str, Any] = body.validated_data
+        by = caller(request).actor
+        row = packs.activate(slug, version, reason=given["reason"], at=given.get("at"), by=by)
+        return Response(_pack_json(row))
+
+
+class Unscheduling(APIView):
+    """Take back the instant of a version that waits for it; it is a draft again. A person, with a reason."""
+
+    required_action: ClassVar[dict[str, str]] = {"POST": "policy.activate"}
+
+    @extend_schema(operation_id="policies_unschedule", request=Revocation, responses={200: OpenApiTypes.OBJECT})
+    def post(self, request: Request, slug: str, version: int) -> Response:
+        body = Revocation(data=request.data)
+        body.is_valid(raise_exception=True)
+        row = packs.unschedule(slug, version, reason=body.validated_data["reason"], by=caller(request).actor)
         return Response(_pack_json(row))
 
 

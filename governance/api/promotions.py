@@ -12,11 +12,12 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from audit.refusals import BadInput, NotKnown
-from governance import promotions, queries, signoffs
-from governance.api import answers
+from governance import promotions, queries, retracting, signoffs
+from governance.api import promotion_answers
 from governance.api.caller import caller, paginator
-from governance.api.serializers import PromotionRequest, SignOffRequest, Withdrawal
+from governance.api.serializers import PromotionRequest, SignOffRequest, TakingBack, Withdrawal
 from governance.models.promotion import PromotionState
+from governance.models.signoff import RetractionKind
 from registry import environments, versions
 
 
@@ -35,7 +36,7 @@ class PromotionList(APIView):
         rows = queries.promotions(state=_state(request), model=request.query_params.get("model", ""))
         pages = paginator()
         page = pages.paginate_queryset(rows, request, view=self) or []
-        return pages.get_paginated_response([answers.promotion_json(row) for row in page])
+        return pages.get_paginated_response([promotion_answers.promotion_json(row) for row in page])
 
     @extend_schema(request=PromotionRequest, responses={201: OpenApiTypes.OBJECT})
     def post(self, request: Request) -> Response:
@@ -94,10 +95,39 @@ class SignOffs(APIView):
             role=signed["role"],
             subject_digest_seen=signed["subject_digest"],
             password=signed["password"],
+            delegation=signed.get("delegation", ""),
+            code=signed["code"],
+            assertion=signed["assertion"],
             user=caller(request),
             request=request._request,
         )
         return Response(_whole(number), status=201)
+
+
+class SignOffTakingBack(APIView):
+    """Take a signature back, with the password again: ``revoke`` an approval, or ``reopen`` a rejection.
+
+    By who signed, or by a policy owner who had no part in the promotion; who may is decided, and a refused attempt
+    recorded, by the taking back itself.
+    """
+
+    required_action: ClassVar[dict[str, str]] = {"POST": "promotion.read"}
+    kind = RetractionKind.REVOKED
+
+    @extend_schema(request=TakingBack, responses={200: OpenApiTypes.OBJECT})
+    def post(self, request: Request, number: int, signoff: int) -> Response:
+        body = TakingBack(data=request.data)
+        body.is_valid(raise_exception=True)
+        retracting.take_back_with_password(
+            number, signoff, kind=self.kind, **body.validated_data, user=caller(request), request=request._request
+        )
+        return Response(_whole(number))
+
+
+class SignOffReopening(SignOffTakingBack):
+    """Reopen a rejection."""
+
+    kind = RetractionKind.REOPENED
 
 
 class Withdraw(APIView):
@@ -117,4 +147,4 @@ def _whole(number: int) -> dict[str, Any]:
     promotion = queries.promotion(number)
     if promotion is None:
         raise NotKnown(_("There is no promotion %(number)s.") % {"number": number}, code="promotion.unknown")
-    return answers.promotion_json(promotion, queries.deciding_decision(promotion))
+    return promotion_answers.promotion_json(promotion, queries.deciding_decision(promotion))

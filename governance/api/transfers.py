@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from django.http import StreamingHttpResponse
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from governance import halting, transfers
+from audit.exports import sheets
+from governance import halting, transfer_table, transfers
 from governance.api import answers
 from governance.api.caller import caller, paginator
 from governance.api.serializers import HaltDone, Nothing, Revocation, SafeguardApproval, SafeguardRequest
@@ -36,6 +38,23 @@ class Transfers(APIView):
         body.is_valid(raise_exception=True)
         safeguard = transfers.record(**body.validated_data, by=caller(request).actor)
         return Response(answers.safeguard_json(safeguard), status=201)
+
+
+class TransferTable(APIView):
+    """All safeguards as CSV."""
+
+    required_action: ClassVar[dict[str, str]] = {"GET": "promotion.read"}
+
+    @extend_schema(operation_id="transfers_csv", responses={(200, "text/csv"): OpenApiTypes.STR})
+    def get(self, request: Request) -> StreamingHttpResponse:
+        return csv_of()
+
+
+def csv_of() -> StreamingHttpResponse:
+    """Every safeguard as a file that downloads."""
+    headers = {"Content-Disposition": 'attachment; filename="transfers.csv"'}
+    pieces = sheets.csv_pieces(transfer_table.COLUMNS, transfer_table.rows())
+    return StreamingHttpResponse(pieces, content_type="text/csv; charset=utf-8", headers=headers)
 
 
 class TransferDetail(APIView):

@@ -44,6 +44,11 @@ class Action(StrEnum):
     POLICY_CHANGE = "policy.change"
     POLICY_ACTIVATE = "policy.activate"
     TRANSFER_CHANGE = "transfer.change"
+    WAIVER_CHANGE = "waiver.change"
+    WAIVER_APPROVE = "waiver.approve"
+    EVIDENCE_CHANGE = "evidence.change"
+    EMERGENCY_DECLARE = "emergency.declare"
+    EMERGENCY_REVIEW = "emergency.review"
     INCIDENT_CHANGE = "incident.change"
     INCIDENT_LIFT = "incident.lift"
     USER_MANAGE = "user.manage"
@@ -57,6 +62,9 @@ PERSONAL: frozenset[Action] = frozenset(
         Action.DATASET_CONFIRM,
         Action.PROMOTION_SIGN,
         Action.POLICY_ACTIVATE,
+        Action.WAIVER_APPROVE,
+        Action.EMERGENCY_DECLARE,
+        Action.EMERGENCY_REVIEW,
         Action.INCIDENT_LIFT,
         Action.USER_MANAGE,
         Action.ACCOUNT_ERASE,
@@ -89,6 +97,11 @@ DOING: dict[Action, Promise] = {
     Action.POLICY_CHANGE: _("Changing a policy"),
     Action.POLICY_ACTIVATE: _("Putting a policy in force"),
     Action.TRANSFER_CHANGE: _("Changing a transfer safeguard"),
+    Action.WAIVER_CHANGE: _("Proposing or revoking a waiver"),
+    Action.WAIVER_APPROVE: _("Approving a waiver"),
+    Action.EVIDENCE_CHANGE: _("Recording and withdrawing evidence"),
+    Action.EMERGENCY_DECLARE: _("Declaring, confirming or ending an emergency"),
+    Action.EMERGENCY_REVIEW: _("Reviewing an emergency"),
     Action.INCIDENT_CHANGE: _("Opening and freezing an incident"),
     Action.INCIDENT_LIFT: _("Lifting a freeze"),
     Action.USER_MANAGE: _("Managing accounts"),

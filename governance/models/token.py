@@ -38,6 +38,8 @@ class ApiToken(Governed):
     label = models.CharField(max_length=100)
     scopes = ArrayField(models.CharField(max_length=30))
     owner = models.ForeignKey(User, on_delete=models.PROTECT, related_name="tokens")
+    #: Who saw the secret, as an actor id: acts of a service account with it are theirs too. Empty: nobody noted it.
+    issued_by = models.CharField(max_length=80, blank=True)
     created_at = models.DateTimeField(default=timezone.now)
     expires_at = models.DateTimeField()
     revoked_at = models.DateTimeField(null=True, blank=True)

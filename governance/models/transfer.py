@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any, ClassVar
 
 from django.db import models
@@ -10,6 +11,7 @@ from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
 from audit.models.governed import Governed
+from registry.models import Perimeter
 
 #: The parts of a risk assessment, by the letters of article 7(2) of the Saudi Transfer Regulation v2.0.
 ELEMENTS = ("A", "B", "C", "D", "E", "F")
@@ -49,6 +51,8 @@ class TransferSafeguard(Governed):
 
     reference = models.SlugField(max_length=40, unique=True)
     type = models.CharField(max_length=24, choices=SafeguardType.choices)
+    #: The jurisdiction under whose law it was made; empty for one from before it was asked, which excuses nothing.
+    law = models.CharField(max_length=16, choices=Perimeter.choices, blank=True, default="", db_default="")
     document = models.CharField(max_length=300)
     document_digest = models.CharField(max_length=71, blank=True, default="", db_default="")
     digest_basis = models.CharField(max_length=8, choices=DigestBasis.choices, blank=True, default="", db_default="")
@@ -82,6 +86,7 @@ class TransferSafeguard(Governed):
                 name="safeguard_active_is_approved",
             ),
             models.CheckConstraint(condition=Q(type__in=SafeguardType.values), name="safeguard_type"),
+            models.CheckConstraint(condition=Q(law__in=["", *Perimeter.values]), name="safeguard_law"),
             models.CheckConstraint(condition=Q(status__in=SafeguardStatus.values), name="safeguard_status"),
             models.CheckConstraint(
                 condition=~Q(status="revoked")
@@ -108,6 +113,12 @@ class TransferSafeguard(Governed):
     def subject(self) -> str:
         return f"safeguard:{self.reference}"
 
+    def standing(self, at: datetime) -> str:
+        """What it is worth at a moment: ``proposed``, ``active``, ``revoked``, or ``ended`` once its end has come."""
+        if self.status != SafeguardStatus.REVOKED and self.expires_at <= at:
+            return "ended"
+        return str(self.status)
+
     def get_absolute_url(self) -> str:
         return reverse("governance:transfer", args=[self.reference])
 
@@ -116,6 +127,7 @@ class TransferSafeguard(Governed):
         return {
             "id": self.reference,
             "type": self.type,
+            "law": self.law,
             "status": self.status,
             "document": self.document,
             "subjects": sorted(self.subjects),

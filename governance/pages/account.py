@@ -23,6 +23,7 @@ from governance.access import held_by, refusal_of
 from governance.models.roles import DOING, SCOPES, Action, Role
 from governance.models.token import ApiToken
 from governance.models.user import User
+from governance.pages.person import signed_in
 
 
 class TokenForm(forms.Form):
@@ -76,7 +77,7 @@ def account(request: HttpRequest) -> HttpResponse:
 @require_POST
 def issue_token(request: HttpRequest) -> HttpResponse:
     """Issue a token and show its secret in the answer itself: it is stored nowhere, so it can be shown only now."""
-    me = _me(request)
+    me = signed_in(request)
     form = TokenForm(request.POST, owner=me)
     if not form.is_valid():
         return _page(request, token_form=form)
@@ -97,7 +98,7 @@ def issue_token(request: HttpRequest) -> HttpResponse:
 @require_POST
 def revoke_token(request: HttpRequest, uuid: UUID) -> HttpResponse:
     """End one of my tokens now."""
-    me = _me(request)
+    me = signed_in(request)
     token = ApiToken.objects.filter(owner=me, uuid=uuid).first()
     if token is None:
         raise NotKnown(_("You have no such token."), code="token.unknown")
@@ -107,11 +108,11 @@ def revoke_token(request: HttpRequest, uuid: UUID) -> HttpResponse:
 
 
 @never_cache
-@sensitive_post_parameters("current", "new")
+@sensitive_post_parameters("current", "new", "code", "assertion")
 @require_http_methods(["POST"])
 def change_password(request: HttpRequest) -> HttpResponse:
     """Replace my password; my other sessions end."""
-    me = _me(request)
+    me = signed_in(request)
     form = PasswordForm(request.POST)
     if not form.is_valid():
         return _page(request, password_form=form)
@@ -126,11 +127,6 @@ def change_password(request: HttpRequest) -> HttpResponse:
     return redirect("governance:account")
 
 
-def _me(request: HttpRequest) -> User:
-    assert isinstance(request.user, User)  # noqa: S101  (LoginRequiredMiddleware saw to it)
-    return request.user
-
-
 def _page(
     request: HttpRequest,
     *,
@@ -139,7 +135,7 @@ def _page(
     issued: tokens.Issued | None = None,
     status: int = 200,
 ) -> HttpResponse:
-    me = _me(request)
+    me = signed_in(request)
     held = held_by(me)
     context = {
         "me": me,

@@ -12,14 +12,16 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
-from django.views.decorators.http import require_http_methods, require_safe
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from audit import erasure as log_erasure
 from audit.refusals import BadInput, NotKnown, Refusal
-from governance import erasure
+from governance import erasure, factors, sessions
 from governance.access import require
+from governance.models.factor import SecondFactor
 from governance.models.roles import Action, Role
 from governance.models.user import User
+from governance.pages.person import signed_in
 
 
 class ErasureForm(forms.Form):
@@ -35,6 +37,7 @@ class ErasureForm(forms.Form):
     password = forms.CharField(
         label=gettext_lazy("Your password"),
         max_length=1000,
+        required=False,
         strip=False,
         widget=forms.PasswordInput(attrs={"autocomplete": "current-password"}),
     )
@@ -50,7 +53,7 @@ def account_list(request: HttpRequest) -> HttpResponse:
 
 
 @never_cache
-@sensitive_post_parameters("password")
+@sensitive_post_parameters("password", "code", "assertion")
 @require_http_methods(["GET", "HEAD", "POST"])
 def account_detail(request: HttpRequest, uuid: UUID) -> HttpResponse:
     """One account; POST erases its person."""
@@ -70,6 +73,31 @@ def account_detail(request: HttpRequest, uuid: UUID) -> HttpResponse:
         else:
             messages.success(request, _("Erased. What the log held about this person can no longer be read."))
             return redirect("governance:account_detail", uuid)
+    return _page(request, account, me, form, refusal)
+
+
+@never_cache
+@sensitive_post_parameters("password", "code", "assertion")
+@require_POST
+def recover_factor(request: HttpRequest, uuid: UUID, factor: UUID) -> HttpResponse:
+    """Remove a lost factor of somebody else, with the administrator's own proof."""
+    me = _me(request)
+    account = User.objects.filter(uuid=uuid).first()
+    if account is None or not SecondFactor.objects.filter(uuid=factor, owner=account).exists():
+        raise NotKnown(_("There is no such factor."), code="factor.unknown")
+    try:
+        require(me, Action.USER_MANAGE)
+        sessions.prove(me, request.POST.get("password", ""), request=request)
+        factors.recover(factor, reason=request.POST.get("reason", ""), by=me.actor)
+    except NotKnown:
+        raise
+    except Refusal as refusal:
+        return _page(request, account, me, ErasureForm(), refusal)
+    messages.success(request, _("Removed. What needs two factors waits until the person enrols another."))
+    return redirect("governance:account_detail", uuid)
+
+
+def _page(request: HttpRequest, account: User, me: User, form: ErasureForm, refusal: Refusal | None) -> HttpResponse:
     context = {
         "account": account,
         "roles": [Role(role).label for role in account.roles],
@@ -77,13 +105,14 @@ def account_detail(request: HttpRequest, uuid: UUID) -> HttpResponse:
         "form": form,
         "refusal": refusal,
         "own": account.pk == me.pk,
+        "factors": SecondFactor.objects.of(account),
+        "may_recover": account.pk != me.pk and me.has_perm(Action.USER_MANAGE),
     }
     status = refusal.status if refusal else 400 if form.errors else 200
     return render(request, "governance/account_detail.html", context, status=status)
 
 
 def _me(request: HttpRequest) -> User:
-    user = request.user
-    assert isinstance(user, User)  # noqa: S101  (LoginRequiredMiddleware)
+    user = signed_in(request)
     require(user, Action.ACCOUNT_ERASE)
     return user

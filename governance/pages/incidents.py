@@ -22,7 +22,7 @@ from audit.refusals import BadInput, NotKnown, Refusal
 from governance import blast, freezing, queries
 from governance.api.incidents import csv_of, xlsx_of
 from governance.blast import BlastRadius
-from governance.models.user import User
+from governance.pages.person import signed_in
 from registry import incidents
 from registry.lists import IncidentFilter
 from registry.models import Incident, IncidentState
@@ -59,7 +59,7 @@ class ReasonForm(forms.Form):
 @require_http_methods(["GET", "HEAD", "POST"])
 def incident_list(request: HttpRequest) -> HttpResponse:
     """Incidents, filters in the address, and the form that opens one."""
-    user = _reader(request)
+    user = signed_in(request, "promotion.read")
     form = IncidentForm(request.POST or None, initial={"root": request.GET.get("root", "")})
     refusal: Refusal | None = None
     if request.method == "POST" and form.is_valid():
@@ -123,7 +123,7 @@ def close(request: HttpRequest, reference: str) -> HttpResponse:
 @require_safe
 def blast_radius(request: HttpRequest) -> HttpResponse:
     """``?subject=&since=``: everything that a subject reached; without one, what can be asked about."""
-    user = _reader(request)
+    user = signed_in(request, "promotion.read")
     asked, refusal, found = request.GET.get("subject", ""), None, None
     if asked:
         try:
@@ -145,7 +145,7 @@ def blast_radius(request: HttpRequest) -> HttpResponse:
 @require_safe
 def blast_file(request: HttpRequest, kind: str) -> HttpResponseBase:
     """The same as CSV or XLSX, all rows."""
-    _reader(request)
+    signed_in(request, "promotion.read")
     found = _radius(request)
     return csv_of(found) if kind == "csv" else xlsx_of(found)
 
@@ -175,7 +175,7 @@ def _reach(found: BlastRadius) -> str:
 
 
 def _step(request: HttpRequest, reference: str, right: str, take: Callable[..., Incident], said: str) -> HttpResponse:
-    user = _reader(request)
+    user = signed_in(request, "promotion.read")
     try:
         user.require(right)
         take(reference, reason=request.POST.get("reason", ""), by=user.actor)
@@ -188,7 +188,7 @@ def _step(request: HttpRequest, reference: str, right: str, take: Callable[..., 
 
 
 def _page(request: HttpRequest, reference: str, *, refusal: Refusal | None = None) -> HttpResponse:
-    user = _reader(request)
+    user = signed_in(request, "promotion.read")
     row = incidents.find(reference)
     found: BlastRadius | None = None
     with suppress(NotKnown):  # the root was removed since; what it held stays held
@@ -236,10 +236,3 @@ def _moment(text: str) -> datetime:
         sentence = _("Write the day as 2026-03-01, or a moment with its zone as 2026-03-01T00:00:00Z.")
         raise BadInput(sentence, code="reach.since", fields={"since": sentence})
     return found
-
-
-def _reader(request: HttpRequest) -> User:
-    user = request.user
-    assert isinstance(user, User)  # noqa: S101  (LoginRequiredMiddleware)
-    user.require("promotion.read")
-    return user

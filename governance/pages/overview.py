@@ -20,7 +20,8 @@ from audit.as_of import asked
 from governance import queries
 from governance.gates import role_name, why_not
 from governance.models.transfer import HaltState, TransferHalt
-from governance.models.user import User
+from governance.pages.emergencies import late, unsettled
+from governance.pages.person import signed_in
 from governance.pages.then import overview_then
 from governance.queries import Waiting
 from registry.deployments import Serving, shares_of
@@ -50,15 +51,17 @@ class Row:
 @require_safe
 def overview(request: HttpRequest) -> HttpResponse:
     """A fixed number of queries, whatever the size of the registry."""
-    user = _reader(request)
+    user = signed_in(request, "promotion.read")
     if then := asked(request.GET.get("as_of", "")):
         return overview_then(request, then)
     waiting = queries.in_review(user.actor)
     blocked = queries.blocked_promotions()
     rows = _serving()
     unlawful = unlawful_among(each.deployment for row in rows for each in row.serving)
+    emergencies = unsettled(timezone.now())
     context: dict[str, Any] = {
-        "verdict": _verdict(blocked, waiting, len(unlawful)),
+        "verdict": " ".join([*late(emergencies), _verdict(blocked, waiting, len(unlawful))]),
+        "emergencies": emergencies,
         "halts": list(TransferHalt.objects.exclude(state=HaltState.DONE).select_related("safeguard")[:20]),
         "blocked": [{"promotion": each, "why": why_not(getattr(each, "findings", None) or [])} for each in blocked],
         "mine": [_described(each) for each in waiting if each.mine],
@@ -77,7 +80,7 @@ def overview(request: HttpRequest) -> HttpResponse:
 @require_safe
 def review_queue(request: HttpRequest) -> HttpResponse:
     """Everything that waits for a signature, oldest first."""
-    user = _reader(request)
+    user = signed_in(request, "promotion.read")
     waiting = queries.in_review(user.actor)
     mine = [_described(each) for each in waiting if each.mine]
     count = len(mine)
@@ -94,13 +97,6 @@ def review_queue(request: HttpRequest) -> HttpResponse:
         "names": queries.names(each.promotion.requested_by for each in waiting),
     }
     return render(request, "governance/review_queue.html", context)
-
-
-def _reader(request: HttpRequest) -> User:
-    user = request.user
-    assert isinstance(user, User)  # noqa: S101  (LoginRequiredMiddleware)
-    user.require("promotion.read")
-    return user
 
 
 def _described(each: Waiting) -> dict[str, Any]:

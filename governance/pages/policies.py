@@ -13,10 +13,11 @@ from django.views.decorators.http import require_safe
 from audit import queries as log
 from audit.as_of import asked
 from audit.refusals import NotKnown
-from governance import gates, policies, queries
+from governance import policies, queries, requirements
 from governance.models.policy import PackState, PolicyPack
-from governance.models.user import User
 from governance.pages import drafts
+from governance.pages.drafts import tried_on_cases
+from governance.pages.person import signed_in
 from governance.pages.then import policy_list_then, policy_then
 
 
@@ -31,10 +32,10 @@ class PackRow:
 @require_safe
 def policy_list(request: HttpRequest) -> HttpResponse:
     """What is in force, and every other version; ``?as_of=`` answers for another moment."""
-    _reader(request)
+    signed_in(request, "promotion.read")
     if then := asked(request.GET.get("as_of", "")):
         return policy_list_then(request, then)
-    rows = list(PolicyPack.objects.order_by("slug", "-version"))
+    rows = queries.as_they_stand(PolicyPack.objects.order_by("slug", "-version"))
     active = [PackRow(row, _compiled(row)) for row in rows if row.state == PackState.ACTIVE]
     context = {"active": active, "others": [row for row in rows if row.state != PackState.ACTIVE]}
     return render(request, "governance/policy_list.html", context)
@@ -42,8 +43,11 @@ def policy_list(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 def policy(request: HttpRequest, slug: str) -> HttpResponse:
-    """One pack: sentences first, then the text, then where it decided lately."""
-    user = _reader(request)
+    """One pack: what it requires in words, where, whom it blocks, its cases and back-tests, then the text.
+
+    ``?against=3`` shows what it changes against version 3.
+    """
+    user = signed_in(request, "promotion.read")
     slug, _slash, number = slug.partition("/")
     if then := asked(request.GET.get("as_of", "")):
         return policy_then(request, slug, number, then)
@@ -51,18 +55,21 @@ def policy(request: HttpRequest, slug: str) -> HttpResponse:
     shown = _chosen(versions, number)
     if shown is None:
         raise NotKnown(_("There is no policy %(slug)s.") % {"slug": slug[:80]}, code="pack.unknown")
+    compiled, in_force = _compiled(shown), shown.state == PackState.ACTIVE
+    blocking = requirements.blocked_by(shown.slug) if in_force else None
     context: dict[str, Any] = {
         "pack": shown,
-        "compiled": _compiled(shown),
+        "compiled": compiled,
+        "sentence": requirements.sentence(shown.state, blocking),
+        "requirements": requirements.requirements(compiled) if compiled else [],
+        "switched_off": requirements.switched_off(compiled) if compiled else [],
+        "where": requirements.where(compiled) if compiled else None,
+        "blocking": blocking,
+        "tried": tried_on_cases(compiled) if compiled else None,
         "versions": versions,
-        "blocked": [
-            {"promotion": row, "why": gates.why_not(_of_pack(row, shown))}
-            for row in queries.blocked_promotions()
-            if _of_pack(row, shown)
-        ],
         "names": queries.names({shown.drafted_by, shown.activated_by}),
         "history": log.history(shown.subject, limit=20),
-        **drafts.steps(shown, user),
+        **drafts.steps(shown, versions, user, against=request.GET.get("against", "")),
     }
     return render(request, "governance/policy_detail.html", context)
 
@@ -80,19 +87,3 @@ def _compiled(row: PolicyPack) -> policies.CompiledPack | None:
         return policies.compile_pack(row.text)
     except policies.PackError:
         return None
-
-
-def _of_pack(promotion: Any, pack: PolicyPack) -> list[dict[str, Any]]:
-    """The findings of this pack that block the promotion."""
-    return [
-        each
-        for each in promotion.findings or []
-        if each["pack"] == pack.slug and each["severity"] == "block" and each["outcome"] in ("fail", "error")
-    ]
-
-
-def _reader(request: HttpRequest) -> User:
-    user = request.user
-    assert isinstance(user, User)  # noqa: S101  (LoginRequiredMiddleware)
-    user.require("promotion.read")
-    return user

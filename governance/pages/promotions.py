@@ -15,7 +15,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 from audit.refusals import BadInput, Refusal
 from governance import promotions, queries
 from governance.models.promotion import PromotionState
-from governance.models.user import User
+from governance.pages.person import signed_in
 from registry import queries as registry_queries
 from registry.models import Environment, ModelVersion, Strategy
 from registry.pages.paging import page_of
@@ -59,7 +59,7 @@ class RequestForm(forms.Form):
 @require_safe
 def promotion_list(request: HttpRequest) -> HttpResponse:
     """Newest first, by state when asked. Raises BadInput for a state or page that does not exist."""
-    _user(request).require("promotion.read")
+    signed_in(request).require("promotion.read")
     state = request.GET.get("state", "")
     if state and state not in PromotionState.values:
         raise BadInput(
@@ -80,10 +80,10 @@ def promotion_list(request: HttpRequest) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 def request_promotion(request: HttpRequest) -> HttpResponse:
     """Ask; the decision is made at once and shown on the promotion's page."""
-    user = _user(request)
+    user = signed_in(request)
     user.require("promotion.read")
     refusal: Refusal | None = None
-    given = {"version": request.GET.get("version"), "environment": request.GET.get("environment")}
+    given = {name: request.GET.get(name) for name in ("version", "environment", "strategy") if name in request.GET}
     form = RequestForm(request.POST or None, initial=given)
     if request.method == "POST" and form.is_valid():
         asked = form.cleaned_data
@@ -107,9 +107,3 @@ def request_promotion(request: HttpRequest) -> HttpResponse:
     status = refusal.status if refusal else 400 if form.is_bound else 200
     context = {"form": form, "refusal": at_fields(form, refusal), "may": user.has_perm("promotion.request")}
     return render(request, "governance/promotion_request.html", context, status=status)
-
-
-def _user(request: HttpRequest) -> User:
-    user = request.user
-    assert isinstance(user, User)  # noqa: S101  (LoginRequiredMiddleware)
-    return user

@@ -14,7 +14,7 @@ from django.views.decorators.http import require_http_methods
 
 from audit.refusals import Refusal
 from governance import rollouts
-from governance.models.user import User
+from governance.pages.person import signed_in
 from registry import environments, versions
 from registry.aliases import SIGNED_TIERS
 from registry.deployments import serving
@@ -49,9 +49,7 @@ class RollbackForm(forms.Form):
 @require_http_methods(["GET", "HEAD", "POST"])
 def rollback(request: HttpRequest, environment: str, model: str) -> HttpResponse:
     """Roll ``model`` in ``environment`` back. The rules of today are asked; nobody has to sign."""
-    user = request.user
-    assert isinstance(user, User)  # noqa: S101  (LoginRequiredMiddleware)
-    user.require("promotion.read")
+    user = signed_in(request, "promotion.read")
     place, what = environments.find_environment(environment), versions.find_model(model)
     refusal: Refusal | None = None
     form = RollbackForm(request.POST or None, choices=_targets(place, what), aliases=_aliases(place, what))

@@ -18,7 +18,8 @@ from django.views.decorators.http import require_http_methods
 from audit.refusals import Refusal
 from governance import transfers
 from governance.models.transfer import ELEMENTS, DigestBasis, SafeguardType
-from governance.models.user import User
+from governance.pages.person import signed_in
+from registry.models import Perimeter
 from registry.pages.refused import at_fields
 
 #: Bytes of a document whose digest is computed here.
@@ -33,6 +34,11 @@ class SafeguardForm(forms.Form):
         label=gettext_lazy("Reference"), max_length=40, help_text=gettext_lazy("For example TS-1.")
     )
     type = forms.ChoiceField(label=gettext_lazy("Mechanism"), choices=SafeguardType.choices)
+    law = forms.ChoiceField(
+        label=gettext_lazy("Made under the law of"),
+        choices=[("", "—"), *Perimeter.choices],
+        help_text=gettext_lazy("It excuses under no other law: clauses that one law knows are paper under another."),
+    )
     document = forms.CharField(label=gettext_lazy("Document"), max_length=300)
     document_file = forms.FileField(
         label=gettext_lazy("The document itself"),
@@ -103,7 +109,7 @@ class SafeguardForm(forms.Form):
         digest = transfers.digest_of_document(upload.read()) if upload else values["document_digest"]
         assessed = values["risk_assessment_at"]
         return {
-            **{name: values[name] for name in ("type", "document", "exporter", "importer")},
+            **{name: values[name] for name in ("type", "law", "document", "exporter", "importer")},
             "document_digest": digest,
             "digest_basis": DigestBasis.UPLOADED if upload else DigestBasis.STATED,
             "subjects": values["subjects"].split(),
@@ -117,9 +123,7 @@ class SafeguardForm(forms.Form):
 @require_http_methods(["GET", "HEAD", "POST"])
 def record_transfer(request: HttpRequest) -> HttpResponse:
     """Propose a safeguard; a second person approves it on its page."""
-    user = request.user
-    assert isinstance(user, User)  # noqa: S101  (LoginRequiredMiddleware)
-    user.require("promotion.read")
+    user = signed_in(request, "promotion.read")
     form = SafeguardForm(request.POST or None, request.FILES or None)
     refusal: Refusal | None = None
     if request.method == "POST" and form.is_valid():

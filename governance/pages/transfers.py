@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import UTC
+from datetime import UTC, datetime
 from typing import Any
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -17,9 +18,11 @@ from django.views.decorators.http import require_POST, require_safe
 from audit import queries as log
 from audit.actors import Actor
 from audit.refusals import Refusal
-from governance import halting, queries, transfers
+from governance import halting, queries, second_person, transfers
+from governance.api.transfers import csv_of
 from governance.models.transfer import HaltState, SafeguardStatus, TransferHalt, TransferSafeguard
 from governance.models.user import User
+from governance.pages.person import signed_in
 from governance.reliance import Reliance, reliance
 
 #: Deployments that a page decides again, newest first; the API decides all.
@@ -31,7 +34,7 @@ def transfer_list(request: HttpRequest) -> HttpResponse:
     """Every safeguard: what counts or waits, what ends first on top, and below what is over. A fixed number of
     queries.
     """
-    _user(request)
+    signed_in(request, "promotion.read")
     now = timezone.now()
     rows = list(TransferSafeguard.objects.defer("assessment").order_by("expires_at", "reference"))
     current = [row for row in rows if row.status != SafeguardStatus.REVOKED and row.expires_at > now]
@@ -55,7 +58,8 @@ def _standing(current: Sequence[TransferSafeguard], found: Reliance) -> str:
     if counting:
         text = ngettext("%(n)d safeguard counts.", "%(n)d safeguards count.", len(counting))
         said.append(text % {"n": len(counting)})
-        said.append(_next_end(counting[0], len(found.falling.get(counting[0].reference, ()))))
+        first = counting[0]
+        said.append(next_end(first.reference, first.expires_at, len(found.falling.get(first.reference, ()))))
     else:
         said.append(_("No safeguard counts now."))
     if waiting:
@@ -64,8 +68,9 @@ def _standing(current: Sequence[TransferSafeguard], found: Reliance) -> str:
     return " ".join(said)
 
 
-def _next_end(row: TransferSafeguard, falling: int) -> str:
-    told = {"reference": row.reference, "day": f"{row.expires_at.astimezone(UTC):%Y-%m-%d}", "n": falling}
+def next_end(reference: str, at: datetime, falling: int) -> str:
+    """What ends next, and how many deployments would fall with it."""
+    told = {"reference": reference, "day": f"{at.astimezone(UTC):%Y-%m-%d}", "n": falling}
     if not falling:
         return _("%(reference)s ends next, on %(day)s, and nothing that serves would fall with it.") % told
     return (
@@ -76,6 +81,13 @@ def _next_end(row: TransferSafeguard, falling: int) -> str:
         )
         % told
     )
+
+
+@require_safe
+def transfer_file(request: HttpRequest) -> HttpResponseBase:
+    """Every safeguard as CSV."""
+    signed_in(request, "promotion.read")
+    return csv_of()
 
 
 @require_safe
@@ -118,7 +130,7 @@ def finish_halt(request: HttpRequest, reference: str) -> HttpResponse:
 
 
 def _step(request: HttpRequest, reference: str, do: Callable[..., object], said: str) -> HttpResponse:
-    user = _user(request)
+    user = signed_in(request, "promotion.read")
     try:
         user.require("transfer.change")
         do(reference, reason=request.POST.get("reason", ""), by=user.actor)
@@ -129,7 +141,7 @@ def _step(request: HttpRequest, reference: str, do: Callable[..., object], said:
 
 
 def _page(request: HttpRequest, reference: str, refusal: Refusal | None = None) -> HttpResponse:
-    user = _user(request)
+    user = signed_in(request, "promotion.read")
     row = transfers.find(reference)
     found = reliance([row], most=MOST_DECIDED)
     halt = TransferHalt.objects.filter(safeguard=row).first()
@@ -164,7 +176,7 @@ def _allowed(user: User, row: TransferSafeguard, actor: Actor) -> dict[str, Any]
     return {
         "may": user.has_perm("transfer.change"),
         "me": actor.id,
-        "mine": row.recorded_by == actor.id,
+        "mine": second_person.is_first(row.recorded_by, actor),
         "over": over,
         "can_approve": row.status == "proposed" and not over,
         "can_revoke": row.status in ("proposed", "active"),
@@ -181,10 +193,3 @@ def conclusion(row: TransferSafeguard) -> str:
     if row.status == "proposed":
         return _("%(reference)s makes nothing lawful yet: a second person must approve it.") % told
     return _("%(reference)s makes what it names lawful until it ends.") % told
-
-
-def _user(request: HttpRequest) -> User:
-    user = request.user
-    assert isinstance(user, User)  # noqa: S101  (LoginRequiredMiddleware)
-    user.require("promotion.read")
-    return user

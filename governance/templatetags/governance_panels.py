@@ -3,31 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC
 from typing import Any
 from urllib.parse import urlencode
 
 from django import template
 from django.template.loader import render_to_string
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from governance import queries
+from governance import evidence, queries
 from governance.blast import BlastRadius
 from governance.gates import role_name
+from governance.policies.vocabulary import format_time
+from governance.wording import KINDS
 from registry import incidents
 from registry.models import Environment, Incident, IncidentState, ModelVersion, Strategy
 
 register = template.Library()
+#: Pieces of evidence that a version's page lists, newest first.
+MOST_EVIDENCE = 20
 
 
 @register.simple_tag
 def governance_role(role: str) -> str:
     """A role in words."""
     return role_name(str(role))
+
+
+@register.filter
+def flow_kind(kind: str) -> str:
+    """A kind of flow in words; one that a newer version recorded as it was written."""
+    return str(KINDS.get(kind, kind))
 
 
 @register.simple_tag
@@ -46,6 +56,17 @@ def promotions_of(context: Mapping[str, Any], version: ModelVersion) -> SafeStri
     may = bool(user is not None and user.is_authenticated and user.has_perm("promotion.request"))
     rows = list(queries.promotions_of(version.pk)[:20])
     return render_to_string("governance/parts/promotions_of.html", {"version": version, "rows": rows, "may": may})
+
+
+@register.simple_tag(takes_context=True)
+def evidence_of(context: Mapping[str, Any], version: ModelVersion) -> SafeString:
+    """The panel of a version's evidence, with the button that records some. One query."""
+    user, now = getattr(context.get("request"), "user", None), timezone.now()
+    may = bool(user is not None and user.is_authenticated and user.has_perm("evidence.change"))
+    found = list(evidence.named().filter(version=version)[: MOST_EVIDENCE + 1])
+    rows = [(row, evidence.why_stale(row, at=now)) for row in found[:MOST_EVIDENCE]]
+    told = {"version": version, "rows": rows, "may": may, "all": len(found) > MOST_EVIDENCE}
+    return render_to_string("governance/parts/evidence_of.html", told)
 
 
 @register.simple_tag
@@ -78,7 +99,7 @@ def radius_file(kind: str, found: BlastRadius) -> str:
     """The address of the same question's file, ``csv`` or ``xlsx``."""
     asked = {"subject": found.root}
     if found.since is not None:
-        asked["since"] = found.since.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        asked["since"] = format_time(found.since)
     return f"{reverse(f'governance:blast_{kind}')}?{urlencode(asked)}"
 
 
