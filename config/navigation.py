@@ -60,6 +60,26 @@ GROUPS: tuple[Group, ...] = (
                 _("Transfers"),
                 ("governance:transfer", "governance:record_transfer"),
             ),
+            Page(
+                "governance:waivers",
+                "circle-slash",
+                _("Waivers"),
+                ("governance:waiver", "governance:propose_waiver"),
+            ),
+            Page("governance:delegations", "user-check", _("Delegations")),
+            Page(
+                "governance:emergencies",
+                "siren",
+                _("Emergencies"),
+                ("governance:emergency", "governance:declare_emergency"),
+            ),
+            Page("governance:residency", "map", _("Residency")),
+            Page(
+                "governance:evidence",
+                "file-check",
+                _("Evidence"),
+                ("governance:evidence_detail", "governance:record_evidence"),
+            ),
         ),
     ),
     Group(
@@ -79,7 +99,12 @@ GROUPS: tuple[Group, ...] = (
             ),
             Page("registry:datasets", "database", _("Data sets"), ("registry:dataset", "registry:dataset_change")),
             Page("registry:lineage", "workflow", _("Lineage")),
-            Page("registry:environments", "server", _("Environments"), ("registry:environment",)),
+            Page(
+                "registry:environments",
+                "server",
+                _("Environments"),
+                ("registry:environment", "registry:environment_register", "registry:environment_change"),
+            ),
             Page("registry:deployments", "rocket", _("Deployments"), ("registry:deployment",)),
             Page(
                 "governance:incidents",

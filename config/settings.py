@@ -62,6 +62,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "config.middleware.RefusalMiddleware",
+    "governance.api.waiting.WaitMiddleware",
     "governance.api.idempotency.IdempotencyMiddleware",
 ]
 ROOT_URLCONF = "config.urls"
@@ -103,6 +104,8 @@ CELERY_BEAT_SCHEDULE = {
     "redeliver waiting explanations": {"task": "explain.tasks.redeliver_waiting", "schedule": 10.0},
     "expire promotions": {"task": "governance.expire_promotions", "schedule": 60.0},
     "follow up safeguards that ended": {"task": "governance.follow_up_safeguards", "schedule": 30.0},
+    "follow up emergencies": {"task": "governance.follow_up_emergencies", "schedule": 30.0},
+    "settle scheduled policies": {"task": "governance.settle_packs", "schedule": 10.0},
     "decide again what serves": {"task": "governance.recheck_what_serves", "schedule": 600.0},
     "import from MLflow": {"task": "registry.tasks.import_from_mlflow", "schedule": 120.0},
     "tell MLflow what waits": {"task": "registry.tasks.mirror_to_mlflow", "schedule": 30.0},
@@ -127,6 +130,8 @@ SIGNER_STATE_DIR = Path(env.text("SIGNER_STATE_DIR", str(STATE_DIR / "signer")))
 #: ``year``: a log of its own for each year, with the year in its name.
 LOG_SHARDS = env.choice("LOG_SHARDS", "off", "year")
 #: Years that a closed log's entries stay in the live tables before they may be detached.
+#: How many requests a web process keeps waiting for a promotion (``wait``); it must leave threads for the others.
+GATE_WAITERS = env.number("GATE_WAITERS", 2)
 LOG_RETENTION_YEARS = env.number("LOG_RETENTION_YEARS", 10)
 #: Days that old and new keys sign side by side after a rotation.
 KEY_OVERLAP_DAYS = env.number("KEY_OVERLAP_DAYS", 30)
@@ -134,6 +139,11 @@ KEY_OVERLAP_DAYS = env.number("KEY_OVERLAP_DAYS", 30)
 ENTRY_COPIES = env.text("ENTRY_COPIES", "")
 #: Gives the address of the database's administrator to the commands that back up and mend; no server process asks.
 ADMIN_DATABASE_URL = env.admin_database_url
+
+# ── attestations and permits ─────────────────────────────────────────────────────────────────────────────────────────
+#: The Ed25519 key that signs them (PEM or base64 of its 32 bytes), or the file, 0600, that holds it.
+ATTESTATION_KEY = env.text("ATTESTATION_KEY", "")
+ATTESTATION_KEY_FILE = Path(env.text("ATTESTATION_KEY_FILE", str(STATE_DIR / "secrets" / "attestation")))
 
 # ── exports of the log ───────────────────────────────────────────────────────────────────────────────────────────────
 EXPORT_DIR = Path(env.text("EXPORT_DIR", str(STATE_DIR / "exports")))

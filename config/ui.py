@@ -24,6 +24,7 @@ from django.utils.translation import gettext as _
 from lucide.templatetags.lucide import lucide
 
 from audit import current_log
+from config.event_looks import event_look
 from config.states import look_of
 
 if TYPE_CHECKING:
@@ -224,6 +225,9 @@ def as_of_sentence(then: AsOf) -> SafeString:
 _SUBJECT_PAGES: dict[str, str] = {
     "safeguard": "governance:transfer",
     "halt": "governance:transfer",
+    "waiver": "governance:waiver",
+    "emergency": "governance:emergency",
+    "evidence": "governance:evidence_detail",
     "version": "registry:version",
     "model": "registry:model",
     "dataset": "registry:dataset",
@@ -301,66 +305,6 @@ def code(text: object) -> SafeString:
     return format_html(
         '<div class="code" dir="ltr"><pre tabindex="0"><code>{}</code></pre>{}</div>', text, copy_button(text)
     )
-
-
-#: Icon and tone of an event in a timeline, by event and then by what its subject is.
-_EVENT_LOOKS: dict[str, tuple[str, str]] = {
-    "signoff.given": ("signature", "positive"),
-    "signoff.refused": ("circle-x", "critical"),
-    "promotion.approved": ("badge-check", "positive"),
-    "promotion.deployed": ("rocket", "positive"),
-    "promotion.rejected": ("circle-x", "critical"),
-    "promotion.blocked": ("circle-x", "critical"),
-    "promotion.in_review": ("clock", "caution"),
-    "permit.refused": ("circle-x", "critical"),
-    "permit.issued": ("ticket-check", "positive"),
-    "session.refused": ("circle-x", "critical"),
-    "rollback.recorded": ("undo-2", "critical"),
-    "out_of_band.observed": ("shield-alert", "critical"),
-    "incident.opened": ("siren", "caution"),
-    "incident.frozen": ("snowflake", "critical"),
-    "incident.lifted": ("circle-check", "positive"),
-    "incident": ("siren", "neutral"),
-    "finding.opened": ("search-alert", "critical"),
-    "finding.resolved": ("circle-check", "positive"),
-    "finding": ("search-alert", "neutral"),
-    "mlflow.refused": ("circle-x", "critical"),
-    "mlflow": ("send", "neutral"),
-    "explanation.finished": ("chart-bar", "positive"),
-    "explanation.failed": ("circle-x", "critical"),
-    "decision.contradicted": ("shield-alert", "critical"),
-    "decision": ("scale", "info"),
-    "promotion": ("arrow-up-from-line", "neutral"),
-    "permit": ("ticket-check", "neutral"),
-    "pack": ("scroll-text", "neutral"),
-    "safeguard.revoked": ("shield-alert", "critical"),
-    "safeguard.ended": ("clock", "caution"),
-    "safeguard": ("shield-check", "neutral"),
-    "halt.opened": ("pause", "critical"),
-    "halt.done": ("circle-check", "positive"),
-    "halt": ("pause", "neutral"),
-    "explanation": ("chart-bar", "info"),
-    "deployment": ("rocket", "neutral"),
-    "environment": ("server", "neutral"),
-    "endpoint": ("server", "neutral"),
-    "dataset": ("database", "neutral"),
-    "model": ("box", "neutral"),
-    "version": ("box", "neutral"),
-    "alias": ("tag", "neutral"),
-    "lineage": ("workflow", "neutral"),
-    "run": ("workflow", "neutral"),
-    "user": ("user", "neutral"),
-    "role": ("user", "neutral"),
-    "session": ("log-out", "neutral"),
-    "token": ("key-round", "neutral"),
-    "password": ("key-round", "neutral"),
-}
-
-
-def event_look(event: object) -> tuple[str, str]:
-    """Icon and tone of an event."""
-    name = str(event)
-    return _EVENT_LOOKS.get(name) or _EVENT_LOOKS.get(name.partition(".")[0]) or ("circle-dot", "neutral")
 
 
 @register.simple_tag

@@ -16,6 +16,7 @@ urlpatterns = [
     path("api/v1/", include("explain.api.urls")),
     path("api/v1/", include("registry.api.urls")),
     path("api/v1/", include("audit.api.urls")),
+    path("hooks/", include("governance.api.hook_urls")),
     path("", include("config.pages.urls")),
     path("", include("governance.pages.urls")),
     path("", include("explain.pages.urls")),

@@ -78,3 +78,10 @@ def add_problem_responses(result: dict[str, Any], generator: Any, request: Any, 
                     }
                 )
     return result
+
+
+class HookScheme(BearerScheme):  # type: ignore[no-untyped-call]
+    """``/hooks/``: the same tokens, also as the password of the address."""
+
+    target_class = "governance.api.hooks.HookAuthentication"
+    name = "hookToken"

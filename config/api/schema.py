@@ -7,9 +7,11 @@ from typing import Any
 SPECTACULAR_SETTINGS: dict[str, Any] = {
     "ENUM_NAME_OVERRIDES": {
         "DeploymentKindEnum": "registry.models.deployments.DeploymentKind",
+        "EvidenceTypeEnum": "governance.models.evidence.EvidenceType",
         "ExplanationStateEnum": "explain.models.jobs.State",
         "FindingKindEnum": "registry.models.findings.FindingKind",
         "FindingStateEnum": "registry.models.findings.FindingState",
+        "LawEnum": "registry.models.environments.Perimeter",
     },
     "TITLE": "Countersign",
     "DESCRIPTION": (

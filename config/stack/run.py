@@ -98,6 +98,7 @@ class Stack:
             "SIGNER_ADDRESS": f"127.0.0.1:{self.ports['signer']}",
             "SIGNER_SECRET_FILE": str(self.state.folder / "secrets" / "signer"),
             "SIGNER_STATE_DIR": str(self.state.folder / "signer"),
+            "ATTESTATION_KEY_FILE": str(self.state.folder / "secrets" / "attestation"),
             **{name: os.environ[name] for name in PASSED_ON if os.environ.get(name)},
         }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import fcntl
 import json
 import os
@@ -72,6 +73,9 @@ class State:
         signer = self.folder / "secrets" / "signer"
         if not signer.exists():
             self.write_secret(signer, secrets.token_urlsafe(32))
+        attestation = self.folder / "secrets" / "attestation"
+        if not attestation.exists() and not os.environ.get("ATTESTATION_KEY"):
+            self.write_secret(attestation, base64.b64encode(secrets.token_bytes(32)).decode() + "\n")
         return known
 
     def ports(self) -> dict[str, int]:

@@ -14,19 +14,36 @@ from config.story.applications import COLUMNS, applications
 from config.story.people import actor
 from explain import jobs
 from explain.models import ExplanationJob
-from governance import gate, promotions, rollouts, signoffs, transfers
+from governance import emergency_review, gate, promotions, rollouts, signoffs, transfers
+from governance.models.emergency import Emergency
 from governance.models.promotion import Promotion
 from registry import environments, versions
 from registry.models import Environment, ModelVersion
 
 MODEL = "credit-scoring"
 SAUDI_DATA = "dataset:applications-sa-2026q3"
-#: slug -> name, tier, regions, perimeter.
+#: slug -> name, tier, regions, perimeter, backups, countries of support, explanation workers.
 ENVIRONMENTS = {
-    "staging": ("Staging", "staging", ["azure:uaenorth"], "AE-federal"),
-    "prod-uae": ("Production, UAE", "prod", ["azure:uaenorth"], "AE-federal"),
-    "prod-ksa": ("Production, Saudi Arabia", "prod", ["gcp:me-central2"], "SA"),
-    "dr-frankfurt": ("Disaster recovery, Frankfurt", "dr", ["aws:eu-central-1"], "EU"),
+    "staging": ("Staging", "staging", ["azure:uaenorth"], "AE-federal", [], ["AE"], ["azure:uaenorth"]),
+    "prod-uae": (
+        "Production, UAE",
+        "prod",
+        ["azure:uaenorth"],
+        "AE-federal",
+        ["azure:uaenorth"],
+        ["AE"],
+        ["azure:uaenorth"],
+    ),
+    "prod-ksa": (
+        "Production, Saudi Arabia",
+        "prod",
+        ["gcp:me-central2"],
+        "SA",
+        ["gcp:me-central2"],
+        ["SA"],
+        ["gcp:me-central2"],
+    ),
+    "dr-frankfurt": ("Disaster recovery, Frankfurt", "dr", ["aws:eu-central-1"], "EU", [], ["DE"], []),
 }
 ROWS_TO_EXPLAIN = 12
 BACKGROUND_ROWS = 60
@@ -39,9 +56,18 @@ def version(number: int) -> ModelVersion:
 
 def register_environments() -> None:
     """Four places, two of them under laws of their own."""
-    for slug, (name, tier, regions, perimeter) in ENVIRONMENTS.items():
+    for slug, (name, tier, regions, perimeter, backups, support, workers) in ENVIRONMENTS.items():
         environments.register_environment(
-            slug, name=name, tier=tier, regions_served=regions, perimeter=perimeter, log_sinks=regions, by=actor("amir")
+            slug,
+            name=name,
+            tier=tier,
+            regions_served=regions,
+            perimeter=perimeter,
+            log_sinks=regions,
+            backups=backups,
+            support_access=support,
+            explanation_workers=workers,
+            by=actor("amir"),
         )
 
 
@@ -86,17 +112,19 @@ ASSESSMENT = {
 def record_safeguards() -> None:
     """Two transfer safeguards that hold, and one that expires a few seconds later."""
     now = timezone.now()
-    for reference, covered, region, lifetime in (
-        ("SCC-2026-014", ["environment:prod-uae", "environment:staging"], "azure:uaenorth", timedelta(days=365)),
-        ("SCC-2026-021", ["environment:prod-ksa"], "gcp:me-central2", timedelta(days=200)),
-        ("SCC-2025-003", ["environment:dr-frankfurt"], "aws:eu-central-1", timedelta(seconds=3)),
+    uae = ["environment:prod-uae", "environment:staging"]
+    for reference, law, covered, region, country, lifetime in (
+        ("SCC-2026-014", "SA", uae, "azure:uaenorth", "AE", timedelta(days=365)),
+        ("SCC-2026-021", "AE-federal", ["environment:prod-ksa"], "gcp:me-central2", "SA", timedelta(days=200)),
+        ("SCC-2025-003", "SA", ["environment:dr-frankfurt"], "aws:eu-central-1", "DE", timedelta(seconds=3)),
     ):
         transfers.record(
             reference,
             type="SCC",
+            law=law,
             document=f"Standard contractual clauses, contract {reference}",
             subjects=[SAUDI_DATA, *covered],
-            regions=[region],
+            regions=[region, f"country:{country}"],
             expires_at=now + lifetime,
             exporter="Bank of the story, Riyadh",
             importer=f"Cloud provider of {region}",
@@ -171,6 +199,13 @@ def play_promotions() -> None:
         reason="Approval rate in Riyadh fell by a third within an hour.",
         incident="INC-2041",
         by=actor("sami"),
+    )
+    emergency_review.review(
+        Emergency.objects.get().reference,
+        ratified=True,
+        reason="The rollback was right: the approval rate recovered within the hour.",
+        reauthenticated_at=timezone.now(),
+        by=actor("omar"),
     )
     waiting = request(3, "prod-uae", "One version for both markets.")
     sign(waiting, "layla", "ml_lead", "Ranking on both hold-outs is better than version 2.")

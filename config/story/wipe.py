@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from django.apps import apps
 from django.db import connection, transaction
+from django.db.models import ForeignObjectRel
 from django.utils.translation import gettext as _
 
 from audit import log, queries
@@ -78,7 +79,7 @@ def _referring(rows: list[Governed]) -> list[Governed]:
     waiting = list(rows)
     while waiting:
         row = waiting.pop()
-        for relation in row._meta.related_objects:
+        for relation in _relations_to(type(row)):
             child = relation.related_model
             if not (isinstance(child, type) and issubclass(child, Governed)):
                 continue
@@ -88,6 +89,12 @@ def _referring(rows: list[Governed]) -> list[Governed]:
                     found.insert(0, each)
                     waiting.append(each)
     return found
+
+
+def _relations_to(model: type[Governed]) -> list[ForeignObjectRel]:
+    """Every foreign key to ``model``, those that it has no name for as well."""
+    fields = model._meta.get_fields(include_hidden=True)
+    return [field for field in fields if isinstance(field, ForeignObjectRel) and not field.many_to_many]
 
 
 def _counted(rows: list[Governed]) -> str:
@@ -107,7 +114,7 @@ def _row(tables: dict[str, type[Governed]], key: str) -> Governed | None:
 
 def _remove(row: Governed) -> None:
     """Delete one row and what hangs on it without an identity of its own; foreign keys are checked at COMMIT."""
-    for relation in row._meta.related_objects:
+    for relation in _relations_to(type(row)):
         child = relation.related_model
         if isinstance(child, type) and not issubclass(child, Governed):
             child._default_manager.filter(**{relation.field.name: row.pk})._raw_delete(connection.alias)

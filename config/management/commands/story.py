@@ -15,7 +15,7 @@ from audit import checks, log
 from audit.context import request_id
 from audit.models.events import Event
 from audit.refusals import Conflict, Refusal
-from config.story import acts, check, people, wipe
+from config.story import acts, check, papers, people, wipe
 from explain.models import ExplanationJob
 
 
@@ -48,6 +48,7 @@ class Command(BaseCommand):
         acts.register_environments()
         mlflow.import_all(by=people.STORY)
         acts.describe_model()
+        papers.record_evidence(acts.version(3))
         acts.register_endpoints(json.loads(options["endpoints"]))
         jobs = acts.explain()
         acts.record_safeguards()
