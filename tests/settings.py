@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import tempfile
 
@@ -16,5 +17,6 @@ if "COUNTERSIGN_STATE" not in os.environ:
 from config.settings import *  # noqa: F403
 
 CELERY_BROKER_URL = os.environ.get("CELERY_BROKER_URL", "redis://127.0.0.1:1/0")
+ATTESTATION_KEY = base64.b64encode(os.urandom(32)).decode()
 WHITENOISE_USE_FINDERS = True
 PASSWORD_HASHERS = ["tests.hashers.QuickPBKDF2"]

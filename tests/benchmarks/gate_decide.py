@@ -60,7 +60,7 @@ def document(size: int) -> Facts:
     for kind in ("serving", "inference_log"):
         flows.append(FlowFact(kind, "environment:prod-ksa", "gcp:me-central2", "SA", True, "sensitive", ["SA"]))
     covered = [one.subject for number, one in enumerate(flows) if number % 2 == 0]
-    terms = {"regions": ["aws:eu-central-1"], "risk_assessment_at": NOW - timedelta(days=30)}
+    terms = {"regions": ["aws:eu-central-1"], "risk_assessment_at": NOW - timedelta(days=30), "law": "SA"}
     return freeze(
         now=NOW,
         model=ModelFact("credit-scoring", "high"),
@@ -87,6 +87,7 @@ def by_hand(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
         and not (flow["region"] in ALLOWED or flow["region"].startswith("onprem:ksa-"))
         and not any(
             guard["type"] in TYPES
+            and guard["law"] == "SA"
             and guard["status"] == "active"
             and flow["subject"] in guard["subjects"]
             and flow["region"] in guard["regions"]

@@ -16,6 +16,7 @@ past the triggers, on a throw-away server.
 
 from __future__ import annotations
 
+import base64
 import os
 import random
 import statistics
@@ -127,6 +128,7 @@ def served(bench: _server.Bench) -> Iterator[str]:
         "DATABASE_URL": bench.url(),
         "SUBJECT_KEYS_DATABASE_URL": str(settings.SUBJECT_KEYS_DATABASE_URL),
         "SECRET_KEY": "benchmarks-only-" + "x" * 50,
+        "ATTESTATION_KEY": base64.b64encode(os.urandom(32)).decode(),
         "CELERY_BROKER_URL": "redis://127.0.0.1:1/0",
         "PUBLIC_URL": "http://127.0.0.1",
         "ALLOWED_HOSTS": "127.0.0.1",

@@ -7,6 +7,7 @@ events keep coming. Every run is new: a START and a COMPLETE with two tables in 
 
 from __future__ import annotations
 
+import base64
 import os
 import secrets
 import statistics
@@ -68,6 +69,7 @@ def served(bench: Bench, port: int) -> subprocess.Popen[bytes]:
     command += ["--port", str(port), "--workers", "1", "--no-access-log", "tests.benchmarks._bare_lineage:application"]
     variables = {
         "SECRET_KEY": secrets.token_urlsafe(60),
+        "ATTESTATION_KEY": base64.b64encode(secrets.token_bytes(32)).decode(),
         "DATABASE_URL": bench.url(),
         "SUBJECT_KEYS_DATABASE_URL": bench.server.url(database.KEYS, "bench_keys"),
         "PUBLIC_URL": f"http://127.0.0.1:{port}",

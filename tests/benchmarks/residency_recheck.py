@@ -95,6 +95,9 @@ def place(number: int) -> Environment:
         regions_served=[REGION],
         perimeter="EU",
         log_sinks=[REGION],
+        backups=[],
+        support_access=[],
+        explanation_workers=[],
         by=SET_UP,
     )
 
@@ -124,6 +127,7 @@ def cover(reference: str, subjects: list[str]) -> None:
     transfers.record(
         reference,
         type="SCC",
+        law="SA",
         document="Standard clauses",
         subjects=subjects,
         regions=[REGION],

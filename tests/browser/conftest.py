@@ -6,6 +6,7 @@ import os
 import shutil
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 from django.conf import settings
 from django.core.servers.basehttp import ThreadedWSGIServer, WSGIRequestHandler, get_internal_wsgi_application
+from django.db import connections
 from django.test import Client
 from playwright.sync_api import Browser, BrowserContext, sync_playwright
 from playwright.sync_api import Page as Tab
@@ -35,12 +37,17 @@ class Site:
     world: World
 
     def login(self, page: Tab | BrowserContext, username: str) -> None:
-        """Sign ``username`` in for this tab or context, by session and without the form (which has its own tests)."""
-        context = page if isinstance(page, BrowserContext) else page.context
-        client = Client()
-        client.force_login(personas.get(username))
-        session = client.cookies[settings.SESSION_COOKIE_NAME].value
-        context.add_cookies([{"name": settings.SESSION_COOKIE_NAME, "value": session, "url": self.url}])
+        """Sign ``username`` in for this tab or context."""
+        sign_in(page, self.url, username)
+
+
+def sign_in(page: Tab | BrowserContext, url: str, username: str) -> None:
+    """By session and without the form (which has its own tests)."""
+    context = page if isinstance(page, BrowserContext) else page.context
+    client = Client()
+    client.force_login(personas.get(username))
+    session = client.cookies[settings.SESSION_COOKIE_NAME].value
+    context.add_cookies([{"name": settings.SESSION_COOKIE_NAME, "value": session, "url": url}])
 
 
 class _Quiet(WSGIRequestHandler):
@@ -48,9 +55,16 @@ class _Quiet(WSGIRequestHandler):
         """Nothing: failures are seen by the tests."""
 
 
-@pytest.fixture(scope="package")
-def browser() -> Iterator[Browser]:
-    """One Chromium for all browser tests."""
+#: The Chromium of this process: Playwright's loop cannot run twice in a thread, so who comes second shares it.
+_started: list[Browser] = []
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """A started Chromium; skips the test where none is installed, but never in CI."""
+    if _started:
+        yield _started[0]
+        return
     if CHROMIUM is None:
         sentence = "chromium is not installed: apt-get install chromium"
         if os.environ.get("CI"):
@@ -60,13 +74,40 @@ def browser() -> Iterator[Browser]:
     before = os.environ.get("DJANGO_ALLOW_ASYNC_UNSAFE")
     os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"
     with sync_playwright() as playwright:
+        # While a loop runs Django keeps other connections than outside, and those may be to a database that is gone.
+        connections.close_all()
         launched = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        _started.append(launched)
         yield launched
+        _started.clear()
         launched.close()
+        connections.close_all()
     if before is None:
         del os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"]
     else:
         os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = before
+
+
+@contextmanager
+def serving_pages() -> Iterator[str]:
+    """A real server in threads of this process, on the database in use; its address."""
+    server = ThreadedWSGIServer(("127.0.0.1", 0), _Quiet)
+    server.set_app(get_internal_wsgi_application())
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join(10)
+
+
+@pytest.fixture(scope="package")
+def browser() -> Iterator[Browser]:
+    """One Chromium for all browser tests."""
+    with chromium() as launched:
+        yield launched
 
 
 @pytest.fixture(scope="module")
@@ -85,16 +126,10 @@ def site(
         use_database(postgres_server.url(database.APP, name))
         world = worlds.whole()
         _seal(world, postgres_server.url(database.SEQUENCER, name), tmp_path_factory.mktemp("signer"))
-        server = ThreadedWSGIServer(("127.0.0.1", 0), _Quiet)
-        server.set_app(get_internal_wsgi_application())
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
         try:
-            yield Site(f"http://127.0.0.1:{server.server_port}", world)
+            with serving_pages() as url:
+                yield Site(url, world)
         finally:
-            server.shutdown()
-            server.server_close()
-            thread.join(10)
             use_database(postgres_server.url(database.APP, shared_database))
     postgres_server.drop(name)
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
 
 from audit.actors import Actor
 from audit.signer import Signer
@@ -40,7 +42,11 @@ class World:
     account: str = ""
     incidents: list[str] = field(default_factory=list)
     findings: list[int] = field(default_factory=list)
+    evidence: list[str] = field(default_factory=list)
     deployment: int = 0
+    waivers: list[str] = field(default_factory=list)
+    excused: list[str] = field(default_factory=list)
+    emergencies: list[str] = field(default_factory=list)
 
 
 def _digest(text: str) -> str:
@@ -118,6 +124,9 @@ def _places(operator: Actor) -> dict[str, Environment]:
             regions_served=[region],
             perimeter=perimeter,
             log_sinks=[region],
+            backups=[],
+            support_access=[],
+            explanation_workers=[],
             by=operator,
         )
         for slug, name, tier, region, perimeter in [
@@ -138,12 +147,15 @@ def whole() -> World:
         personas.get(username)
         reconcile(by=personas.get("sami").actor)  # nothing is deployed yet, so what runs is on no record
         world.findings = [finding.pk for finding in Finding.objects.standing()]
+    _factors()
     packs.load_shipped()
     sami = personas.get("sami").actor
     place = world.environments["prod-uae"]
     deployment = deployments.record_deploy(place, world.versions[0], endpoint=world.endpoint, by=sami)
     describing.describe(deployment, {"endpoint": world.endpoint.name, "config_digest": _digest("values")}, by=sami)
     world.deployment = deployment.pk
+    _waivers(world)
+    _abroad(world)
     for slug in ("prod-uae", "staging"):
         promotion = promotions.request(
             world.versions[1],
@@ -153,21 +165,125 @@ def whole() -> World:
         )
         world.promotions.append(promotion.pk)
         world.decisions += [decision.public_id for decision in promotion.decisions.all()[:1]]
+    _delegations(world)
+    _emergencies(world)
     _incidents(world)
     _draft(world)
     _safeguards(world)
+    _evidence(world)
     return world
+
+
+def _factors() -> None:
+    """An authenticator app of who audits, and one of who trains."""
+    import pyotp
+
+    from governance import factors, totp
+
+    for name in ("noor", "yusuf"):
+        secret = totp.fresh_secret()
+        factors.enrol_app(personas.get(name), secret, pyotp.TOTP(secret).now(), by=personas.get(name).actor)
+
+
+def _delegations(world: World) -> None:
+    """Who may sign for whom, one that is over; and a signature that its signer and a policy owner can take back."""
+    from governance import delegations
+    from governance.models import Promotion
+    from tests.governance import scene
+
+    for to in ("dana", "omar"):
+        row = scene.lend("layla", "ml_lead", to)
+    delegations.end(row.reference, reason="Back at work.", by=personas.get("omar").actor)
+    shown = Promotion.objects.get(pk=world.promotions[0])
+    if shown.state == "in_review":
+        scene.sign(shown, "jonas", "ml_lead")
+
+
+def _abroad(world: World) -> None:
+    """Serves in Frankfurt, where no safeguard covers it; nobody said where its backups lie."""
+    from audit import log
+    from audit.models.events import Event
+
+    place = environments.register_environment(
+        "dr-frankfurt",
+        name="Disaster recovery, Frankfurt",
+        tier="dr",
+        regions_served=["azure:germanywestcentral"],
+        perimeter="EU",
+        log_sinks=["azure:germanywestcentral"],
+        backups=[],
+        support_access=["DE", "IN"],
+        explanation_workers=[],
+        by=personas.get("sami").actor,
+    )
+    with transaction.atomic():
+        Environment.objects.filter(pk=place.pk).update(backups=None)
+        log.append(Event.ENVIRONMENT_CHANGED, place, facts={"backups": None}, by=personas.get("sami").actor)
+    place.refresh_from_db()
+    deployments.record_deploy(place, world.versions[0], by=personas.get("sami").actor)
 
 
 def _draft(world: World) -> None:
     """A draft that nobody has in force yet, tried on the past; and a back-test that waits for a worker."""
     from governance import backtests, packs, policies
+    from tests.governance.policies.cases import without_cases
 
     omar = personas.get("omar").actor
-    text = policies.shipped_packs()["two-person-production"].replace("version: 1\n", "version: 2\n")
-    packs.draft(text.replace("compliance_officer, n: 1", "compliance_officer, n: 2"), by=omar)
+    text = without_cases(policies.shipped_packs()["two-person-production"]).replace("version: 1\n", "version: 2\n")
+    case = "cases:\n  - name: Going back asks for nobody\n    given:\n      promotion: {action: rollback}\n"
+    text = text.replace("compliance_officer, n: 1", "compliance_officer, n: 2") + case
+    packs.draft(f"{text}    expect:\n      PROD-TWO-PEOPLE: not_applicable\n", by=omar)
     world.backtests = [backtests.request("two-person-production", version, by=omar).pk for version in (2, 1)]
     backtests.perform(world.backtests[0])
+
+
+def _waivers(world: World) -> None:
+    """A rule of staging that the first version fails: denied, then excused by one waiver; another one waits."""
+    from governance import gate, packs, waivers
+    from tests.governance import scene
+
+    version, place, sami = world.versions[0], world.environments["staging"], personas.get("sami").actor
+    scene.in_force(packs.draft(scene.run_on_record(), by=personas.get("omar").actor))
+    for approved in (True, False):
+        decision = gate.check(version, place, by=sami).decision
+        assert decision is not None
+        world.excused.append(decision.public_id)
+        made = waivers.propose(
+            version,
+            place,
+            pack="lab-runs",
+            rule="LAB-RUN-001",
+            subjects=[version.subject],
+            reason="The run was on a laptop that is gone.",
+            control="It is trained again on the cluster by Friday.",
+            ends_at=timezone.now() + timedelta(days=10),
+            by=personas.get("yusuf").actor if not approved else personas.get("layla").actor,
+        )
+        world.waivers.append(made.reference)
+        if approved:
+            proof, dana = timezone.now(), personas.get("dana").actor
+            waivers.approve(made.reference, reason="Read it.", reauthenticated_at=proof, by=dana)
+            deployments.record_deploy(place, version, by=sami)
+
+
+def _emergencies(world: World) -> None:
+    """One runs, for what serves already; another one waits for its second person."""
+    from governance import emergency
+
+    place = world.environments["prod-uae"]
+    for version, confirmed in ((world.versions[0], True), (world.versions[1], False)):
+        row = emergency.declare(
+            version,
+            place,
+            incident="INC-204",
+            reason="The serving version refuses everybody over sixty.",
+            hours=4,
+            reauthenticated_at=timezone.now(),
+            by=personas.get("layla").actor,
+        )
+        world.emergencies.append(row.reference)
+        if confirmed:
+            emergency.confirm(row.reference, reauthenticated_at=timezone.now(), by=personas.get("sami").actor)
 
 
 def _safeguards(world: World) -> None:
@@ -178,6 +294,7 @@ def _safeguards(world: World) -> None:
         transfers.record(
             reference,
             type="SCC",
+            law="AE-federal",
             document="Standard clauses with the bank in Frankfurt",
             document_digest=_digest("clauses"),
             exporter="Bank, Riyadh",
@@ -190,6 +307,28 @@ def _safeguards(world: World) -> None:
             by=personas.get("dana").actor,
         )
     transfers.approve("TS-active", by=personas.get("omar").actor)
+
+
+def _evidence(world: World) -> None:
+    """A piece that counts, one that has no end, and one that was withdrawn."""
+    from governance import evidence
+
+    for number, (kind, ends) in enumerate((("fairness", 2099), ("container", 0), ("validation_report", 2099))):
+        row = evidence.record(
+            kind,
+            world.versions[1],
+            evidence.Paper(
+                digest=_digest(kind),
+                title="Hold-out of the third quarter",
+                author="Model validation",
+                issued_at=datetime(2026, 1, 1, tzinfo=UTC),
+                expires_at=datetime(ends, 1, 1, tzinfo=UTC) if ends else None,
+            ),
+            environment=world.environments["prod-uae"] if number == 0 else None,
+            by=personas.get("layla").actor,
+        )
+        world.evidence.append(row.reference)
+    evidence.withdraw(world.evidence[-1], reason="The sample was drawn wrong.", by=personas.get("omar").actor)
 
 
 def _incidents(world: World) -> None:

@@ -55,6 +55,9 @@ def register_endpoint(url: str, *, name: str = "scoring", digest: str = "a") -> 
         regions_served=["azure:uaenorth"],
         perimeter="AE-federal",
         log_sinks=["azure:uaenorth"],
+        backups=[],
+        support_access=[],
+        explanation_workers=[],
         by=TRAINER,
     )
     return environments.register_endpoint(

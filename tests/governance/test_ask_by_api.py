@@ -140,7 +140,7 @@ def test_a_dry_run_answers_the_verdict_without_a_decision(bank: Bank, api_for: A
         ({"ci": {"sha": ["not", "text"]}}, 400),
         ({"enviroment": "prod-uae"}, 400),
         ({"model": "credit-scoring"}, 400),
-        ({"wait_s": 10}, 400),
+        ({"wait_s": 51}, 400),
         ({"environment": "prod\u0000uae"}, 400),
     ],
 )
@@ -278,6 +278,7 @@ def test_safeguards_are_recorded_and_approved_by_two_people(bank: Bank, api_for:
     body = {
         "reference": "TS-9",
         "type": "SCC",
+        "law": "AE-federal",
         "document": "SCC with Frankfurt",
         "subjects": ["dataset:loans-2026q3"],
         "regions": ["azure:germanywestcentral"],
@@ -312,6 +313,7 @@ def test_a_safeguard_for_something_unknown_or_with_an_unclear_end_is_refused(
     body = {
         "reference": "TS-9",
         "type": "SCC",
+        "law": "AE-federal",
         "document": "SCC with Frankfurt",
         "subjects": ["dataset:loans-2026q3", "environment:dr-frankfurt"],
         "regions": ["azure:germanywestcentral"],

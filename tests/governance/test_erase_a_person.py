@@ -18,7 +18,7 @@ from django.utils import timezone
 from audit import erasure as log_erasure
 from audit import queries, subject_keys
 from audit.refusals import BadInput, Conflict, NotKnown, NotPermitted, Refusal
-from governance import accounts, erasure, promotions, tokens
+from governance import accounts, erasure, evidence, promotions, tokens
 from governance.models import ApiToken, Promotion, SignOff, User
 from governance.tasks import finish_erasures
 from registry import deployments, versions
@@ -45,6 +45,10 @@ def world(committed_db: CommittedDatabase) -> scene.Bank:
     scene.sign(promotion, "layla", "ml_lead")
     promotions.withdraw(promotion.pk, reason="Yusuf found a mistake", by=scene.actor("yusuf"))
     deployments.record_deploy(bank.staging, bank.old, reason="Yusuf tries it", by=scene.actor("yusuf"))
+    for author in ("Yusuf Rahman", "YUSUF"):
+        paper = evidence.Paper(scene.digest_of(author), "Hold-out", author, timezone.now())
+        piece = evidence.record("fairness", bank.new, paper, by=scene.actor("layla"))
+    evidence.withdraw(piece.reference, reason="Yusuf saw it", by=scene.actor("yusuf"))
     tokens.issue(
         personas.get("yusuf"),
         label="Yusuf's laptop",

@@ -9,6 +9,7 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
+from django.utils import translation
 
 from audit import queries as log
 from governance import backtests, gate, packs, policies, rollouts
@@ -28,11 +29,15 @@ BUDGETS = {
     "policy": 11,
     "draft_policy": 5,
     "backtest": 7,
-    "promotion": 18,
-    "decision": 9,
+    "promotion": 20,
+    "decision": 10,
     "record_transfer": 5,
     "transfers": 8,
     "rollback": 11,
+    "emergencies": 6,
+    "declare_emergency": 5,
+    "waivers": 9,
+    "propose_waiver": 5,
 }
 
 
@@ -241,7 +246,7 @@ def test_a_rollback_is_recorded_on_one_form_with_reason_and_incident(bank: Bank,
 def test_a_policy_is_shown_as_sentences_and_as_text_and_names_whom_it_blocks(bank: Bank, client_for: Browser) -> None:
     promotion = scene.request(bank, place=bank.frankfurt)
     omar = client_for("omar")
-    assert "9 policies are in force" in _page(omar, "policies")
+    assert "13 policies are in force" in _page(omar, "policies")
     page = _page(omar, "policy", "uae-pdpl")
     assert "not reviewed by a lawyer" in page
     assert "unless_any: safeguard" in page
@@ -298,3 +303,25 @@ def test_a_versions_page_lists_its_promotions_and_offers_to_request_one(bank: Ba
     assert f'href="{reverse("governance:promotion", args=[promotion.pk])}"' in page
     assert f"{reverse('governance:request_promotion')}?version=version%3Acredit-scoring/14" in page
     assert "Requesting a promotion needs the role" in client_for("noor").get(address).content.decode()
+
+
+@pytest.mark.parametrize(
+    ("place", "language", "begins"),
+    [
+        ("uae", "en", "Waiting for sign-offs: 1 ML lead, 1 compliance officer."),
+        ("frankfurt", "en", "Denied: "),
+        ("staging", "en", "Allowed"),
+        ("frankfurt", "ar", "مرفوض: "),
+    ],
+)
+def test_a_decisions_page_concludes_in_the_readers_language(
+    bank: Bank, client_for: Browser, place: str, language: str, begins: str
+) -> None:
+    shown = gate.check(bank.new, getattr(bank, place), by=scene.actor("ci")).decision
+    assert shown is not None
+    client = client_for("noor")
+    client.cookies["django_language"] = language
+    with translation.override("en"):  # the page's language would stay with this thread
+        page = client.get(reverse("governance:decision", args=[shown.public_id])).content.decode()
+    lede = page.partition('class="lede')[2].partition(">")[2].partition("<")[0].strip()
+    assert lede.startswith(begins), lede

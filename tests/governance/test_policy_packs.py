@@ -70,6 +70,7 @@ def test_an_active_pack_that_the_engine_no_longer_accepts_makes_the_gate_undecid
     def broken(text: str) -> policies.CompiledPack:
         raise policies.PackError((policies.Problem(1, 1, "X", "no longer a word"),))
 
+    monkeypatch.setattr(packs, "_compiled", {})  # a new process with another engine
     monkeypatch.setattr(policies, "compile_pack", broken)
     answer = gate.check(bank.new, bank.staging, by=scene.actor("ci"))
     assert answer.verdict.outcome == "error"

@@ -16,6 +16,7 @@ from governance import backtests, gate, packs, policies, replay, rollouts
 from governance.models.decision import Decision
 from tests.conftest import CommittedDatabase
 from tests.governance import scene
+from tests.governance.policies.cases import without_cases
 from tests.governance.scene import Bank
 
 
@@ -65,7 +66,9 @@ def test_it_holds_though_people_packs_and_data_changed_since(bank: Bank) -> None
     scene.approved(bank)
     decision = checked(bank)
     packs.draft(
-        policies.shipped_packs()["two-person-production"].replace("version: 1", "version: 2").replace("n: 1", "n: 2"),
+        without_cases(policies.shipped_packs()["two-person-production"])
+        .replace("version: 1", "version: 2")
+        .replace("n: 1", "n: 2"),
         by=scene.actor("omar"),
     )
     backtests.perform(backtests.request("two-person-production", 2, by=scene.actor("omar")).pk)
@@ -141,7 +144,7 @@ def test_a_decision_that_was_never_recorded_is_told(bank: Bank) -> None:
 
 
 def test_what_holds_nothing_to_replay_says_so_and_raises_no_alert(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken() -> None:
+    def broken(_now: object) -> None:
         raise policies.PackError(())
 
     monkeypatch.setattr("governance.facts.active_packs", broken)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from collections.abc import Callable
 from datetime import timedelta
 
+import pytest
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -109,3 +112,19 @@ def test_halting_is_done_on_the_page_and_by_programs(bank: Bank, client_for: Bro
     assert again.status_code == 409
     page = client_for("noor").get(reverse("governance:transfer", args=["TS-1"])).content.decode()
     assert "Bank, Paris" in page
+
+
+def test_the_safeguards_are_a_table_and_one_whose_end_has_come_stands_as_ended(
+    bank: Bank, client_for: Browser, api_for: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene.cover("TS-soon", days=1)
+    scene.cover("TS-late", days=90)
+    truly = timezone.now
+    monkeypatch.setattr(timezone, "now", lambda: truly() + timedelta(days=2))
+    noor = client_for("noor")
+    page = b"".join(noor.get(reverse("governance:transfers_csv")).streaming_content).decode()  # type: ignore[attr-defined]
+    rows = list(csv.DictReader(io.StringIO(page)))
+    assert [(row["reference"], row["standing"]) for row in rows] == [("TS-soon", "ended"), ("TS-late", "active")]
+    assert (rows[1]["law"], rows[1]["regions"]) == ("AE-federal", "azure:germanywestcentral")
+    told = api_for("noor").get("/api/v1/transfers/TS-soon").json()
+    assert (told["status"], told["standing"]) == ("active", "ended")

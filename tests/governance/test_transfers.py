@@ -30,6 +30,7 @@ def record(reference: str = "TS-1", **change: Any) -> TransferSafeguard:
     """Dana proposes clauses for the inference log and the serving of dr-frankfurt."""
     given: dict[str, Any] = {
         "type": "SCC",
+        "law": "AE-federal",
         "document": "SCC 2026-04 with Bank Frankfurt",
         "document_digest": DIGEST,
         "exporter": "Bank, Abu Dhabi",
@@ -181,6 +182,7 @@ def test_the_api_records_papers_and_refuses_half_of_them(bank: Bank, api_for: Ap
     body = {
         "reference": "TS-7",
         "type": "BCR",
+        "law": "AE-federal",
         "document": "Group rules",
         "document_digest": DIGEST,
         "exporter": "Bank, Abu Dhabi",
@@ -202,12 +204,22 @@ def _form(**change: object) -> dict[str, object]:
     return {
         "reference": "TS-1",
         "type": "SCC",
+        "law": "AE-federal",
         "document": "SCC 2026-04",
         "subjects": "environment:dr-frankfurt",
         "regions": "azure:germanywestcentral",
         "expires_at": "2099-01-01",
         **change,
     }
+
+
+@pytest.mark.parametrize("law", ["", "Mars", "AE"])
+def test_a_safeguard_says_under_whose_law_it_is_made(bank: Bank, api_for: Api, client_for: Browser, law: str) -> None:
+    with pytest.raises(BadInput) as refusal:
+        record(law=law)
+    assert "AE-federal" in refusal.value.fields["law"]
+    assert client_for("dana").post(reverse("governance:record_transfer"), _form(law=law)).status_code == 400
+    assert not TransferSafeguard.objects.exists()
 
 
 def test_a_document_is_uploaded_for_its_digest_and_not_kept(bank: Bank, client_for: Browser) -> None:

@@ -61,6 +61,25 @@ def test_every_condition_of_the_shipped_packs_has_words() -> None:
     assert [name for name in sorted(conditions) if "«" in wording.lacking(name, _finding())] == []
 
 
+def test_evidence_that_comes_close_is_called_evidence_and_of_another_type_is_not_close() -> None:
+    misses = [{"id": "EV-1", "failed": ["valid_now"]}, {"id": "EV-2", "failed": ["of_type"]}]
+    finding = _finding(failed=["evidence"], facts={}, closest=misses)
+    assert wording.closest(finding) == (
+        "EV-1 is the closest evidence: it has expired, has no end or is dated in the future.",
+    )
+    assert wording.closest({**finding, "closest": misses[1:]}) == ()
+
+
+def test_every_condition_on_evidence_of_the_shipped_packs_has_words() -> None:
+    import yaml
+
+    rules = [rule for text in packs.shipped_packs().values() for rule in yaml.safe_load(text).get("rules", [])]
+    conditions = {name for rule in rules for name in rule.get("needs", {})}
+    assert conditions
+    asked = _finding(failed=["evidence"])
+    assert [name for name in sorted(conditions) if "«" in wording.lacking(name, asked)] == []
+
+
 def test_findings_that_differ_in_their_kind_only_are_one() -> None:
     (said,) = wording.merged([_finding("inference_log"), _finding("serving")])
     assert said.messages == ("environment:dr-frankfurt (serving, inference log) is in aws:eu-central-1",)

@@ -10,7 +10,7 @@ from django.test import Client
 pytestmark = pytest.mark.django_db
 
 LISTS = ("/promotions", "/models", "/datasets", "/environments", "/deployments", "/explanations", "/incidents")
-LISTS += ("/reconciler",)
+LISTS += ("/reconciler", "/evidence")
 
 
 @pytest.mark.parametrize("path", LISTS)

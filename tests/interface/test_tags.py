@@ -8,7 +8,8 @@ from types import SimpleNamespace
 import pytest
 from lucide import IconDoesNotExist
 
-from config.ui import event_look, number, rounded, subject_url
+from config.event_looks import event_look
+from config.ui import number, rounded, subject_url
 from tests.interface.conftest import Render
 
 HOSTILE = '"><script>alert(1)</script>'

@@ -22,7 +22,13 @@ from tests.stack import RunningStack, eventually, refused
 
 def test_the_state_folder_and_its_secrets_are_private(stack: RunningStack) -> None:
     assert stat.S_IMODE(stack.state.stat().st_mode) == 0o700
-    for name in ("environment.json", "supervisord.conf", "secrets/generated.json", "secrets/signer"):
+    for name in (
+        "environment.json",
+        "supervisord.conf",
+        "secrets/generated.json",
+        "secrets/signer",
+        "secrets/attestation",
+    ):
         assert stat.S_IMODE((stack.state / name).stat().st_mode) == 0o600, name
 
 
