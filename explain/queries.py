@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from django.db.models import Count, QuerySet, Sum
@@ -34,6 +35,13 @@ def jobs() -> QuerySet[ExplanationJob]:
 def of_version(version: ModelVersion, *, limit: int = 10) -> list[ExplanationJob]:
     """The newest jobs about a version."""
     return list(jobs().filter(version=version)[:limit])
+
+
+def newest_finished(version_ids: Iterable[int]) -> dict[tuple[int, str], ExplanationJob]:
+    """The newest finished job of each version and method, by version id and method. One query."""
+    rows = jobs().filter(version_id__in=list(version_ids), state=State.FINISHED)
+    newest = rows.order_by("version_id", "method", "-id").distinct("version_id", "method")
+    return {(row.version_id, row.method): row for row in newest}
 
 
 def find(job_id: int) -> ExplanationJob:
