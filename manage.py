@@ -78,9 +78,7 @@ def enter_environment() -> None:
         return  # a container image that brings the packages itself
     if not STAMP.exists() or STAMP.read_text() != lock_digest():
         if VENV.is_symlink():
-            stop(
-                ".venv is a link to packages of another lock; making it anew would empty them for whoever shares them. Remove the link, then start again."
-            )
+            stop(".venv is a link to the packages of another lock. Remove the link, so that nobody else's are emptied.")
         create_environment()
     inside = VENV / "bin" / "python"
     os.execv(inside, [str(inside), *sys.argv])
