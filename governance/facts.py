@@ -9,7 +9,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
+
+from django.db import connection
 
 from audit.refusals import BadInput
 from governance import access, emergency_facts, policies, sharing, signed_events
@@ -28,6 +30,12 @@ from registry.incidents import Hold
 from registry.models import Dataset, Environment, ModelVersion
 
 # Every gate check asks these, so they are bare statements: building them anew took longer than answering them.
+# Most versions are held by none of these, and each round trip costs more than asking whether it is worth one.
+_STANDS = """
+    SELECT EXISTS (SELECT 1 FROM registry_incident WHERE state IN ('frozen', 'lifted')),
+        EXISTS (SELECT 1 FROM governance_emergency WHERE state = 'confirmed'),
+        EXISTS (SELECT 1 FROM governance_waiver WHERE version_id = %s AND environment_id = %s AND state <> 'revoked')
+"""
 _DATA_SETS = """
     SELECT id, name, classification, regions, subjects, perimeter FROM registry_dataset WHERE name = ANY(%s)
 """
@@ -105,10 +113,11 @@ def collect(case: Case, *, now: datetime, also: Sequence[str] = ()) -> Collected
         data_sets=data_sets,
         places=_places(case.environment),
     )
-    holds = _holds(case, parents, data_sets)
+    stands = _what_stands(case)
+    holds = _holds(case, parents, data_sets) if stands.incidents else ()
     safeguards = _safeguards({flow.subject for flow in flows})
-    proposed = _waivers(case)
-    lanes = emergency_facts.confirmed()
+    proposed = _waivers(case) if stands.waivers else []
+    lanes = emergency_facts.confirmed() if stands.emergencies else ()
     emergencies = emergency_facts.running(lanes, case.version, case.environment, now)
     signoffs = counting_signoffs(case.promotion) if case.promotion else []
     approvers = [row.approved_by for row in proposed if row.approved_by]
@@ -147,6 +156,23 @@ def collect(case: Case, *, now: datetime, also: Sequence[str] = ()) -> Collected
     )
 
 
+class _Stands(NamedTuple):
+    """Whether there is any incident or emergency at all, and any waiver of the case."""
+
+    incidents: bool
+    emergencies: bool
+    waivers: bool
+
+
+def _what_stands(case: Case) -> _Stands:
+    """True for what has to be read. Shared cases have read their waivers and emergencies already."""
+    if sharing.current():
+        return _Stands(sharing.once("any incident", incidents.any_counts), emergencies=True, waivers=True)
+    with connection.cursor() as cursor:
+        cursor.execute(_STANDS, [case.version.pk, case.environment.pk])
+        return _Stands(*(cursor.fetchone() or (True, True, True)))
+
+
 def _parents(version: ModelVersion) -> dict[str, list[str]]:
     """Subject -> what it was made from, for everything upstream of the version."""
     if shared := sharing.current():
@@ -165,8 +191,6 @@ def _holds(
     case: Case, parents: Mapping[str, Sequence[str]], data_sets: Mapping[str, policies.DataSetFact]
 ) -> tuple[Hold, ...]:
     """The incidents that reach the version by what it learned from, by where it would serve, or were frozen over it."""
-    if not sharing.once("any incident", incidents.any_counts):
-        return ()
     shared = sharing.current()
     rows = shared.incidents(case.version.subject) if shared else list(incidents.counting(case.version.subject))
     trails = policies.ancestors(case.version.subject, parents)

@@ -26,7 +26,7 @@ from tests.governance.scene import Bank
 
 #: A full check that allows: everything between the resolved version and the answer, savepoint included.
 #: The last but one asks which key signs the permit.
-GATE_QUERIES = 18
+GATE_QUERIES = 16
 
 
 @pytest.fixture
