@@ -131,8 +131,6 @@ def workspace(folder: Path) -> Workspace:
     shutil.copytree(
         ROOT / "cli", folder / "cli", symlinks=True, ignore=shutil.ignore_patterns("*.egg-info", "build", "__pycache__")
     )
-    (folder / "governance").mkdir()
-    shutil.copy(ROOT / "governance" / "reports.py", folder / "governance")
     tools = folder / "build-tools"
     tools.mkdir()
     packages = next(Path(sys.prefix).glob("lib/python3*/site-packages"))

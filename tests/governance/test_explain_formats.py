@@ -12,9 +12,10 @@ from typing import Any
 import jsonschema
 import pytest
 import xmlschema
+from countersign import reports
 from django.test import Client
 
-from governance import gate, reports
+from governance import gate
 from governance.models.decision import Decision
 from tests.cli.gate import allowed, denied, finding
 from tests.governance import scene
@@ -143,5 +144,5 @@ def test_unknown_formats_and_decisions_are_refused_and_rights_are_needed(bank: B
 
 
 def test_the_command_line_carries_the_very_same_renderer() -> None:
-    root = Path(reports.__file__).parents[1]
+    root = Path(__file__).parents[2]
     assert (root / "cli" / "countersign" / "reports.py").resolve() == Path(reports.__file__).resolve()
