@@ -72,11 +72,25 @@ class Server:
             connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
+#: Each keeps a process busy for half a minute or more: first of what follows the folders below. A process that takes
+#: one of these last is waited for by the others.
+LONG_FILES = {
+    "test_ci_examples",
+    "test_importing_from_mlflow",
+    "test_importing_many_models",
+    "test_reconciling_mlflow",
+    "test_second_engine",
+    "test_sign_at_once",
+    "test_tell_mlflow",
+}
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What takes longest starts first, so that nothing long is left alone at the end."""
     order = {"test_second_start": 0, "test_wipe": 2}  # the other journeys' demo was stopped once and is not yet wiped
     items.sort(key=lambda item: order.get(item.path.stem, 1))
     longest = ["journeys", "browser", "tests"]  # the last is this folder itself: linters and type checks
+    items.sort(key=lambda item: item.path.stem not in LONG_FILES)
     items.sort(key=lambda item: (*longest, item.path.parent.name).index(item.path.parent.name))
     items.sort(key=lambda item: item.path.stem != "test_older_server")  # one test, minutes long, beside the journeys
 
