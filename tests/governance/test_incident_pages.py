@@ -15,6 +15,8 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
+from audit import log
+from audit.models.events import Event
 from audit.refusals import NotKnown
 from governance import freezing, gate, rollouts
 from registry import datasets, incidents, versions
@@ -167,6 +169,7 @@ def text_of(client: Client, path: str) -> str:
 
 def test_a_name_that_would_be_a_formula_is_only_text_in_the_csv(bank: Bank, api_for: Browser) -> None:
     user = scene.personas.get("layla")
+    log.append(Event.USER_CREATED, user, by=scene.SET_UP)
     type(user).objects.filter(pk=user.pk).update(display_name="=HYPERLINK(1)")
     deployed(bank)
     data = b"".join(api_for("ci").get(f"/api/v1/blast-radius.csv?subject={LOANS}").streaming_content).decode()

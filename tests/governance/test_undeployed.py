@@ -23,11 +23,6 @@ from tests.governance.scene import Bank
 pytestmark = pytest.mark.django_db
 
 
-@pytest.fixture
-def bank() -> Bank:
-    return scene.build()
-
-
 def told() -> list[tuple[str, str, str]]:
     return [(each.what, each.version, each.environment) for each in undeployed()]
 
