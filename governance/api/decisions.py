@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import ClassVar
 
+from countersign import reports
 from django.http import HttpResponse
 from django.utils.translation import gettext as _
 from drf_spectacular.types import OpenApiTypes
@@ -16,7 +17,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from audit.refusals import NotKnown
-from governance import queries, replay, reports, ways
+from governance import queries, replay, ways
 from governance.api import answers
 from governance.api.caller import caller
 from governance.api.serializers import ExplainQuery, ReplayRequest
