@@ -142,6 +142,8 @@ def _values(finding: Finding) -> list[dict[str, str]]:
         "problem": _("Problem"),
         "last_delivery": _("Last delivery"),
         "change_found": _("Change found"),
+        "emergency": _("Emergency"),
+        "incident": _("Incident"),
     }
     names = dict.fromkeys((*finding.recorded, *finding.observed))
     return [
