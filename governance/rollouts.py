@@ -86,8 +86,9 @@ def claim(decision_id: str, *, secret: str, environment: str, digest: str = "", 
 
     What ``record_deploy`` checks is checked here, and nothing else can be deployed on the same approval afterwards: the
     permit is used, and every other permit of its promotion is refused. ``record_deploy`` takes the same permit once
-    more, within the hour, to record the deployment that became of it; else the use lapses (``claims``). Raises what ``record_deploy`` raises, ``Conflict`` for another
-    digest or when another permit of the promotion was claimed.
+    more, within the hour, to record the deployment that became of it; else the use lapses (``governance.claims``).
+    Raises what ``record_deploy`` raises, ``Conflict`` for another digest or when another permit of the promotion was
+    claimed.
     """
     decision = _decision(decision_id)
     facts = {**decision.about, "decision": decision.public_id, "presented_for": environment}
