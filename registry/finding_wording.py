@@ -244,6 +244,8 @@ def value(name: str, told: object) -> str:
         ("what", "promotion"): _("an approved promotion"),
         ("what", "permit_used"): _("a permit that was used"),
         ("what", "permit"): _("a permit that ran out"),
+        ("standing", "not_ratified"): _("not ratified"),
+        ("standing", "overdue"): _("not reviewed in time"),
     }
     return words.get((name, text), text)
 

@@ -144,6 +144,7 @@ def _values(finding: Finding) -> list[dict[str, str]]:
         "change_found": _("Change found"),
         "emergency": _("Emergency"),
         "incident": _("Incident"),
+        "standing": _("State"),
     }
     names = dict.fromkeys((*finding.recorded, *finding.observed))
     return [

@@ -142,6 +142,7 @@ def test_it_is_on_the_list_the_page_of_the_version_and_the_api(
     ):
         page = seen.get(address).content.decode()
         assert f"{row.reference}, which was not ratified" in page, address
+    assert "not_ratified" not in page, "words, not codes"
     assert "Another version has to serve" not in seen.get("/models/credit-scoring/13").content.decode()
     reconcile(by=scene.actor("layla"))
     assert "1 version serves by an emergency that nobody ratified." in seen.get("/reconciler").content.decode()
