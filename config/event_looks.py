@@ -17,6 +17,7 @@ _EVENT_LOOKS: dict[str, tuple[str, str]] = {
     "promotion.blocked": ("circle-x", "critical"),
     "promotion.in_review": ("clock", "caution"),
     "permit.refused": ("circle-x", "critical"),
+    "permit.lapsed": ("clock", "caution"),
     "permit.issued": ("ticket-check", "positive"),
     "session.refused": ("circle-x", "critical"),
     "rollback.recorded": ("undo-2", "critical"),

@@ -105,6 +105,7 @@ CELERY_BEAT_SCHEDULE = {
     "expire promotions": {"task": "governance.expire_promotions", "schedule": 60.0},
     "follow up safeguards that ended": {"task": "governance.follow_up_safeguards", "schedule": 30.0},
     "follow up emergencies": {"task": "governance.follow_up_emergencies", "schedule": 30.0},
+    "lapse permits that were used": {"task": "governance.lapse_claims", "schedule": 30.0},
     "settle scheduled policies": {"task": "governance.settle_packs", "schedule": 10.0},
     "decide again what serves": {"task": "governance.recheck_what_serves", "schedule": 600.0},
     "import from MLflow": {"task": "registry.tasks.import_from_mlflow", "schedule": 120.0},

@@ -16,6 +16,7 @@ from django.utils.translation import gettext as _
 from audit import alerts, log
 from audit.actors import Actor
 from audit.models.events import Event
+from governance import emergency_findings
 from governance.emergency import decide_again, told
 from governance.emergency_review import alert
 from governance.models.emergency import Emergency, EmergencyState
@@ -33,7 +34,10 @@ def follow_up() -> int:
     ordered = (Q(state=EmergencyState.NOT_RATIFIED) | (_CONFIRMED & Q(review_due_at__lte=now))) & Q(
         replaced_at__isnull=True
     )
-    return _each(over, _ended) + _each(late, _lapsed) + _each(ordered, _replaced)
+    noted = _each(over, _ended) + _each(late, _lapsed) + _each(ordered, _replaced)
+    with transaction.atomic():  # what stopped serving, and what was late before there were findings about it
+        emergency_findings.settle(by=CLOCK)
+    return noted
 
 
 def _each(which: Q, note: Callable[[Emergency, datetime], bool]) -> int:
@@ -63,6 +67,7 @@ def _lapsed(row: Emergency, now: datetime) -> bool:
     log.append(Event.EMERGENCY_LAPSED, row, facts={**told(row), "model": row.version.model.subject}, by=CLOCK)
     sentence = _("Nobody reviewed %(reference)s in time: nothing of %(model)s goes forward until it is reviewed.")
     alerts.put_wrong(alert(row), sentence % {"reference": row.reference, "model": row.version.model.name})
+    emergency_findings.settle(by=CLOCK)
     return True
 
 
@@ -73,4 +78,5 @@ def _replaced(row: Emergency, now: datetime) -> bool:
     row.replaced_at = now
     row.save(update_fields=["replaced_at"])
     log.append(Event.EMERGENCY_REPLACED, row, facts=told(row), by=CLOCK)
+    emergency_findings.settle(by=CLOCK)
     return True

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
-
-from django.http import HttpRequest
+from typing import Unpack
 
 from governance import emergency, emergency_review, sessions
+from governance.at_keyboard import AtKeyboard
 from governance.models.emergency import Emergency
 from governance.models.roles import Action
-from governance.models.user import User
 from registry.models import Environment, ModelVersion
 
 
@@ -21,11 +20,7 @@ def declare_with_password(
     incident: str,
     reason: str,
     hours: int,
-    password: str,
-    code: str = "",
-    assertion: str = "",
-    user: User,
-    request: HttpRequest,
+    **person: Unpack[AtKeyboard],
 ) -> Emergency:
     """``emergency.declare``."""
 
@@ -36,60 +31,31 @@ def declare_with_password(
             reason=reason,
             hours=hours,
             reauthenticated_at=proven_at,
-            by=user.actor,
+            by=person["user"].actor,
         )
 
-    return _proved(declared, Action.EMERGENCY_DECLARE, password, code, assertion, user, request)
+    return _proved(declared, Action.EMERGENCY_DECLARE, person)
 
 
-def confirm_with_password(
-    reference: str, *, password: str, code: str = "", assertion: str = "", user: User, request: HttpRequest
-) -> Emergency:
+def confirm_with_password(reference: str, **person: Unpack[AtKeyboard]) -> Emergency:
     """``emergency.confirm``."""
 
     def confirmed(proven_at: datetime | None) -> Emergency:
-        return emergency.confirm(reference, reauthenticated_at=proven_at, by=user.actor)
+        return emergency.confirm(reference, reauthenticated_at=proven_at, by=person["user"].actor)
 
-    return _proved(confirmed, Action.EMERGENCY_DECLARE, password, code, assertion, user, request)
+    return _proved(confirmed, Action.EMERGENCY_DECLARE, person)
 
 
-def review_with_password(
-    reference: str,
-    *,
-    ratified: bool,
-    reason: str,
-    password: str,
-    code: str = "",
-    assertion: str = "",
-    user: User,
-    request: HttpRequest,
-) -> Emergency:
+def review_with_password(reference: str, *, ratified: bool, reason: str, **person: Unpack[AtKeyboard]) -> Emergency:
     """``emergency_review.review``."""
 
     def reviewed(proven_at: datetime | None) -> Emergency:
         return emergency_review.review(
-            reference, ratified=ratified, reason=reason, reauthenticated_at=proven_at, by=user.actor
+            reference, ratified=ratified, reason=reason, reauthenticated_at=proven_at, by=person["user"].actor
         )
 
-    return _proved(reviewed, Action.EMERGENCY_REVIEW, password, code, assertion, user, request)
+    return _proved(reviewed, Action.EMERGENCY_REVIEW, person)
 
 
-def _proved(
-    act: Callable[[datetime | None], Emergency],
-    action: Action,
-    password: str,
-    code: str,
-    assertion: str,
-    user: User,
-    request: HttpRequest,
-) -> Emergency:
-    return sessions.with_password(
-        act,
-        action=action,
-        unproven="emergency.not_reauthenticated",
-        password=password,
-        code=code,
-        assertion=assertion,
-        user=user,
-        request=request,
-    )
+def _proved(act: Callable[[datetime | None], Emergency], action: Action, person: AtKeyboard) -> Emergency:
+    return sessions.with_password(act, action=action, unproven="emergency.not_reauthenticated", **person)

@@ -17,7 +17,7 @@ from audit import alerts, log
 from audit.actors import Actor
 from audit.models.events import Event
 from audit.refusals import Conflict, NotPermitted
-from governance import policies
+from governance import emergency_findings, policies
 from governance.attempts import attempt
 from governance.decisions import Verdict
 from governance.emergency import (
@@ -79,6 +79,7 @@ def review(reference: str, *, ratified: bool, reason: str, reauthenticated_at: d
             by=by,
         )
         alerts.put_right(alert(row))
+        emergency_findings.settle(by=by)
     decide_again(row, by)
     return row
 

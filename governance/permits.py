@@ -84,11 +84,11 @@ def _text(when: datetime) -> str:
 
 def present(decision: Decision, secret: str, *, environment: str, digest: str = "", claimed: bool = False) -> Permit:
     """The permit that ``secret`` is, locked, checked and not yet used. Must run inside a transaction. ``claimed``: one
-    that was used up ahead by ``rollouts.claim``, and of which no deployment is recorded yet, is presented too.
+    that was used up ahead by ``rollouts.claim``, and of which no deployment is recorded yet, is presented too, in time.
 
     Raises ``BadInput`` for what is no permit at all; ``NotPermitted`` for one that was forged, altered or signed by
     another server, and for another decision's or environment's; ``Conflict`` for a used one and for another digest;
-    ``Refused`` for one whose time is over.
+    ``Refused`` for one whose time is over, and for one that was used ahead and comes too late.
     """
     _must_be_ours(_read(secret))
     permit = (
@@ -107,6 +107,7 @@ def present(decision: Decision, secret: str, *, environment: str, digest: str = 
     _must_be_for(permit.decision, environment, digest)
     if permit.consumed_at is not None:
         if claimed and not Deployment.objects.filter(permit_id=str(permit.pk)).exists():
+            _must_be_in_time(permit)
             return permit
         raise Conflict(
             _("This permit was used at %(when)s; a permit deploys once. Ask the gate for a new one.")
@@ -120,6 +121,19 @@ def present(decision: Decision, secret: str, *, environment: str, digest: str = 
             code="permit.expired",
         )
     return permit
+
+
+def _must_be_in_time(permit: Permit) -> None:
+    """The clock may not have noted it yet: the time counts, not the note."""
+    if permit.is_late(timezone.now()) or permit.lapsed_at is not None:
+        raise Refused(
+            _(
+                "This permit was used, and its deployment had to be recorded until %(when)s. If the version serves "
+                "now, take it out or go back, then ask the gate for a new permit and deploy with that."
+            )
+            % {"when": f"{permit.record_until:%Y-%m-%d %H:%M UTC}"},
+            code="permit.lapsed",
+        )
 
 
 def _read(secret: str) -> Token:

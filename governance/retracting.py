@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, Unpack
 
-from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -20,11 +19,11 @@ from audit.models.events import Event
 from audit.refusals import Conflict, NotKnown, NotPermitted
 from governance import access, decisions, promotions, sessions
 from governance import facts as collecting
+from governance.at_keyboard import AtKeyboard
 from governance.attempts import attempt
 from governance.models.promotion import Promotion, PromotionState
 from governance.models.roles import Action
 from governance.models.signoff import Meaning, Retraction, RetractionKind, SignOff
-from governance.models.user import User
 from registry import naming
 
 MOST_TEXT = 4000
@@ -70,28 +69,15 @@ def reopen(number: int, signoff_id: int, *, reason: str, reauthenticated_at: dat
 
 
 def take_back_with_password(
-    number: int,
-    signoff_id: int,
-    *,
-    kind: str,
-    reason: str,
-    password: str,
-    code: str = "",
-    assertion: str = "",
-    user: User,
-    request: HttpRequest,
+    number: int, signoff_id: int, *, kind: str, reason: str, **person: Unpack[AtKeyboard]
 ) -> Retraction:
     """``revoke`` or ``reopen``, by ``kind``, for a person at the keyboard."""
     act = reopen if kind == RetractionKind.REOPENED else revoke
     return sessions.with_password(
-        lambda proven_at: act(number, signoff_id, reason=reason, reauthenticated_at=proven_at, by=user.actor),
+        lambda proven_at: act(number, signoff_id, reason=reason, reauthenticated_at=proven_at, by=person["user"].actor),
         action=Action.PROMOTION_SIGN,
         unproven="signoff.not_reauthenticated",
-        password=password,
-        code=code,
-        assertion=assertion,
-        user=user,
-        request=request,
+        **person,
     )
 
 

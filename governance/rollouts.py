@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 from audit.actors import Actor
 from audit.models.events import Event
 from audit.refusals import BadInput, Conflict, NotKnown, Refused
-from governance import decisions, emergency_review, permits, promotions, wording
+from governance import decisions, emergency_findings, emergency_review, permits, promotions, wording
 from governance.attempts import attempt
 from governance.decisions import Verdict
 from governance.facts import Case
@@ -66,6 +66,7 @@ def record_deploy(
         if permit.consumed_at is None:
             permits.consume(permit, by=by)
         deployment = _record(decision, permit, plan, weight, by=by)
+        emergency_findings.settle(by=by)
         if record is not None:
             describing.describe(deployment, record, by=by)
         if alias:
@@ -85,8 +86,9 @@ def claim(decision_id: str, *, secret: str, environment: str, digest: str = "", 
 
     What ``record_deploy`` checks is checked here, and nothing else can be deployed on the same approval afterwards: the
     permit is used, and every other permit of its promotion is refused. ``record_deploy`` takes the same permit once
-    more, to record the deployment that became of it. Raises what ``record_deploy`` raises, ``Conflict`` for another
-    digest or when another permit of the promotion was claimed.
+    more, within the hour, to record the deployment that became of it; else the use lapses (``governance.claims``).
+    Raises what ``record_deploy`` raises, ``Conflict`` for another digest or when another permit of the promotion was
+    claimed.
     """
     decision = _decision(decision_id)
     facts = {**decision.about, "decision": decision.public_id, "presented_for": environment}
@@ -104,15 +106,19 @@ def _must_be_the_only_claim(promotion: Promotion | None, permit: Permit) -> None
     """The caller has locked the promotion, so two claims of it come one after the other."""
     if promotion is None:
         return
-    claims = Permit.objects.filter(decision__promotion=promotion, consumed_at__isnull=False).exclude(pk=permit.pk)
-    other = claims.first()
+    claims = Permit.objects.filter(decision__promotion=promotion, consumed_at__isnull=False, lapsed_at__isnull=True)
+    other = claims.exclude(pk=permit.pk).first()
     if other is not None and other.consumed_at is not None:
         raise Conflict(
             _(
                 "Another permit of promotion %(number)s was used at %(when)s, and one approval deploys once. Record "
-                "that deployment; if none became of it, withdraw the promotion and request it anew."
+                "that deployment. If none became of it, the use lapses at %(until)s, and another permit deploys then."
             )
-            % {"number": promotion.pk, "when": other.consumed_at.strftime("%Y-%m-%d %H:%M UTC")},
+            % {
+                "number": promotion.pk,
+                "when": f"{other.consumed_at:%Y-%m-%d %H:%M UTC}",
+                "until": f"{other.record_until:%Y-%m-%d %H:%M UTC}",
+            },
             code="permit.claimed",
         )
 
@@ -240,6 +246,7 @@ def record_rollback(
             emergency_review.open_for_rollback(
                 decision, verdict, reason=reason.strip(), incident=incident.strip(), by=by
             )
+            emergency_findings.settle(by=by)
             if alias:
                 aliases.promote(deployment, alias, reason=reason.strip(), by=by)
             return RolledBack(deployment, decision)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from governance import backtests, emergency_clock, erasure, packs, promotions, rechecks
+from governance import backtests, claims, emergency_clock, erasure, packs, promotions, rechecks
 from governance.api.idempotency import forget_outdated
 
 
@@ -24,6 +24,12 @@ def follow_up_safeguards() -> int:
 def follow_up_emergencies() -> int:
     """Note which emergencies are over, late with their review or replaced. The gate does not wait for it."""
     return emergency_clock.follow_up()
+
+
+@shared_task(name="governance.lapse_claims", ignore_result=True)  # type: ignore[untyped-decorator]
+def lapse_claims() -> int:
+    """Note the permits that were used and to which no deployment was recorded in time; returns how many."""
+    return claims.lapse_due()
 
 
 @shared_task(name="governance.recheck_what_serves", ignore_result=True)  # type: ignore[untyped-decorator]

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from django.db.models import CharField, Exists, OuterRef, Q
-from django.db.models.functions import Cast
+from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
+from governance import claims
 from governance.models.permit import Permit
 from governance.models.promotion import Promotion, PromotionState
 from registry.models import Deployment
@@ -20,7 +20,8 @@ from registry.reconciling.snapshots import Approval
 def undeployed() -> list[Approval]:
     """Approved promotions that wait for their deployment; pairs of version and environment that got a permit which ran
     out unused, when nothing of that model was deployed there since and the version does not serve there anyway; and
-    used permits to which no deployment belongs. Three queries.
+    used permits to which no deployment belongs; when such a use lapsed, until a later deployment is recorded. Three
+    queries.
     """
     return [*_promotions(), *_unused(), *_used()]
 
@@ -54,10 +55,13 @@ def _unused() -> Iterator[Approval]:
 
 
 def _used() -> Iterator[Approval]:
-    recorded = Deployment.objects.filter(permit_id=Cast(OuterRef("pk"), CharField()))
-    rows = Permit.objects.filter(~Exists(recorded), consumed_at__isnull=False).select_related(
-        "decision__version__model", "decision__environment"
+    since = Deployment.objects.filter(
+        environment=OuterRef("decision__environment"),
+        model=OuterRef("decision__version__model"),
+        since__gte=OuterRef("consumed_at"),
     )
+    settled = Q(lapsed_at__isnull=False) & Exists(since)
+    rows = claims.unrecorded().exclude(settled).select_related("decision__version__model", "decision__environment")
     for row in rows:
         decision = row.decision
         used = row.consumed_at or row.issued_at

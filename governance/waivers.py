@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import Unpack
 
 from django.db import transaction
-from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -21,6 +21,7 @@ from audit.models.events import Event
 from audit.refusals import BadInput, Conflict, NotKnown, NotPermitted, Refused
 from governance import access, following, policies, promotions, second_person, sessions
 from governance import facts as collecting
+from governance.at_keyboard import AtKeyboard
 from governance.attempts import attempt
 from governance.facts import Case
 from governance.models.decision import Action as Asked
@@ -257,26 +258,13 @@ def _decide_again(waiver: Waiver, by: Actor) -> None:
     promotions.refresh_all(list(rows.order_by("pk").values_list("pk", flat=True)), by=by)
 
 
-def approve_with_password(
-    reference: str,
-    *,
-    reason: str = "",
-    password: str,
-    code: str = "",
-    assertion: str = "",
-    user: User,
-    request: HttpRequest,
-) -> Waiver:
+def approve_with_password(reference: str, *, reason: str = "", **person: Unpack[AtKeyboard]) -> Waiver:
     """``approve`` for a person at the keyboard."""
     return sessions.with_password(
-        lambda proven_at: approve(reference, reason=reason, reauthenticated_at=proven_at, by=user.actor),
+        lambda proven_at: approve(reference, reason=reason, reauthenticated_at=proven_at, by=person["user"].actor),
         action=Action.WAIVER_APPROVE,
         unproven="waiver.not_reauthenticated",
-        password=password,
-        code=code,
-        assertion=assertion,
-        user=user,
-        request=request,
+        **person,
     )
 
 

@@ -44,6 +44,7 @@ def sentence(finding: Finding) -> str:
         "message": str(seen.get("message", "")).rstrip("."),
         "safeguard": seen.get("safeguard", ""),
         "waiver": seen.get("waiver", ""),
+        "emergency": seen.get("emergency", ""),
         "ended": seen.get("ended", ""),
     }
     return _template(finding) % told
@@ -83,6 +84,7 @@ def _template(finding: Finding) -> str:
         ),
         FindingKind.SOURCE_UNREADABLE: _("MLflow could not be read: %(problem)s"),
         FindingKind.NO_LONGER_LAWFUL: _unlawful(finding.observed),
+        FindingKind.MUST_BE_REPLACED: _to_replace(finding.observed),
     }[FindingKind(kind)]
 
 
@@ -100,6 +102,17 @@ def _unlawful(observed: Mapping[str, Any]) -> str:
             "%(message)s (%(rule)s)."
         )
     return _("%(version)s serves in %(environment)s and is no longer lawful: %(message)s (%(rule)s).")
+
+
+def _to_replace(observed: Mapping[str, Any]) -> str:
+    if observed.get("standing") == "overdue":
+        return _(
+            "%(version)s serves in %(environment)s by %(emergency)s, which nobody reviewed in time: review it, or let "
+            "another version serve."
+        )
+    return _(
+        "%(version)s serves in %(environment)s by %(emergency)s, which was not ratified: let another version serve."
+    )
 
 
 def _never_deployed(what: str) -> str:
@@ -136,7 +149,13 @@ def conclusion(run: ReconcilerRun | None, standing: Sequence[Finding]) -> str:
     if run is None:
         return _("Nobody has compared production with the record yet.")
     waiting = [each for each in standing if not each.accepted]
-    said = [*_no_longer(waiting), *_different(waiting), *_unknown(run, standing), *_set_aside(run, standing)]
+    said = [
+        *_no_longer(waiting),
+        *_by_emergency(waiting),
+        *_different(waiting),
+        *_unknown(run, standing),
+        *_set_aside(run, standing),
+    ]
     return " ".join(said) or _agreement(run)
 
 
@@ -157,6 +176,18 @@ def _no_longer(waiting: Sequence[Finding]) -> list[str]:
         return []
     text = ngettext(
         "%(n)d deployment serves and is no longer lawful.", "%(n)d deployments serve and are no longer lawful.", count
+    )
+    return [text % {"n": count}]
+
+
+def _by_emergency(waiting: Sequence[Finding]) -> list[str]:
+    count = sum(1 for each in waiting if each.kind == FindingKind.MUST_BE_REPLACED)
+    if not count:
+        return []
+    text = ngettext(
+        "%(n)d version serves by an emergency that nobody ratified.",
+        "%(n)d versions serve by emergencies that nobody ratified.",
+        count,
     )
     return [text % {"n": count}]
 
@@ -213,6 +244,8 @@ def value(name: str, told: object) -> str:
         ("what", "promotion"): _("an approved promotion"),
         ("what", "permit_used"): _("a permit that was used"),
         ("what", "permit"): _("a permit that ran out"),
+        ("standing", "not_ratified"): _("not ratified"),
+        ("standing", "overdue"): _("not reviewed in time"),
     }
     return words.get((name, text), text)
 

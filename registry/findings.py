@@ -1,6 +1,7 @@
 """Findings: opened when seen, owned, closed with a reason, resolved when the difference is gone.
 
-The reconciler settles most of them; that a deployment is no longer lawful, governance decides and settles here.
+The reconciler settles most of them; that a deployment is no longer lawful, or serves by an emergency that nobody
+ratified, governance decides and settles here.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ from audit.lifecycle import Lifecycle
 from audit.models.events import Event
 from audit.refusals import Conflict, NotKnown
 from registry import naming
-from registry.models import Deployment, Finding, FindingSeen, FindingState
-from registry.reconciling.comparison import TOLD_FROM_ABOVE, Comparison, Difference
+from registry.models import Deployment, Finding, FindingKind, FindingSeen, FindingState, ModelVersion
+from registry.reconciling.comparison import TOLD_FROM_ABOVE, Comparison, Difference, Kind
 
 #: What people do with a finding.
 HANDLING = Lifecycle(
@@ -85,6 +86,23 @@ def settle_lawful(differences: Iterable[Difference], covered: Collection[str], *
         if key not in found and (row.concerns in covered or row.concerns not in serving)
     ]
     return _settle(standing, found, over, at=at, by=by)
+
+
+@transaction.atomic
+def settle_told(kind: Kind, differences: Iterable[Difference], *, at: datetime, by: Actor) -> Settled:
+    """Bring the findings of one kind in line with ``differences``, which are all that there are of it. The caller lets
+    only one of these go on at a time.
+    """
+    standing = {row.key: row for row in Finding.objects.select_for_update().standing().filter(kind=kind.value)}
+    found = {each.key: each for each in differences}
+    over = [row for key, row in standing.items() if key not in found]
+    return _settle(standing, found, over, at=at, by=by)
+
+
+def to_replace(version: ModelVersion) -> list[Finding]:
+    """The standing findings that say that another version has to serve instead of this one. One query."""
+    rows = Finding.objects.standing().filter(kind=FindingKind.MUST_BE_REPLACED, version=version.subject)
+    return list(rows.order_by("pk"))
 
 
 def _serving(subjects: Collection[str]) -> set[str]:

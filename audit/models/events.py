@@ -138,6 +138,7 @@ class Event(StrEnum):
     PERMIT_ISSUED = "permit.issued"
     PERMIT_CONSUMED = "permit.consumed"
     PERMIT_REFUSED = "permit.refused"
+    PERMIT_LAPSED = "permit.lapsed"
     ATTESTATION_KEY_ANNOUNCED = "attestation_key.announced"
     ATTESTATION_KEY_RETIRED = "attestation_key.retired"
     # explanations
@@ -273,6 +274,7 @@ SENTENCES: dict[Event, Promise] = {
     Event.PERMIT_ISSUED: _("issued a deploy permit"),
     Event.PERMIT_CONSUMED: _("used a deploy permit"),
     Event.PERMIT_REFUSED: _("was refused a deploy permit"),
+    Event.PERMIT_LAPSED: _("found a used permit without its deployment"),
     Event.ATTESTATION_KEY_ANNOUNCED: _("announced the key that signs attestations and permits"),
     Event.ATTESTATION_KEY_RETIRED: _("retired a key of attestations and permits"),
     Event.EXPLANATION_REQUESTED: _("requested an explanation"),

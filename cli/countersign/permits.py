@@ -60,7 +60,11 @@ def consume(arguments: argparse.Namespace, shape: str) -> int:
     used, about = answer.get("consumed_at"), (answer.get("decision_id"), answer.get("environment"))
     if not isinstance(used, str) or not used or about != (arguments.decision, arguments.environment):
         raise Stop(Exit.UNDECIDED, "The answer does not say that this permit was used, so do not deploy.")
-    return outputs.told(answer, shape, [f"USED  permit of {about[0]} in {about[1]} at {used}"])
+    until = answer.get("record_until")
+    told = [f"USED  permit of {about[0]} in {about[1]} at {used}"]
+    if isinstance(until, str) and until:
+        told.append(f"Record the deployment with the same permit until {until}; later it is refused.")
+    return outputs.told(answer, shape, told)
 
 
 def opened(text: str, keys: Mapping[str, signed.Key]) -> tuple[dict[str, str], datetime]:

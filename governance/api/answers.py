@@ -87,6 +87,7 @@ def permit_json(permit: Permit) -> dict[str, Any]:
         "environment": decision.environment.slug,
         "consumed_at": instant(permit.consumed_at),
         "consumed_by": permit.consumed_by,
+        "record_until": instant(permit.record_until),
     }
 
 

@@ -18,12 +18,13 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from audit import queries as log
-from audit.refusals import BadInput, NotKnown, Refusal
+from audit.refusals import BadInput, Refusal
 from governance import access, emergency, emergency_in_person, emergency_review, queries
 from governance.models.emergency import Emergency, EmergencyState
 from governance.models.roles import Action
 from governance.models.user import User
 from governance.pages.person import signed_in
+from governance.pages.stepping import step
 from registry import environments
 from registry import queries as registry_queries
 from registry.models import Deployment
@@ -240,15 +241,7 @@ def review_emergency(request: HttpRequest, reference: str) -> HttpResponse:
 
 
 def _step(request: HttpRequest, reference: str, do: Callable[[User], None], said: str) -> HttpResponse:
-    user = signed_in(request, "promotion.read")
-    try:
-        do(user)
-    except NotKnown:
-        raise
-    except Refusal as refusal:
-        return _page(request, reference, refusal)
-    messages.success(request, said)
-    return redirect("governance:emergency", reference)
+    return step(request, reference, do, said, page=_page, to="governance:emergency")
 
 
 def _page(request: HttpRequest, reference: str, refusal: Refusal | None = None) -> HttpResponse:

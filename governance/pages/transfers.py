@@ -6,10 +6,9 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
-from django.shortcuts import redirect, render
+from django.shortcuts import render
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
@@ -23,6 +22,7 @@ from governance.api.transfers import csv_of
 from governance.models.transfer import HaltState, SafeguardStatus, TransferHalt, TransferSafeguard
 from governance.models.user import User
 from governance.pages.person import signed_in
+from governance.pages.stepping import step
 from governance.reliance import Reliance, reliance
 
 #: Deployments that a page decides again, newest first; the API decides all.
@@ -130,14 +130,11 @@ def finish_halt(request: HttpRequest, reference: str) -> HttpResponse:
 
 
 def _step(request: HttpRequest, reference: str, do: Callable[..., object], said: str) -> HttpResponse:
-    user = signed_in(request, "promotion.read")
-    try:
+    def act(user: User) -> None:
         user.require("transfer.change")
         do(reference, reason=request.POST.get("reason", ""), by=user.actor)
-    except Refusal as refusal:
-        return _page(request, reference, refusal)
-    messages.success(request, said)
-    return redirect("governance:transfer", reference)
+
+    return step(request, reference, act, said, page=_page, to="governance:transfer")
 
 
 def _page(request: HttpRequest, reference: str, refusal: Refusal | None = None) -> HttpResponse:

@@ -19,12 +19,13 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from audit import queries as log
-from audit.refusals import NotKnown, Refusal
+from audit.refusals import Refusal
 from governance import queries, waivers
 from governance.models.user import User
 from governance.models.waiver import LONGEST, Waiver, WaiverState
 from governance.packs import versions_in_force
 from governance.pages.person import signed_in
+from governance.pages.stepping import step
 from governance.pages.transfers import MOST_DECIDED, next_end
 from governance.reliance import Reliance, reliance_on_waivers
 from registry import environments
@@ -195,15 +196,7 @@ def revoke_waiver(request: HttpRequest, reference: str) -> HttpResponse:
 
 
 def _step(request: HttpRequest, reference: str, do: Callable[[User], None], said: str) -> HttpResponse:
-    user = signed_in(request, "promotion.read")
-    try:
-        do(user)
-    except NotKnown:
-        raise
-    except Refusal as refusal:
-        return _page(request, reference, refusal)
-    messages.success(request, said)
-    return redirect("governance:waiver", reference)
+    return step(request, reference, do, said, page=_page, to="governance:waiver")
 
 
 def _page(request: HttpRequest, reference: str, refusal: Refusal | None = None) -> HttpResponse:

@@ -24,6 +24,7 @@ class FindingKind(models.TextChoices):
     ENDPOINT_UNREACHABLE = Kind.ENDPOINT_UNREACHABLE.value, _("Endpoint could not be asked")
     SOURCE_UNREADABLE = Kind.SOURCE_UNREADABLE.value, _("MLflow could not be read")
     NO_LONGER_LAWFUL = Kind.NO_LONGER_LAWFUL.value, _("Serves and is no longer lawful")
+    MUST_BE_REPLACED = Kind.MUST_BE_REPLACED.value, _("Serves by an emergency that nobody ratified")
 
 
 class FindingState(models.TextChoices):

@@ -12,7 +12,7 @@ from django.utils.translation import ngettext
 
 from audit import queries as audit_queries
 from audit.as_of import asked
-from registry import datasets, families, queries, regions, versions
+from registry import datasets, families, finding_wording, findings, queries, regions, versions
 from registry.lists import DatasetFilter, ModelFilter
 from registry.models import Dataset, Deployment, ModelVersion, OpenLineageName
 from registry.pages.access import readable
@@ -66,6 +66,7 @@ def version_detail(request: HttpRequest, name: str, number: int) -> HttpResponse
         "version": version,
         "open": [row for row in detail.deployments if row.until is None],
         "conclusion": _where(version, detail.deployments),
+        "to_replace": [(row, finding_wording.sentence(row)) for row in findings.to_replace(version)],
         "picture": picture_of(version.subject, "both", 2),
         "rows": audit_queries.history(version.subject, limit=20),
     }

@@ -142,6 +142,9 @@ def _values(finding: Finding) -> list[dict[str, str]]:
         "problem": _("Problem"),
         "last_delivery": _("Last delivery"),
         "change_found": _("Change found"),
+        "emergency": _("Emergency"),
+        "incident": _("Incident"),
+        "standing": _("State"),
     }
     names = dict.fromkeys((*finding.recorded, *finding.observed))
     return [

@@ -46,10 +46,12 @@ class Kind(StrEnum):
     ENDPOINT_UNREACHABLE = "endpoint_unreachable"
     SOURCE_UNREADABLE = "source_unreadable"
     NO_LONGER_LAWFUL = "no_longer_lawful"
+    MUST_BE_REPLACED = "must_be_replaced"
 
 
-#: What other apps find and settle themselves (``registry.findings.settle_lawful``): no look of the reconciler sees it.
-TOLD_FROM_ABOVE = (Kind.NO_LONGER_LAWFUL,)
+#: What other apps find and settle themselves (``settle_lawful`` and ``settle_told`` of ``registry.findings``): no
+#: look of the reconciler sees it.
+TOLD_FROM_ABOVE = (Kind.NO_LONGER_LAWFUL, Kind.MUST_BE_REPLACED)
 #: These say that nothing is known, not that something differs.
 NOT_SEEN = (Kind.ENDPOINT_UNREACHABLE, Kind.SOURCE_UNREADABLE)
 

@@ -14,6 +14,7 @@ from audit import queries as log
 from audit.refusals import BadInput, Conflict, NotPermitted, Refused
 from governance import accounts, backtests, emergency, packs, policies, replay, rollouts, transfers, ways
 from governance.models.emergency import Emergency
+from governance.policies.breaking import lane
 from governance.policies.quorum import Missing
 from governance.policies.stored import outcome
 from registry import incidents
@@ -224,6 +225,12 @@ def test_what_is_waived_only_after_it_began_ends_the_lane(bank: Bank) -> None:
     terms = policies.terms_of(replay.packs_of(decision), facts, [Missing("PROD-TWO-PEOPLE", "ml_lead", 1)])
     again = replace(found.decision, findings=(failed,))
     assert policies.stacked(terms, again, replay.packs_of(decision)) == (failed,)
+    given = (replay.packs_of(decision), facts, inputs.people, decision.subject_digest)
+    waits = policies.signoff_state(given[0], facts, (), inputs.people, decision.subject_digest)
+    pending = replace(found.decision, word="pending", findings=())
+    assert lane(pending, waits, *given)[0].word == "allow"
+    only_waived = replace(pending, findings=(failed,))
+    assert lane(only_waived, waits, *given) == (only_waived, ""), "the engine itself does not let it go"
 
 
 def test_who_lost_the_role_lets_nothing_go_any_more(bank: Bank) -> None:

@@ -1,4 +1,5 @@
 """J7, the emergency lane: it skips the quorum, opens a review with a deadline, and blocks promotions when it lapses.
+What is not ratified is replaced; what is ratified in time goes on serving and holds nothing.
 
 On a server of its own, not on the demo: the clock has to pass the review's deadline. Server, database, Chromium and
 command line are the real ones.
@@ -68,7 +69,7 @@ def night(committed_db: object) -> Iterator[Night]:
             yield Night(bank, url, browser)
 
 
-def test_two_people_skip_the_quorum_and_a_late_review_holds_the_model(
+def test_two_people_skip_the_quorum_a_late_review_holds_the_model_and_a_ratified_one_does_not(
     night: Night, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert night.check()[0] == 3, "nobody signed"
@@ -79,7 +80,13 @@ def test_two_people_skip_the_quorum_and_a_late_review_holds_the_model(
     monkeypatch.setattr(timezone, "now", lambda: truly() + timedelta(hours=52, minutes=1))
     held(night, reference)
     not_ratified(night, reference)
-    replaced(night, reference)
+    rollback = replaced(night, reference)
+    another = declared_by_api(night)
+    confirmed(night, another)
+    deployed(night, another)
+    ratified(night, rollback, another)
+    monkeypatch.setattr(timezone, "now", lambda: truly() + timedelta(hours=106))
+    settled(night, another)
 
 
 def declared(night: Night) -> str:
@@ -162,13 +169,24 @@ def not_ratified(night: Night, reference: str) -> None:
     tab.get_by_role("button", name="Do not ratify").click()
     expect(tab.get_by_text("Another version has to serve instead of").first).to_be_visible()
     assert night.check("13")[0] == 3, "held no more"
+    assert [each["version"] for each in to_replace(night)] == ["version:credit-scoring/14"]
+    tab.goto(f"{night.url}/models/credit-scoring/14")
+    expect(tab.get_by_text(f"by {reference}, which was not ratified").first).to_be_visible()
 
 
-def replaced(night: Night, reference: str) -> None:
+def to_replace(night: Night) -> list[dict[str, Any]]:
+    """The standing findings that another version has to serve."""
+    with night.api("noor") as api:
+        rows = api.get("findings", params={"kind": "must_be_replaced", "show": "standing"}).json()["results"]
+    return [dict(each) for each in rows]
+
+
+def replaced(night: Night, reference: str) -> str:
     """One action with reason and incident; it opens a review of its own."""
     words = ("rollback", "record", "--model", "credit-scoring", "--version", "13", "--environment", "prod-uae")
     done = night.cli(*words, "--reason", f"Ordered by {reference}.", "--incident", "INC-204")
     assert done.returncode == 0, done.stdout + done.stderr
+    assert to_replace(night) == [], "before any clock"
     assert tasks.follow_up_emergencies() == 1
     with night.api("noor") as api:
         assert api.get(f"emergencies/{reference}").json()["replaced_at"]
@@ -176,3 +194,68 @@ def replaced(night: Night, reference: str) -> None:
     assert (newest["kind"], newest["standing"]) == ("rollback", "awaiting_review")
     tab = night.at("omar", "/emergencies")
     expect(tab.get_by_role("link", name=newest["reference"]).first).to_be_visible()
+    return str(newest["reference"])
+
+
+def posted(night: Night, tab: Any, path: str, body: dict[str, Any]) -> Any:
+    """The answer of the API to the person who is signed in in that tab."""
+    token = next(each["value"] for each in tab.context.cookies() if "csrf" in each["name"])
+    headers = {"X-CSRFToken": token, "Referer": night.url}
+    return tab.request.post(f"{night.url}/api/v1/{path}", data=body, headers=headers)
+
+
+def declared_by_api(night: Night) -> str:
+    """The same version is needed again: Layla declares it by the API, in her session."""
+    tab = night.at("layla", "/emergencies/new")
+    body = {
+        "model": {"name": "credit-scoring", "version": "14"},
+        "environment": "prod-uae",
+        "incident": "INC-231",
+        "reason": "The version before it refuses everybody under thirty.",
+        "hours": 4,
+        "password": personas.PASSWORD,
+    }
+    answer = posted(night, tab, "emergencies", body)
+    assert answer.status == 201, answer.text()
+    return str(answer.json()["reference"])
+
+
+def ratified(night: Night, rollback: str, reference: str) -> None:
+    """Omar ratifies the rollback by the API and the emergency in the browser; who declared it, and a token, cannot."""
+    judged = {"ratified": True, "reason": "It could not wait.", "password": personas.PASSWORD}
+    own = posted(night, night.at("layla", "/emergencies"), f"emergencies/{reference}/review", judged)
+    assert (own.status, own.json()["code"]) == (403, "emergency.self_review")
+    with night.api("omar") as api:
+        assert api.post(f"emergencies/{reference}/review", json=judged).status_code == 403
+    tab = night.at("omar", f"/emergencies/{reference}")
+    answer = posted(night, tab, f"emergencies/{rollback}/review", judged)
+    assert (answer.status, answer.json()["standing"]) == (200, "ratified"), answer.text()
+    tab.get_by_label("What you looked at").fill("Everybody under thirty was refused; it could not wait.")
+    tab.get_by_label("Your password, again").fill(personas.PASSWORD)
+    tab.get_by_role("button", name="Ratify", exact=True).click()
+    expect(tab.get_by_text(f"{reference} was reviewed and ratified.").first).to_be_visible()
+    again = posted(night, tab, f"emergencies/{reference}/review", {**judged, "ratified": False})
+    assert (again.status, again.json()["code"]) == (409, "emergency.state"), "it cannot be taken back"
+
+
+def settled(night: Night, reference: str) -> None:
+    """Past every deadline nothing is late: the version serves, its skipped signatures are asked for next time, and
+    nothing of the model is held.
+    """
+    tasks.follow_up_emergencies()
+    assert to_replace(night) == []
+    for version in ("13", "14"):
+        code, answer = night.check(version)
+        assert (code, answer["decision"]) == (3, "pending"), "signatures are missing, and nothing else"
+    with night.api("noor") as api:
+        found = api.get(f"emergencies/{reference}").json()
+    assert (found["standing"], found["replaced_at"]) == ("ratified", None)
+    told = night.cli("emergency", "get", "--reference", reference)
+    assert told.stdout.startswith(f"{reference}  ratified  credit-scoring/14 -> prod-uae  INC-231"), told.stderr
+    assert "ratified by user:" in told.stdout
+    assert [each for each in night.cli("emergency", "list").stdout.splitlines() if "overdue" in each] == []
+    tab = night.at("omar", "/emergencies")
+    expect(tab.get_by_role("link", name=reference).first).to_be_visible()
+    tab.goto(f"{night.url}/models/credit-scoring/14")
+    expect(tab.get_by_text("credit-scoring/14 serves in prod-uae.")).to_be_visible()
+    assert tab.get_by_text("Another version has to serve").count() == 0

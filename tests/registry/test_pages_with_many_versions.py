@@ -21,7 +21,7 @@ BUDGETS = {
     "/models/model-00001?page=2": 12,
     "/models/model-00001/card": 10,
     "/models/model-00001/change": 6,
-    "/models/model-00001/10": 20,
+    "/models/model-00001/10": 21,
     "/models/model-00001/10/diff": 13,
     "/models/model-00001/10/diff?with=model-00002/3": 13,
     "/datasets": 8,
