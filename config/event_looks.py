@@ -54,6 +54,7 @@ _EVENT_LOOKS: dict[str, tuple[str, str]] = {
     "evidence.withdrawn": ("file-x", "caution"),
     "evidence": ("file-check", "neutral"),
     "evidence_key.withdrawn": ("file-x", "caution"),
+    "evidence_key.refused": ("circle-x", "critical"),
     "evidence_key": ("key-round", "neutral"),
     "explanation": ("chart-bar", "info"),
     "rollout": ("rocket", "neutral"),

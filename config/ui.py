@@ -228,6 +228,7 @@ _SUBJECT_PAGES: dict[str, str] = {
     "waiver": "governance:waiver",
     "emergency": "governance:emergency",
     "evidence": "governance:evidence_detail",
+    "evidence_key": "governance:evidence_key",
     "version": "registry:version",
     "model": "registry:model",
     "dataset": "registry:dataset",

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from functools import partial
+from typing import Unpack
 
 from django.db import IntegrityError, transaction
 from django.utils import timezone
@@ -16,10 +18,13 @@ from audit.actors import Actor
 from audit.lifecycle import Lifecycle
 from audit.models.events import Event
 from audit.refusals import BadInput, Conflict, NotKnown, NotPermitted
-from governance import evidence_signatures, following, second_person
+from governance import access, evidence_signatures, following, second_person, sessions
+from governance.at_keyboard import AtKeyboard
+from governance.attempts import attempt
 from governance.evidence_signatures import NotSigned, Signed
 from governance.models.evidence import EvidenceType
 from governance.models.evidence_key import EvidenceKey, EvidenceKeyState
+from governance.models.roles import Action
 from registry import naming
 
 KEYS = Lifecycle(
@@ -93,22 +98,55 @@ def propose(name: str, public_key: str, types: Sequence[str], *, by: Actor) -> E
     return row
 
 
-@transaction.atomic
-def confirm(reference: str, *, by: Actor) -> EvidenceKey:
-    """From now on the key's signatures count. Raises ``NotPermitted`` for who proposed it, ``Conflict`` when it is
-    confirmed or withdrawn already, ``NotKnown``."""
-    row = find(reference, lock=True)
+def confirm(reference: str, *, reauthenticated_at: datetime | None, by: Actor) -> EvidenceKey:
+    """From now on the key's signatures count. ``reauthenticated_at`` is when ``by`` last proved who they are.
+
+    Raises, each recorded as ``evidence_key.refused``: ``NotPermitted`` for a program, another role, who proposed it and
+    without a fresh proof; ``Conflict`` when it is confirmed or withdrawn already. ``NotKnown``.
+    """
+    found = find(reference)
+    with attempt(Event.EVIDENCE_KEY_REFUSED, found.subject, facts=_facts(found), by=by):
+        row = find(reference, lock=True)
+        _may_confirm(row, by)
+        if not sessions.is_fresh(reauthenticated_at):
+            raise NotPermitted(_("Enter your password again to confirm."), code="evidence_key.not_reauthenticated")
+        KEYS.transition(
+            row,
+            EvidenceKeyState.ACTIVE,
+            facts=_facts(row),
+            changes={"confirmed_by": by.id, "confirmed_at": timezone.now()},
+            by=by,
+        )
+    return row
+
+
+def confirm_with_password(reference: str, **person: Unpack[AtKeyboard]) -> EvidenceKey:
+    """``confirm`` for a person at the keyboard."""
+    return sessions.with_password(
+        lambda proven_at: confirm(reference, reauthenticated_at=proven_at, by=person["user"].actor),
+        action=Action.POLICY_ACTIVATE,
+        unproven="evidence_key.not_reauthenticated",
+        **person,
+    )
+
+
+def objection_to(row: EvidenceKey, by: Actor) -> str:
+    """Why this person may not confirm it, in a sentence; empty when they may."""
+    try:
+        _may_confirm(row, by)
+    except NotPermitted as refusal:
+        return refusal.sentence
+    return ""
+
+
+def _may_confirm(row: EvidenceKey, by: Actor) -> None:
+    if by.kind != "user":
+        raise NotPermitted(_("Only a person can confirm a key of evidence."), code="evidence_key.not_a_person")
+    if not access.held_by_roles(by.roles, Action.POLICY_ACTIVATE):
+        raise NotPermitted(access.refusal_of(Action.POLICY_ACTIVATE), code="access.policy.activate")
     if second_person.is_first(row.proposed_by, by):
         sentence = _("Who proposed a key cannot confirm it: a second person compares its fingerprint.")
         raise NotPermitted(sentence, code="evidence_key.second_person")
-    KEYS.transition(
-        row,
-        EvidenceKeyState.ACTIVE,
-        facts=_facts(row),
-        changes={"confirmed_by": by.id, "confirmed_at": timezone.now()},
-        by=by,
-    )
-    return row
 
 
 @transaction.atomic

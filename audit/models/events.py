@@ -114,6 +114,7 @@ class Event(StrEnum):
     EVIDENCE_KEY_PROPOSED = "evidence_key.proposed"
     EVIDENCE_KEY_CONFIRMED = "evidence_key.confirmed"
     EVIDENCE_KEY_WITHDRAWN = "evidence_key.withdrawn"
+    EVIDENCE_KEY_REFUSED = "evidence_key.refused"
     DECISION_RECORDED = "decision.recorded"
     DECISION_CONTRADICTED = "decision.contradicted"
     # promotions
@@ -251,6 +252,7 @@ SENTENCES: dict[Event, Promise] = {
     Event.EVIDENCE_KEY_PROPOSED: _("proposed a key that may sign evidence"),
     Event.EVIDENCE_KEY_CONFIRMED: _("confirmed a key that may sign evidence"),
     Event.EVIDENCE_KEY_WITHDRAWN: _("withdrew a key that signed evidence"),
+    Event.EVIDENCE_KEY_REFUSED: _("was refused to confirm a key that may sign evidence"),
     Event.DECISION_RECORDED: _("decided a gate check"),
     Event.DECISION_CONTRADICTED: _("replayed a decision, and it came out otherwise"),
     Event.PROMOTION_REQUESTED: _("requested a promotion"),

@@ -372,6 +372,8 @@ def _evidence(commands: Any) -> None:
     _flags(one, signature="a DSSE envelope or Sigstore bundle over a statement about the files")
     one = _command(ways, "withdraw", evidence.withdraw)
     _flags(one, reference="for example EV-2026-0001", reason="why it is withdrawn")
+    one = _command(ways, "keys", evidence.keys)
+    _flags(one, cursor="of the page before")
 
 
 def _group(commands: Any, name: str, what: str) -> Any:

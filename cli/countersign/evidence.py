@@ -1,4 +1,4 @@
-"""Evidence for a version: list it, record a piece by the digest of its document, withdraw one."""
+"""Evidence for a version and the keys that may sign it: list, record a piece by its document's digest, withdraw one."""
 
 from __future__ import annotations
 
@@ -66,6 +66,18 @@ def withdraw(arguments: argparse.Namespace, shape: str) -> int:
     settings.fill(arguments, os.environ, ("url", "token", "reference", "reason"))
     path = f"/api/v1/evidence/{quote(arguments.reference, safe='')}/withdraw"
     return _shown(asking.post(arguments, path, {"reason": arguments.reason}), shape)
+
+
+def keys(arguments: argparse.Namespace, shape: str) -> int:
+    """List the keys whose signatures on evidence may count, newest first."""
+    return asking.page(arguments, shape, "/api/v1/evidence-keys", _key_line, none="No key is on record")
+
+
+def _key_line(each: Mapping[str, Any]) -> str:
+    """``EK-2026-0001  active  fairness-lab  sha256:…  fairness, privacy_check``."""
+    types = each.get("types")
+    named = ", ".join(map(str, types)) if isinstance(types, list) else ""
+    return "  ".join(map(str, (*(each.get(name) for name in ("reference", "state", "name", "fingerprint")), named)))
 
 
 def _shown(answer: Mapping[str, Any], shape: str) -> int:

@@ -13,7 +13,7 @@ from rest_framework.views import APIView
 from governance import evidence_keys
 from governance.api import answers
 from governance.api.caller import caller, paginator
-from governance.api.serializers import EvidenceKeyRequest, Withdrawal
+from governance.api.serializers import EvidenceKeyConfirmation, EvidenceKeyRequest, Withdrawal
 from governance.models.evidence_key import EvidenceKey
 
 
@@ -38,13 +38,18 @@ class EvidenceKeys(APIView):
 
 
 class Confirming(APIView):
-    """Confirm a key that somebody else proposed. A token cannot."""
+    """Confirm a key that somebody else proposed, with the password again. A token cannot."""
 
-    required_action: ClassVar[dict[str, str]] = {"POST": "policy.activate"}
+    # Who may confirm is decided, and a refused attempt recorded, by the step itself.
+    required_action: ClassVar[dict[str, str]] = {"POST": "promotion.read"}
 
-    @extend_schema(request=None, responses={200: OpenApiTypes.OBJECT})
+    @extend_schema(request=EvidenceKeyConfirmation, responses={200: OpenApiTypes.OBJECT})
     def post(self, request: Request, reference: str) -> Response:
-        row = evidence_keys.confirm(reference, by=caller(request).actor)
+        body = EvidenceKeyConfirmation(data=request.data)
+        body.is_valid(raise_exception=True)
+        row = evidence_keys.confirm_with_password(
+            reference, **body.validated_data, user=caller(request), request=request._request
+        )
         return Response(answers.evidence_key_json(row))
 
 

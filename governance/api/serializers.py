@@ -311,6 +311,10 @@ class EvidenceKeyRequest(Strict):
     )
 
 
+class EvidenceKeyConfirmation(Proof):
+    """Who is there."""
+
+
 class HaltDone(Strict):
     reason = serializers.CharField(max_length=4000, help_text="How the transfer was halted.")
     recipients = serializers.ListField(

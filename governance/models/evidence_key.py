@@ -7,6 +7,7 @@ from typing import ClassVar
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import F, Q
+from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
 from audit.models.governed import Governed
@@ -70,3 +71,6 @@ class EvidenceKey(Governed):
     @property
     def subject(self) -> str:
         return f"evidence_key:{self.reference}"
+
+    def get_absolute_url(self) -> str:
+        return reverse("governance:evidence_key", args=[self.reference])

@@ -16,8 +16,8 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from audit import queries as log
-from audit.refusals import Refusal
-from governance import evidence, queries, transfers
+from audit.refusals import BadInput, Refusal
+from governance import evidence, evidence_keys, evidence_signatures, queries, transfers
 from governance.evidence_list import EvidenceFilter
 from governance.models.evidence import SAYS, Evidence, EvidenceType
 from governance.pages.person import signed_in
@@ -58,6 +58,14 @@ class EvidenceForm(forms.Form):
         max_length=71,
         help_text=gettext_lazy("sha256: and 64 hexadecimal digits, as you computed it."),
     )
+    signature_file = forms.FileField(
+        label=gettext_lazy("Signature"),
+        required=False,
+        help_text=gettext_lazy(
+            "A DSSE envelope or a Sigstore bundle over a statement about the version’s files, at most 256 KiB. A key in"
+            " force must have made it."
+        ),
+    )
     issued_at = forms.DateField(label=gettext_lazy("Made on"), widget=_DAY)
     expires_at = forms.DateField(
         label=gettext_lazy("Holds until"),
@@ -85,7 +93,15 @@ class EvidenceForm(forms.Form):
             self.add_error("digest", _("Upload the document or state its digest, one of them."))
         if upload and upload.size > MOST_BYTES:
             self.add_error("document_file", _("The document has more than 20 MB; state its digest instead."))
+        signature = values.get("signature_file")
+        if signature and signature.size > evidence_signatures.MOST_BYTES:
+            self.add_error("signature_file", str(evidence_keys.SAYS["size"]))
         return values
+
+    def envelope(self) -> bytes:
+        """The signature file; empty when none was chosen."""
+        upload: UploadedFile[Any] | None = self.cleaned_data["signature_file"]
+        return upload.read() if upload else b""
 
     def version_meant(self) -> ModelVersion:
         """The version with this subject. Raises ``NotKnown``."""
@@ -143,16 +159,24 @@ def record_evidence(request: HttpRequest) -> HttpResponse:
                 form.version_meant(),
                 form.paper(),
                 environment=environments.find_environment(slug) if slug else None,
+                envelope=form.envelope(),
                 by=user.actor,
             )
         except Refusal as caught:
-            refusal = at_fields(form, caught)
+            refusal = at_fields(form, _at_the_file(caught))
         else:
             messages.success(request, _("On record. Rules that ask for it can rely on it from now on."))
             return redirect(row)
     context = {"form": form, "refusal": refusal, "may": user.has_perm("evidence.change")}
     status = refusal.status if refusal else 400 if form.is_bound else 200
     return render(request, "governance/evidence_record.html", context, status=status)
+
+
+def _at_the_file(refusal: Refusal) -> Refusal:
+    """What the API calls the envelope is a file on the form."""
+    if isinstance(refusal, BadInput) and "envelope" in refusal.fields:
+        return BadInput(refusal.sentence, code=refusal.code, fields={"signature_file": refusal.fields["envelope"]})
+    return refusal
 
 
 @require_safe

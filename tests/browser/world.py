@@ -8,6 +8,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
@@ -43,6 +45,7 @@ class World:
     incidents: list[str] = field(default_factory=list)
     findings: list[int] = field(default_factory=list)
     evidence: list[str] = field(default_factory=list)
+    evidence_keys: list[str] = field(default_factory=list)
     deployment: int = 0
     waivers: list[str] = field(default_factory=list)
     excused: list[str] = field(default_factory=list)
@@ -329,6 +332,20 @@ def _evidence(world: World) -> None:
         )
         world.evidence.append(row.reference)
     evidence.withdraw(world.evidence[-1], reason="The sample was drawn wrong.", by=personas.get("omar").actor)
+    _evidence_keys(world)
+
+
+def _evidence_keys(world: World) -> None:
+    """One that counts, and one that waits for its second person."""
+    from governance import evidence_keys
+
+    for name in ("fairness-lab", "scanner"):
+        key = Ed25519PrivateKey.from_private_bytes(name.ljust(32).encode()).public_key()
+        text = key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+        row = evidence_keys.propose(name, text, ["fairness", "security_scan"], by=personas.get("omar").actor)
+        world.evidence_keys.append(row.reference)
+    dana = personas.get("dana").actor
+    evidence_keys.confirm(world.evidence_keys[0], reauthenticated_at=timezone.now(), by=dana)
 
 
 def _incidents(world: World) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 from pathlib import Path
@@ -61,6 +62,43 @@ def test_the_document_stays_here_and_its_digest_is_sent(tmp_path: Path) -> None:
         }
         whole = asked(gate, *RECORD, "--document-digest", "sha256:x", "--output", "json")
         assert json.loads(whole.stdout) == {**PIECE, "exit_code": 0}
+
+
+def test_a_signature_is_sent_as_the_bytes_that_were_signed(tmp_path: Path) -> None:
+    envelope = tmp_path / "statement.json"
+    envelope.write_bytes(b'{"payload":  "e30="}\n')
+    with serving(Gate(answer={**PIECE, "signer": "fairness-lab"})) as gate:
+        done = asked(gate, *RECORD, "--document-digest", "sha256:x", "--signature", str(envelope))
+        assert done.returncode == 0, done.stderr
+        assert base64.b64decode(gate.received[0].body["envelope"]) == envelope.read_bytes()
+
+
+@pytest.mark.parametrize("size", [0, 256 * 1024 + 1])
+def test_an_empty_or_huge_signature_is_never_sent_as_none(tmp_path: Path, size: int) -> None:
+    envelope = tmp_path / "statement.json"
+    envelope.write_bytes(b" " * size)
+    with serving(Gate(answer=PIECE)) as gate:
+        done = asked(gate, *RECORD, "--document-digest", "sha256:x", "--signature", str(envelope))
+        assert (done.returncode, gate.received) == (2, [])
+        assert "between 1 byte and 256 KiB" in done.stderr
+
+
+def test_what_the_server_says_about_a_signature_reaches_the_pipeline(tmp_path: Path) -> None:
+    envelope = tmp_path / "statement.json"
+    envelope.write_bytes(b"{}")
+    problem = {"title": "Bad input", "status": 400, "detail": "The envelope carries no signature."}
+    with serving(Gate(status=400, answer=problem)) as gate:
+        done = asked(gate, *RECORD, "--document-digest", "sha256:x", "--signature", str(envelope))
+        assert done.returncode == 2, done.stdout
+        assert "The envelope carries no signature." in done.stderr
+
+
+def test_the_keys_are_listed() -> None:
+    key = {"reference": "EK-2026-0001", "state": "active", "name": "lab", "fingerprint": "sha256:f", "types": ["dpia"]}
+    with serving(Gate(answer={"results": [key], "next": None})) as gate:
+        done = asked(gate, "evidence", "keys")
+        assert done.stdout == "EK-2026-0001  active  lab  sha256:f  dpia\n", done.stderr
+        assert gate.received[0].path == "/api/v1/evidence-keys"
 
 
 def test_a_piece_is_withdrawn_with_a_reason() -> None:

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,12 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from django.db import DatabaseError, transaction
 from django.test import Client
+from django.utils import timezone
 from securesystemslib.dsse import Envelope
 from securesystemslib.signer import CryptoSigner
 
 from audit import queries as log
+from audit.actors import Actor
 from audit.refusals import BadInput, Conflict, NotPermitted
 from cli.countersign.digest import digest_of_path
 from governance import evidence, evidence_keys, following, gate, packs, policies
@@ -27,6 +30,7 @@ from governance import evidence_signatures as signatures
 from governance.models.evidence import Evidence
 from governance.models.evidence_key import EvidenceKey
 from registry import versions
+from tests import personas
 from tests.governance import scene
 from tests.governance.policies import cases
 from tests.governance.scene import Bank
@@ -185,10 +189,15 @@ def test_a_key_of_another_kind_is_refused(public_key: str, code: str) -> None:
     assert refusal.value.code == code
 
 
+def confirm(reference: str, by: Actor) -> EvidenceKey:
+    """With the password just entered."""
+    return evidence_keys.confirm(reference, reauthenticated_at=timezone.now(), by=by)
+
+
 def trusted(name: str = "fairness-lab", *types: str, key: Any = KEY) -> EvidenceKey:
     """Sami proposes the key and Omar confirms it."""
     row = evidence_keys.propose(name, pem(key), types or ("fairness",), by=scene.actor("sami"))
-    return evidence_keys.confirm(row.reference, by=scene.actor("omar"))
+    return confirm(row.reference, scene.actor("omar"))
 
 
 def record(bank: Bank, type: str = "fairness", envelope: bytes | None = None) -> Evidence:
@@ -219,7 +228,7 @@ def test_what_model_signing_signed_is_evidence_for_a_version_of_that_folder(
 ) -> None:
     data, public_key = bundle
     row = evidence_keys.propose("signers", public_key, ["security_scan"], by=scene.actor("sami"))
-    evidence_keys.confirm(row.reference, by=scene.actor("omar"))
+    confirm(row.reference, scene.actor("omar"))
     digest = digest_of_path(folder)
     version = versions.register_version(bank.model, digest=digest, trained_by=["yusuf"], number=20, by=scene.SET_UP)
     made = evidence.record("security_scan", version, paper(), envelope=data, by=scene.actor("layla"))
@@ -242,16 +251,16 @@ def test_another_digest_an_unknown_key_and_a_bad_file_are_refused_with_a_sentenc
 
 
 def test_a_key_counts_only_when_a_second_person_confirmed_it_and_for_its_types(bank: Bank) -> None:
-    row = evidence_keys.propose("lab", pem(KEY), ["fairness"], by=scene.actor("sami"))
+    row = evidence_keys.propose("lab", pem(KEY), ["fairness"], by=scene.actor("omar"))
     with pytest.raises(Conflict) as waits:
         record(bank)
     assert waits.value.code == "evidence_key.proposed"
     with pytest.raises(NotPermitted) as alone:
-        evidence_keys.confirm(row.reference, by=scene.actor("sami"))
+        confirm(row.reference, scene.actor("omar"))
     assert alone.value.code == "evidence_key.second_person"
     with pytest.raises(DatabaseError), transaction.atomic():
         EvidenceKey.objects.filter(pk=row.pk).update(state="active", confirmed_by=row.proposed_by)
-    evidence_keys.confirm(row.reference, by=scene.actor("omar"))
+    confirm(row.reference, scene.actor("dana"))
     with pytest.raises(Conflict) as type:
         record(bank, "privacy_check")
     assert type.value.code == "evidence_key.type"
@@ -261,7 +270,26 @@ def test_a_key_counts_only_when_a_second_person_confirmed_it_and_for_its_types(b
         record(bank)
     assert over.value.code == "evidence_key.withdrawn"
     with pytest.raises(Conflict):
-        evidence_keys.confirm(row.reference, by=scene.actor("layla"))
+        confirm(row.reference, scene.actor("dana"))
+
+
+def test_who_may_not_confirm_is_refused_and_the_attempt_is_on_record(bank: Bank) -> None:
+    row = evidence_keys.propose("lab", pem(KEY), ["fairness"], by=scene.actor("omar"))
+    now = timezone.now()
+    for by, proof, code in (
+        ("omar", now, "evidence_key.second_person"),
+        ("yusuf", now, "access.policy.activate"),
+        ("noor", now, "access.policy.activate"),
+        ("ci", now, "evidence_key.not_a_person"),
+        ("dana", None, "evidence_key.not_reauthenticated"),
+        ("dana", now - timedelta(hours=1), "evidence_key.not_reauthenticated"),
+    ):
+        with pytest.raises(NotPermitted) as refusal:
+            evidence_keys.confirm(row.reference, reauthenticated_at=proof, by=scene.actor(by))
+        entry = log.history(row.subject)[0]
+        assert (refusal.value.code, entry.event, entry.facts["rule"]) == (code, "evidence_key.refused", code)
+    row.refresh_from_db()
+    assert row.state == "proposed"
 
 
 @pytest.mark.parametrize(
@@ -353,9 +381,12 @@ def test_the_api_proposes_confirms_and_withdraws_a_key_and_takes_envelopes(
     made = _post(client_for("omar"), keys, asked)
     assert made.status_code == 201, made.content
     at = f"{keys}/{made.json()['reference']}"
-    assert _post(client_for("omar"), f"{at}/confirm", {}).status_code == 403, "a second person is needed"
-    assert _post(api_for("dana"), f"{at}/confirm", {}).status_code == 403, "a token cannot confirm"
-    confirmed = _post(client_for("dana"), f"{at}/confirm", {})
+    proof = {"password": personas.PASSWORD}
+    assert _post(client_for("omar"), f"{at}/confirm", proof).status_code == 403, "a second person is needed"
+    assert _post(api_for("dana"), f"{at}/confirm", proof).status_code == 403, "a token cannot confirm"
+    for wrong in ({}, {"password": "wrong"}):
+        assert _post(client_for("dana"), f"{at}/confirm", wrong).status_code == 403, "who is there must be proved"
+    confirmed = _post(client_for("dana"), f"{at}/confirm", proof)
     assert confirmed.json()["state"] == "active", confirmed.content
     data = sealed(said(bank.new.digest))
     for envelope in (json.loads(data), base64.b64encode(data).decode()):
