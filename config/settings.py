@@ -19,6 +19,8 @@ STATE_DIR = env.STATE
 
 # ── secrets and addresses ────────────────────────────────────────────────────────────────────────────────────────────
 SECRET_KEY = env.text("SECRET_KEY", hint="Set at least 50 random characters, or start with `python3 manage.py up`.")
+#: Secrets that SECRET_KEY replaced, newest first: sessions and authenticator apps made under them hold for as long.
+SECRET_KEY_FALLBACKS = env.words("SECRET_KEY_FALLBACKS")
 PUBLIC_URL = env.public_url()
 ALLOWED_HOSTS = env.words("ALLOWED_HOSTS", urlsplit(PUBLIC_URL).hostname or "")
 DEBUG = False

@@ -234,6 +234,8 @@ def test_a_person_enrols_an_app_and_removes_it_on_their_page(db: None, client_fo
     (address,) = set(re.findall(r"otpauth://totp/[^\"<\s]+", page))
     secret = pyotp.parse_uri(address.replace("&amp;", "&")).secret
     assert shown["Cache-Control"].startswith("max-age=0")
+    assert totp.drawn(address.replace("&amp;", "&")) in page, "a camera reads the same address"
+    assert '<path fill="#fff"' in page, "dark on white, also on a dark page"
     assert secret not in layla.get("/account/factors").content.decode(), "it is shown once"
     assert not SecondFactor.objects.exists(), "nothing is enrolled before a code confirmed it"
     wrong = layla.post("/account/factors/app/confirm", {"code": "000000"})

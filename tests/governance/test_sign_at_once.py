@@ -1,4 +1,4 @@
-"""Sign, revoke, reject, reopen, expire and deploy at the same time on the real database, by seeded chance.
+"""Sign, revoke, reject, reopen, lose a role, expire and deploy at the same time on the real database, by seeded chance.
 
 After each history the database holds only what the pure function allows: the oracle of the sign-offs, which tries
 everything, agrees with every decision that allowed; each permit was used once; and no step is unlawful.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
@@ -19,7 +20,7 @@ from django.utils import timezone
 from audit import queries as log
 from audit.actors import Actor
 from audit.refusals import Refusal
-from governance import decisions, gate, policies, promotions, retracting, rollouts, signoffs
+from governance import accounts, decisions, gate, policies, promotions, retracting, rollouts, signoffs
 from governance import facts as collecting
 from governance.models.permit import Permit
 from governance.models.promotion import Promotion
@@ -28,6 +29,7 @@ from governance.policies.signatures import SignOffEvent
 from registry import versions
 from registry.lineage import edges
 from registry.models import Deployment
+from tests import personas
 from tests.governance import scene
 from tests.governance.policies.signoff_oracle import Rule, verdict
 from tests.governance.scene import Bank
@@ -72,12 +74,14 @@ class History:
         )
         self.refused: Counter[str] = Counter()
         self.unforeseen: list[BaseException] = []
-        self.start = threading.Barrier(len(SIGNERS) + 2)
+        self.start = threading.Barrier(len(SIGNERS) + 3)
+        self.lost = 0
 
     def run(self) -> None:
         """Everybody at once, until all are done."""
         plans = [self._person(scene.actor(name), role) for name, role in SIGNERS]
         plans += [self._deployer(scene.actor("ci")), self._deployer(scene.actor("sami"))]
+        plans.append(self._administrator(scene.actor("amir")))
         threads = [threading.Thread(target=self._through, args=(plan,), daemon=True) for plan in plans]
         for thread in threads:
             thread.start()
@@ -108,6 +112,31 @@ class History:
             "reopen": lambda: self._take_back(by, RetractionKind.REOPENED),
         }
         return [steps[word] for word in ("approve", *words)]
+
+    def _administrator(self, by: Actor) -> list[Callable[[], object]]:
+        """Somebody loses the role by which they sign, and has it again at the end; each time the gate is asked."""
+        name, role = self.random.choice(SIGNERS)
+        person = personas.get(name)
+
+        def take() -> None:
+            accounts.revoke_role(person, role, reason="Moves on.", by=by)
+            self.lost += 1
+
+        def ask() -> object:
+            return gate.check(self.version, self.bank.uae, by=scene.actor("ci"))
+
+        def give() -> object:
+            return accounts.grant_role(person, role, reason="Came back.", by=by)
+
+        def wait() -> None:
+            """Until they have signed, if they do."""
+            mine = SignOff.objects.filter(promotion=self.promotion, signer=person.actor.id)
+            for _ in range(40):
+                if mine.exists():
+                    return
+                time.sleep(0.01)
+
+        return [*([wait] * self.random.randrange(2)), take, ask, give, ask]
 
     def _sign(self, by: Actor, role: str, meaning: str) -> None:
         signoffs.sign(
@@ -153,10 +182,14 @@ def test_whatever_happens_at_once_only_what_the_pure_function_allows_is_stored(r
         seen["permits used"] += _used_once(history.promotion)
         seen["allowed"] += _every_allow_had_its_quorum(history.promotion)
         seen["refused"] += sum(history.refused.values())
+        seen["roles lost"] += history.lost
+        seen["without the role"] += _decided_without_the_role(history.promotion)
         _state_is_what_comes_out_now(history.promotion)
     assert seen["allowed"] > 5, seen
     assert seen["permits used"] > 2, seen
     assert seen["refused"] > HISTORIES, seen
+    assert seen["roles lost"] == HISTORIES, seen
+    assert seen["without the role"] > 2, seen
 
 
 def _lawful(promotion: Promotion) -> str:
@@ -202,6 +235,19 @@ def _every_allow_had_its_quorum(promotion: Promotion) -> int:
         found = verdict(RULE, inputs.events, inputs.people, each.decided_at, inputs.subject_digest)
         assert found == "approved", each.public_id
     return len(allowed)
+
+
+def _decided_without_the_role(promotion: Promotion) -> int:
+    """Decisions that were made while a signer lacked the role by which they had signed; that one filled no slot."""
+    made = 0
+    for each in promotion.decisions.all():
+        inputs = policies.read_inputs(each.inputs)
+        signed = [one for one in inputs.events if one.kind in ("approved", "rejected")]
+        lacking = {one.by for one in signed if one.role not in inputs.people.roles.get(one.by, ())}
+        filled = {one["by"] for one in each.signoff["filled"]}
+        assert not lacking & filled, each.public_id
+        made += bool(lacking)
+    return made
 
 
 def _state_is_what_comes_out_now(promotion: Promotion) -> None:

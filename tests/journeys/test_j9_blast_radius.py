@@ -13,6 +13,7 @@ import json
 import re
 import uuid
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from typing import Any
 
 import httpx
@@ -93,7 +94,9 @@ def test_a_window_matters_as_the_command_line_shows(stack: RunningStack, referen
     done = stack.cli("reached", "--subject", ROOT, "--output", "json")
     assert done.returncode == 0, done.stderr
     ended = [each["until"] for each in json.loads(done.stdout)["deployments"] if each["until"]]
-    later = stack.cli("reached", "--subject", ROOT, "--since", max(ended), "--output", "json")
+    # What is told is cut to whole seconds, and a deployment counts until the last of them is over.
+    since = datetime.fromisoformat(max(ended)) + timedelta(seconds=1)
+    later = stack.cli("reached", "--subject", ROOT, "--since", since.isoformat(), "--output", "json")
     assert later.returncode == 0, later.stderr
     still = json.loads(later.stdout)["deployments"]
     assert still

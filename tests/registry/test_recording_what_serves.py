@@ -238,7 +238,7 @@ def test_a_moved_alias_says_where_it_was(model: Model, first: ModelVersion, seco
 PAGES = [
     ("/models", 9),
     ("/models/credit-scoring", 12),
-    ("/models/credit-scoring/1", 18),
+    ("/models/credit-scoring/1", 19),
     ("/datasets", 6),
     ("/datasets/loans", 15),
     ("/environments", 8),
