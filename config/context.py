@@ -103,7 +103,7 @@ class Shell:
     def review_count(self) -> int:
         """How many promotions wait for this person."""
         from governance.models import User
-        from governance.queries import review_count
+        from governance.review_queue import review_count
 
         user = self._request.user
         return review_count(user.actor) if isinstance(user, User) else 0

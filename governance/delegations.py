@@ -169,9 +169,14 @@ def of(actor: Actor) -> QuerySet[Delegation]:
 
 def running_to(actor_id: str) -> list[Delegation]:
     """Those under which the person could sign now, as far as the delegation goes."""
+    return list(running(actor_id))
+
+
+def running(actor_id: str) -> QuerySet[Delegation]:
+    """The same, not yet asked for."""
     now = timezone.now()
     rows = Delegation.objects.filter(delegate=actor_id, ended_at__isnull=True, starts_at__lte=now, ends_at__gt=now)
-    return list(rows.order_by("pk"))
+    return rows.order_by("pk")
 
 
 def _window(starts_at: datetime | None, ends_at: datetime, now: datetime) -> datetime:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import ipaddress
 import json
+import logging
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -38,6 +39,8 @@ from governance import assertions
 from governance.assertions import Assertion, NotProved
 from governance.models.factor import FactorChallenge, FactorKind, FactorUse, SecondFactor
 from governance.models.user import User
+
+logger = logging.getLogger(__name__)
 
 #: How long an answer may take, and how many questions one person may leave open.
 ANSWERED_WITHIN = timedelta(minutes=3)
@@ -92,7 +95,11 @@ def why_not() -> str:
         ipaddress.ip_address(rp_id())
     except ValueError:
         return ""
-    return _("Passkeys need a name, and people reach this installation by an address (%(host)s).") % {"host": rp_id()}
+    sentence = _(
+        "Passkeys need a name, and people reach this installation by an address (%(host)s). Whoever runs it can start "
+        "it with a name in PUBLIC_URL, such as http://localhost:8000 on their own machine."
+    )
+    return sentence % {"host": rp_id()}
 
 
 def ask_to_register(owner: User, *, session: str, path: str) -> dict[str, Any]:
@@ -130,6 +137,7 @@ def registered(owner: User, answer: str, *, session: str, path: str) -> Register
         )
         spki(found.credential_public_key)
     except Exception as error:  # the library's parsers raise what they like on bytes that somebody made up
+        logger.warning("a passkey was not registered: %s", type(error).__name__)
         raise PasskeyRefused(_("The passkey could not be registered: the browser's answer does not fit.")) from error
     return Registered(assertions.to_text(found.credential_id), found.credential_public_key, counter=found.sign_count)
 
@@ -188,6 +196,7 @@ def accept(owner: User, answer: str, *, session: str, path: str) -> Asserted:
             public_key=spki(bytes(factor.cose_key or b"")),
         )
     except Exception as error:  # the library's parsers raise what they like on bytes that somebody made up
+        logger.warning("a passkey's answer was refused: %s", type(error).__name__)
         raise _refused() from error
     _count(factor, seen, found.new_sign_count)
     return Asserted(factor, assertion, asked.document, assertions.from_text(asked.salt))

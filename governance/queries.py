@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterable
 
 from django.db.models import OuterRef, Prefetch, QuerySet, Subquery
 from django.utils import timezone
 
-from audit.actors import Actor
 from governance.models.decision import Action, Decision, Outcome
 from governance.models.policy import PackState, PolicyPack
 from governance.models.promotion import Promotion, PromotionState
@@ -59,50 +56,6 @@ def decision(public_id: str) -> Decision | None:
 def promotions_of(version_id: int) -> QuerySet[Promotion]:
     """All promotions of one version, newest first."""
     return Promotion.objects.select_related("version__model", "environment").filter(version_id=version_id)
-
-
-@dataclass(frozen=True, slots=True)
-class Waiting:
-    """A promotion under review. ``mine`` are the roles in which the asking person may sign; empty: not theirs."""
-
-    promotion: Promotion
-    missing: tuple[Mapping[str, Any], ...]
-    mine: tuple[str, ...]
-
-
-def in_review(actor: Actor) -> list[Waiting]:
-    """Every promotion that waits for sign-offs, oldest first, and whether it waits for ``actor``. One query."""
-    newest = Decision.objects.filter(promotion=OuterRef("pk"), action__in=DECIDING).order_by("-id")
-    mine = SignOff.objects.filter(
-        promotion=OuterRef("pk"), round=OuterRef("round"), signer=actor.id, retraction__isnull=True
-    )
-    account = User.objects.filter(uuid=actor.id.partition(":")[2]) if actor.kind == "user" else User.objects.none()
-    rows = (
-        Promotion.objects.filter(state=PromotionState.IN_REVIEW)
-        .select_related("version__model", "environment")
-        .annotate(
-            missing=Subquery(newest.values("signoff__missing")[:1]),
-            my_signature=Subquery(mine.values("pk")[:1]),
-            my_username=Subquery(account.values("username")[:1]),
-        )
-        .order_by("requested_at", "pk")
-    )
-    return [_waiting(row, actor) for row in rows]
-
-
-def _waiting(row: Promotion, actor: Actor) -> Waiting:
-    missing = tuple(getattr(row, "missing", None) or ())
-    username = getattr(row, "my_username", None)
-    involved = row.requested_by == actor.id or username in {name.lower() for name in row.version.contributors}
-    signed = getattr(row, "my_signature", None) is not None
-    roles = {str(each["role"]) for each in missing}
-    mine = actor.roles & roles if "any" not in roles else actor.roles
-    return Waiting(row, missing, () if involved or signed else tuple(sorted(mine)))
-
-
-def review_count(actor: Actor) -> int:
-    """How many promotions wait for ``actor``'s sign-off. One query."""
-    return sum(1 for each in in_review(actor) if each.mine)
 
 
 def blocked_promotions(limit: int = 20) -> list[Promotion]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
@@ -23,7 +23,7 @@ from governance.models.transfer import HaltState, TransferHalt
 from governance.pages.emergencies import late, unsettled
 from governance.pages.person import signed_in
 from governance.pages.then import overview_then
-from governance.queries import Waiting
+from governance.review_queue import Waiting, in_review
 from registry.deployments import Serving, shares_of
 from registry.finding_wording import sentence
 from registry.findings import unlawful_among
@@ -54,7 +54,8 @@ def overview(request: HttpRequest) -> HttpResponse:
     user = signed_in(request, "promotion.read")
     if then := asked(request.GET.get("as_of", "")):
         return overview_then(request, then)
-    waiting = queries.in_review(user.actor)
+    waiting = in_review(user.actor)
+    lenders = _lenders(waiting)
     blocked = queries.blocked_promotions()
     rows = _serving()
     unlawful = unlawful_among(each.deployment for row in rows for each in row.serving)
@@ -64,8 +65,8 @@ def overview(request: HttpRequest) -> HttpResponse:
         "emergencies": emergencies,
         "halts": list(TransferHalt.objects.exclude(state=HaltState.DONE).select_related("safeguard")[:20]),
         "blocked": [{"promotion": each, "why": why_not(getattr(each, "findings", None) or [])} for each in blocked],
-        "mine": [_described(each) for each in waiting if each.mine],
-        "others": [_described(each) for each in waiting if not each.mine],
+        "mine": [_described(each, lenders) for each in waiting if each.is_mine],
+        "others": [_described(each, lenders) for each in waiting if not each.is_mine],
         "denied": queries.denied_checks(5),
         "rows": [
             replace(row, unlawful=[unlawful.get(each.deployment.subject) for each in row.serving]) for row in rows
@@ -81,8 +82,9 @@ def overview(request: HttpRequest) -> HttpResponse:
 def review_queue(request: HttpRequest) -> HttpResponse:
     """Everything that waits for a signature, oldest first."""
     user = signed_in(request, "promotion.read")
-    waiting = queries.in_review(user.actor)
-    mine = [_described(each) for each in waiting if each.mine]
+    waiting = in_review(user.actor)
+    lenders = _lenders(waiting)
+    mine = [_described(each, lenders) for each in waiting if each.is_mine]
     count = len(mine)
     verdict = (
         ngettext("%(n)d promotion waits for your sign-off.", "%(n)d promotions wait for your sign-off.", count)
@@ -93,23 +95,30 @@ def review_queue(request: HttpRequest) -> HttpResponse:
     context = {
         "verdict": verdict,
         "mine": mine,
-        "others": [_described(each) for each in waiting if not each.mine],
+        "others": [_described(each, lenders) for each in waiting if not each.is_mine],
         "names": queries.names(each.promotion.requested_by for each in waiting),
     }
     return render(request, "governance/review_queue.html", context)
 
 
-def _described(each: Waiting) -> dict[str, Any]:
+def _lenders(waiting: Sequence[Waiting]) -> dict[str, str]:
+    """Names of those in whose place one may sign; asks only when there are any."""
+    found = {one.delegator for each in waiting for one in each.lent}
+    return {one: one for one in found} | queries.names(found) if found else {}
+
+
+def _described(each: Waiting, names: Mapping[str, str]) -> dict[str, Any]:
     return {
         "promotion": each.promotion,
         "missing": _(" and ").join(role_name(str(one["role"])) for one in each.missing),
         "mine": _(" or ").join(role_name(role) for role in each.mine),
+        "lent": [{"role": role_name(one.role), "who": names[one.delegator], "until": one.ends_at} for one in each.lent],
         "requested_by": each.promotion.requested_by,
     }
 
 
 def _verdict(blocked: Sequence[object], waiting: Sequence[Waiting], unlawful: int) -> str:
-    mine = sum(1 for each in waiting if each.mine)
+    mine = sum(1 for each in waiting if each.is_mine)
     said = []
     if unlawful:
         text = ngettext(

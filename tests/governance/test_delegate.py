@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
 from django.db import DatabaseError, transaction
+from django.test import Client
+from django.urls import reverse
 from django.utils import timezone
 
 from audit import queries as log
@@ -169,3 +172,38 @@ def test_the_two_people_end_it_and_nobody_else(staging: Bank) -> None:
         delegations.end(row.reference, reason="Again.", by=scene.actor("layla"))
     with pytest.raises(DatabaseError), transaction.atomic():
         Delegation.objects.filter(pk=row.pk).update(delegate=scene.actor("omar").id)
+
+
+def test_the_review_queue_shows_what_one_may_sign_in_somebodys_place(
+    staging: Bank, client_for: Callable[[str], Client]
+) -> None:
+    promotion = scene.request(staging, place=staging.staging)
+    dana = client_for("dana")
+
+    def queue() -> str:
+        return dana.get(reverse("governance:review_queue")).content.decode()
+
+    assert "Nothing waits for your sign-off." in queue()
+    row = scene.lend("layla", "ml_lead", "dana")
+    assert "1 promotion waits for your sign-off." in queue()
+    assert "in the place of Layla Haddad, until" in queue()
+    assert "in the place of Layla Haddad" in dana.get("/").content.decode()
+    delegations.end(row.reference, reason="Back.", by=scene.actor("layla"))
+    assert "Nothing waits for your sign-off." in queue()
+    scene.lend("layla", "ml_lead", "dana")
+    scene.sign(promotion, "jonas", "ml_lead")
+    assert "Nothing waits for your sign-off." in queue(), "the role is not missing any more"
+
+
+def test_the_queue_offers_no_place_that_the_rule_does_not_lend(bank: Bank, client_for: Callable[[str], Client]) -> None:
+    scene.lend("layla", "ml_lead", "dana")
+    scene.request(bank)
+    page = client_for("dana").get(reverse("governance:review_queue")).content.decode()
+    assert "in the place of" not in page
+    assert "Nothing waits for your sign-off." in page
+
+
+def test_the_queue_offers_nobody_the_place_of_who_asked(staging: Bank, client_for: Callable[[str], Client]) -> None:
+    scene.lend("layla", "ml_lead", "dana")
+    scene.request(staging, place=staging.staging, by="layla")
+    assert "in the place of" not in client_for("dana").get(reverse("governance:review_queue")).content.decode()
