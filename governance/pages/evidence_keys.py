@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from django import forms
@@ -68,7 +69,7 @@ def key_list(request: HttpRequest) -> HttpResponse:
     return render(request, "governance/evidence_key_list.html", context)
 
 
-def _standing(rows: list[EvidenceKey]) -> str:
+def _standing(rows: Sequence[EvidenceKey]) -> str:
     counts = {state: sum(1 for row in rows if row.state == state) for state in EvidenceKeyState}
     active, waiting = counts[EvidenceKeyState.ACTIVE], counts[EvidenceKeyState.PROPOSED]
     text = ngettext("The signatures of %(n)d key are believed.", "The signatures of %(n)d keys are believed.", active)

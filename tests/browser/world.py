@@ -8,8 +8,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
@@ -21,6 +19,7 @@ from registry.lineage import edges
 from registry.models import Dataset, Endpoint, Environment, Finding, Model, ModelVersion, Run
 from registry.reconciling.run import reconcile
 from tests import personas
+from tests.browser import papers
 from tests.explain.conftest import SCHEMA, sample
 from tests.explain.servers import serving
 
@@ -173,7 +172,7 @@ def whole() -> World:
     _incidents(world)
     _draft(world)
     _safeguards(world)
-    _evidence(world)
+    papers.evidence(world)
     return world
 
 
@@ -310,42 +309,6 @@ def _safeguards(world: World) -> None:
             by=personas.get("dana").actor,
         )
     transfers.approve("TS-active", by=personas.get("omar").actor)
-
-
-def _evidence(world: World) -> None:
-    """A piece that counts, one that has no end, and one that was withdrawn."""
-    from governance import evidence
-
-    for number, (kind, ends) in enumerate((("fairness", 2099), ("container", 0), ("validation_report", 2099))):
-        row = evidence.record(
-            kind,
-            world.versions[1],
-            evidence.Paper(
-                digest=_digest(kind),
-                title="Hold-out of the third quarter",
-                author="Model validation",
-                issued_at=datetime(2026, 1, 1, tzinfo=UTC),
-                expires_at=datetime(ends, 1, 1, tzinfo=UTC) if ends else None,
-            ),
-            environment=world.environments["prod-uae"] if number == 0 else None,
-            by=personas.get("layla").actor,
-        )
-        world.evidence.append(row.reference)
-    evidence.withdraw(world.evidence[-1], reason="The sample was drawn wrong.", by=personas.get("omar").actor)
-    _evidence_keys(world)
-
-
-def _evidence_keys(world: World) -> None:
-    """One that counts, and one that waits for its second person."""
-    from governance import evidence_keys
-
-    for name in ("fairness-lab", "scanner"):
-        key = Ed25519PrivateKey.from_private_bytes(name.ljust(32).encode()).public_key()
-        text = key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
-        row = evidence_keys.propose(name, text, ["fairness", "security_scan"], by=personas.get("omar").actor)
-        world.evidence_keys.append(row.reference)
-    dana = personas.get("dana").actor
-    evidence_keys.confirm(world.evidence_keys[0], reauthenticated_at=timezone.now(), by=dana)
 
 
 def _incidents(world: World) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
@@ -10,8 +11,10 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
+from django.utils import timezone
 
 from audit import queries as log
+from audit.refusals import NotPermitted
 from governance import evidence_keys
 from governance.models.evidence import Evidence
 from governance.models.evidence_key import EvidenceKey
@@ -132,3 +135,22 @@ def test_the_page_of_a_key_is_found_from_the_log(bank: Bank, client_for: Browser
     entry = log.history(key.subject)[0]
     found = client_for("noor").get(reverse("audit:log"), {"subject": entry.subject})
     assert key.get_absolute_url() in found.content.decode()
+
+
+def test_who_may_not_confirm_is_refused_and_the_attempt_is_on_record(bank: Bank) -> None:
+    row = evidence_keys.propose("lab", pem(KEY), ["fairness"], by=scene.actor("omar"))
+    now = timezone.now()
+    for by, proof, code in (
+        ("omar", now, "evidence_key.second_person"),
+        ("yusuf", now, "access.policy.activate"),
+        ("noor", now, "access.policy.activate"),
+        ("ci", now, "evidence_key.not_a_person"),
+        ("dana", None, "evidence_key.not_reauthenticated"),
+        ("dana", now - timedelta(hours=1), "evidence_key.not_reauthenticated"),
+    ):
+        with pytest.raises(NotPermitted) as refusal:
+            evidence_keys.confirm(row.reference, reauthenticated_at=proof, by=scene.actor(by))
+        entry = log.history(row.subject)[0]
+        assert (refusal.value.code, entry.event, entry.facts["rule"]) == (code, "evidence_key.refused", code)
+    row.refresh_from_db()
+    assert row.state == "proposed"
