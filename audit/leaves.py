@@ -47,6 +47,16 @@ def take_lock(connection: psycopg.Connection[tuple[Any, ...]], log_id: int) -> N
         raise AlreadyRunning(f"another sequencer is running for log {log_id}")
 
 
+def take_lock_for_transaction(connection: psycopg.Connection[tuple[Any, ...]], log_id: int) -> None:
+    """``take_lock`` until the transaction ends: whoever tries again at once after a refusal finds the log free.
+
+    The server notices a connection that was merely closed a moment later.
+    """
+    got = connection.execute("SELECT pg_try_advisory_xact_lock(%s, %s)", [LOCK, log_id]).fetchone()
+    if not got or not got[0]:
+        raise AlreadyRunning(f"another sequencer is running for log {log_id}")
+
+
 def release(connection: psycopg.Connection[tuple[Any, ...]]) -> None:
     """Give up the log and close; the server would notice the closed connection only a moment later."""
     with contextlib.suppress(psycopg.Error):

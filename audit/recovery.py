@@ -92,7 +92,7 @@ def replay(source: Path, signer: Signing, *, url: str, by: Actor) -> tuple[int, 
     with as_owner(url) as connection:
         fetch = _fetching(connection)
         number = _number_of(fetch, signer.origin)
-        leaves.take_lock(connection, number)
+        leaves.take_lock_for_transaction(connection, number)
         before = int(fetch(_SIZE, [number])[0][0])
         if before >= head.size:
             raise Conflict(
