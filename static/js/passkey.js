@@ -40,9 +40,9 @@
     const field = (name) => form.elements[name].value;
     const promotion = Number(button.dataset.promotion);
     if (promotion) {
-      asked.signoff = { promotion };
-      for (const name of ["meaning", "role", "comment", "subject_digest"]) asked.signoff[name] = field(name);
-      if (form.elements.delegation) asked.signoff.delegation = field("delegation");
+      const [role, delegation = ""] = field("role").split("@"); // as governance/pages/promotion.py offers them
+      asked.signoff = { promotion, role, delegation };
+      for (const name of ["meaning", "comment", "subject_digest"]) asked.signoff[name] = field(name);
     }
     const answered = await fetch(button.dataset.passkey, {
       method: "POST",

@@ -83,6 +83,24 @@ def test_a_person_registers_a_passkey_and_signs_a_promotion_with_nothing_else(ta
     assert personal.verified([row])[row.pk].verified
 
 
+def test_a_delegate_signs_with_a_passkey_what_names_the_delegation(tab: Page, address: str) -> None:
+    bank = scene.build()
+    scene.signed_in_staging()
+    lent = scene.lend("omar", "compliance_officer", "layla")
+    promotion = scene.request(bank, place=bank.staging)
+    authenticator(tab)
+    register(tab, address)
+    tab.goto(f"{address}/promotions/{promotion.pk}")
+    tab.select_option("#sign [name=role]", f"compliance_officer@{lent.reference}")
+    tab.fill("#sign-comment", "Looked at it for Omar.")
+    tab.locator("#sign").get_by_role("button", name="Sign with my passkey").click()
+    tab.wait_for_selector("text=You signed this promotion.")
+    row = SignOff.objects.select_related("personal__factor", "delegation").get()
+    assert (row.delegation, row.role, row.factors) == (lent, "compliance_officer", ["passkey"])
+    assert row.personal.document["delegation"] == lent.reference
+    assert personal.verified([row])[row.pk].verified
+
+
 def test_the_comment_is_asked_for_before_the_key_and_the_subject_must_be_the_one_of_now(
     tab: Page, address: str
 ) -> None:
