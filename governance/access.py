@@ -134,8 +134,8 @@ def roles_for(action: str) -> list[Role]:
     return [role for role, actions in RULES.items() if action in actions]
 
 
-def refusal_of(action: str) -> str:
-    """Why ``action`` is refused and who has the right, in one sentence.
+def refusal_of(action: str, *, doing: str = "") -> str:
+    """Why ``action`` is refused and who has the right, in one sentence; ``doing`` names it where one right covers more.
 
     Raises ValueError when ``action`` is not a word of ``Action``.
     """
@@ -143,11 +143,11 @@ def refusal_of(action: str) -> str:
     roles = get_text_list([str(role.label) for role in roles_for(known)], _("or"))
     if known in PERSONAL:
         return _("%(doing)s needs the role %(roles)s, and a person who signed in: a token cannot do it.") % {
-            "doing": DOING[known],
+            "doing": doing or DOING[known],
             "roles": roles,
         }
     return _("%(doing)s needs the role %(roles)s, or a token with the scope %(scope)s.") % {
-        "doing": DOING[known],
+        "doing": doing or DOING[known],
         "roles": roles,
         "scope": str(known),
     }

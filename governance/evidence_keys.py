@@ -143,7 +143,8 @@ def _may_confirm(row: EvidenceKey, by: Actor) -> None:
     if by.kind != "user":
         raise NotPermitted(_("Only a person can confirm a key of evidence."), code="evidence_key.not_a_person")
     if not access.held_by_roles(by.roles, Action.POLICY_ACTIVATE):
-        raise NotPermitted(access.refusal_of(Action.POLICY_ACTIVATE), code="access.policy.activate")
+        sentence = access.refusal_of(Action.POLICY_ACTIVATE, doing=_("Confirming a key of evidence"))
+        raise NotPermitted(sentence, code="access.policy.activate")
     if second_person.is_first(row.proposed_by, by):
         sentence = _("Who proposed a key cannot confirm it: a second person compares its fingerprint.")
         raise NotPermitted(sentence, code="evidence_key.second_person")

@@ -96,7 +96,7 @@ def propose_key(request: HttpRequest) -> HttpResponse:
             messages.success(request, _("Proposed. A second person must compare its fingerprint and confirm it."))
             return redirect("governance:evidence_key", row.reference)
     may = user.has_perm("policy.change")
-    why_not = "" if may else access.refusal_of(Action.POLICY_CHANGE)
+    why_not = "" if may else access.refusal_of(Action.POLICY_CHANGE, doing=_("Proposing a key of evidence"))
     context = {"form": form, "refusal": refusal, "why_not": why_not}
     status = refusal.status if refusal else 400 if form.is_bound else 200
     return render(request, "governance/evidence_key_propose.html", context, status=status)
@@ -155,7 +155,7 @@ def _page(request: HttpRequest, reference: str, refusal: Refusal | None = None) 
         "why_not": evidence_keys.objection_to(row, user.actor) if proposed else "",
         "can_withdraw": row.state != EvidenceKeyState.WITHDRAWN,
         "may": user.has_perm("policy.change"),
-        "may_not": access.refusal_of(Action.POLICY_CHANGE),
+        "may_not": access.refusal_of(Action.POLICY_CHANGE, doing=_("Withdrawing a key of evidence")),
     }
     return render(request, "governance/evidence_key.html", context, status=refusal.status if refusal else 200)
 

@@ -41,6 +41,7 @@ def test_a_key_is_proposed_compared_confirmed_and_withdrawn_on_its_pages(bank: B
     mine, theirs = omar.get(at).content.decode(), dana.get(at).content.decode()
     assert row.fingerprint in theirs
     assert "a second person compares its fingerprint" in mine
+    assert "Confirming a key of evidence needs the role" in client_for("noor").get(at).content.decode()
     assert f"{at}/confirm" not in mine
     assert f"{at}/confirm" in theirs
     assert dana.post(f"{at}/confirm", {"password": "wrong"}).status_code == 403
@@ -78,7 +79,7 @@ def test_a_key_that_cannot_be_keeps_what_was_typed(
 
 def test_who_may_not_propose_is_told_who_may(bank: Bank, client_for: Browser) -> None:
     address, noor = reverse("governance:propose_evidence_key"), client_for("noor")
-    assert "needs the role" in noor.get(address).content.decode()
+    assert "Proposing a key of evidence needs the role" in noor.get(address).content.decode()
     assert noor.post(address, asked()).status_code == 403
     assert client_for("omar").get(reverse("governance:evidence_key", args=["EK-1"])).status_code == 404
 
