@@ -18,7 +18,7 @@ from django.conf import settings
 from django.utils.crypto import salted_hmac
 
 from audit import subject_keys
-from explain import receipts
+from explain.digests import digest
 from explain.models import ExplanationInput, ExplanationJob
 
 _SALT = "explain.inputs.subject"
@@ -51,7 +51,7 @@ class Drawn:
 
 def commitment(salt: str, cells: Sequence[Any]) -> str:
     """The commitment of a row with ``cells``; ``salt`` is 32 random bytes in hexadecimal."""
-    return receipts.digest({"salt": salt, "cells": list(cells)})
+    return digest({"salt": salt, "cells": list(cells)})
 
 
 def pseudonyms(subject: str) -> list[str]:
@@ -179,4 +179,4 @@ def problems(job: ExplanationJob) -> bool:
 
 def digests_of(rows: Sequence[str], background: Sequence[str]) -> dict[str, str]:
     """The digests that the log holds of rows and background: over their commitments, in order."""
-    return {"rows": receipts.digest(list(rows)), "background": receipts.digest(list(background))}
+    return {"rows": digest(list(rows)), "background": digest(list(background))}

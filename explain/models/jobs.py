@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import F, Q, Value
@@ -176,7 +174,9 @@ class ExplanationJob(Governed):
         ]
         indexes = [
             models.Index(fields=["version", "-id"], name="explain_job_of_version"),
-            models.Index(fields=["id"], condition=Q(state__in=["queued", "running", "waiting"]), name="explain_job_unfinished"),
+            models.Index(
+                fields=["id"], condition=Q(state__in=["queued", "running", "waiting"]), name="explain_job_unfinished"
+            ),
         ]
 
     def __str__(self) -> str:
