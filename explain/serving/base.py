@@ -47,6 +47,11 @@ class HttpClient:
         return self.transport.requests
 
     @property
+    def largest_batch(self) -> int | None:
+        """Rows of one request at most, when the endpoint says so."""
+        return self.options.get("largest_batch")
+
+    @property
     def model_version(self) -> str:
         """Which version of the model gave the last answer, as far as answers say so."""
         return ""

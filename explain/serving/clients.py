@@ -8,6 +8,7 @@ from typing import Any
 
 from explain.serving.azureml import AzureClient
 from explain.serving.base import HttpClient, Wiring
+from explain.serving.mapping import MappingClient
 from explain.serving.mlflow import MlflowClient
 from explain.serving.protocol import ServingError
 from explain.serving.seldon import SeldonClient
@@ -26,6 +27,7 @@ CLIENTS: dict[str, type[HttpClient]] = {
     "ray": RayClient,
     "vertex": VertexClient,
     "azureml": AzureClient,
+    "http_json": MappingClient,
 }
 
 
@@ -42,12 +44,13 @@ def open_client(
 ) -> HttpClient:
     """A client that speaks ``protocol`` to ``url``; close it after use.
 
-    ``options`` are the keys that the protocol's module documents (mlflow: ``format``, ``params``, ``answer_key``,
-    ``output``; v2: ``model``, ``model_version``, ``layout``, ``content_type``, ``input``, ``datatype``, ``output``,
-    ``nan``, ``parameters``, ``binary``; v1, bentoml, ray, vertex: ``model``, ``model_version`` (v1 only),
-    ``body_key``, ``answer_key``, ``rows``, ``output``, ``extra``; azureml: the same without a model; seldon_v1:
-    ``rows``). ``credential``: headers that go with every request. ``timeout``: seconds for one whole answer.
-    ``stopped`` raises to abandon work, and is asked twice a second while a request waits.
+    ``options`` are the keys that the protocol's module documents. mlflow, sagemaker: ``format``, ``params``,
+    ``answer_key``, ``output``. v2: ``model``, ``model_version``, ``layout``, ``content_type``, ``input``, ``datatype``,
+    ``output``, ``nan``, ``parameters``, ``binary``. v1: ``model``, ``model_version``, and with bentoml, ray, vertex and
+    azureml: ``body_key``, ``answer_key``, ``rows``, ``output``, ``extra``. seldon_v1: ``rows``. http_json: ``request``,
+    ``response``. All: ``largest_batch``.
+    ``credential``: headers that go with every request. ``timeout``: seconds for one whole answer. ``stopped`` raises to
+    abandon work, and is asked twice a second while a request waits.
 
     Raises ``ServingError`` for a protocol that nobody speaks here, or for an address and options that name no model.
     """
