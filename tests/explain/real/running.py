@@ -56,7 +56,7 @@ def surroundings(environment: Environment, **more: str) -> dict[str, str]:
     """The variables of a server's process: nothing of this project's settings, the environment's commands first."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("DJANGO", "COUNTERSIGN", "PYTHON", "COV_"))}
     path = f"{environment.scripts}{os.pathsep}{kept.get('PATH', '')}"
-    return {**kept, **QUIET, "PATH": path, "VIRTUAL_ENV": str(environment.folder), **more}
+    return {**kept, **QUIET, "PATH": path, "PYTHONPATH": str(PROGRAMS), **more}
 
 
 def run(environment: Environment, *arguments: object) -> None:
@@ -196,7 +196,6 @@ def bentoml(model: Path, folder: Path) -> Iterator[Running]:
     """``bentoml serve``."""
     environment = prepare("bentoml")
     (port,) = ports(1)
-    shutil.copy(PROGRAMS / "serve_bentoml.py", folder)
     command = [environment.scripts / "bentoml", "serve", "serve_bentoml:Adult", "--host", "127.0.0.1", "--port", port]
     url = f"http://127.0.0.1:{port}"
     variables = {"MODEL": str(model), "BENTOML_HOME": str(folder / "bentoml")}
@@ -220,7 +219,6 @@ def seldon(model: Path, folder: Path) -> Iterator[Running]:
     """Seldon's Python wrapper of version 1."""
     environment = prepare("seldon")
     http, grpc, metrics = map(str, ports(3))
-    shutil.copy(PROGRAMS / "SeldonAdult.py", folder)
     command = [environment.scripts / "seldon-core-microservice", "SeldonAdult", "--service-type", "MODEL"]
     variables = {"MODEL": str(model), "PREDICTIVE_UNIT_HTTP_SERVICE_PORT": http}
     variables |= {"PREDICTIVE_UNIT_GRPC_SERVICE_PORT": grpc, "PREDICTIVE_UNIT_METRICS_SERVICE_PORT": metrics}

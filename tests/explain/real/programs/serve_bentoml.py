@@ -3,8 +3,7 @@
 import os
 
 import bentoml
-import numpy as np
-import xgboost
+from census_model import CensusModel
 
 
 @bentoml.service(workers=1)
@@ -12,9 +11,8 @@ class Adult:
     """Answers the probabilities of both classes as a bare list."""
 
     def __init__(self):
-        self.model = xgboost.XGBClassifier(n_jobs=1)
-        self.model.load_model(os.environ["MODEL"])
+        self.model = CensusModel(os.environ["MODEL"])
 
     @bentoml.api
     def predict(self, instances: list[list[float]]) -> list[list[float]]:
-        return self.model.predict_proba(np.array(instances, dtype=np.float64)).tolist()
+        return self.model.probabilities(instances).tolist()

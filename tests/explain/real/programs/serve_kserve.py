@@ -6,8 +6,9 @@ Serves V1, V2 as JSON and V2 with the binary extension, through KServe's own ser
 import sys
 
 import numpy as np
-import xgboost
-from kserve import InferOutput, InferResponse, Model, ModelServer
+from census_model import CensusModel
+from kserve import Model, ModelServer
+from kserve.utils.utils import get_predict_response
 
 
 class Adult(Model):
@@ -15,18 +16,13 @@ class Adult(Model):
 
     def __init__(self, name, path):
         super().__init__(name)
-        self.model = xgboost.XGBClassifier(n_jobs=1)
-        self.model.load_model(path)
+        self.model = CensusModel(path)
         self.ready = True
 
     def predict(self, payload, headers=None, response_headers=None):
-        if isinstance(payload, dict):
-            rows = np.array(payload["instances"], dtype=np.float64)
-            return {"predictions": self.model.predict_proba(rows).tolist()}
-        answer = self.model.predict_proba(payload.inputs[0].as_numpy())
-        output = InferOutput(name="probabilities", shape=list(answer.shape), datatype="FP32")
-        output.set_data_from_numpy(answer, binary_data=payload.use_binary_outputs)
-        return InferResponse(response_id=payload.id, model_name=self.name, infer_outputs=[output])
+        rows = payload["instances"] if isinstance(payload, dict) else payload.inputs[0].as_numpy()
+        answer = self.model.probabilities(np.array(rows, dtype=np.float64))
+        return get_predict_response(payload, answer, self.name)
 
 
 if __name__ == "__main__":

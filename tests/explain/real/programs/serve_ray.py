@@ -2,9 +2,8 @@
 
 import sys
 
-import numpy as np
 import ray
-import xgboost
+from census_model import CensusModel
 from ray import serve
 from starlette.requests import Request
 
@@ -14,13 +13,11 @@ class Adult:
     """Answers ``{"predictions": …}`` with the probabilities of both classes."""
 
     def __init__(self, path):
-        self.model = xgboost.XGBClassifier(n_jobs=1)
-        self.model.load_model(path)
+        self.model = CensusModel(path)
 
     async def __call__(self, request: Request):
         asked = await request.json()
-        rows = np.array(asked["instances"], dtype=np.float64)
-        return {"predictions": self.model.predict_proba(rows).tolist()}
+        return {"predictions": self.model.probabilities(asked["instances"]).tolist()}
 
 
 if __name__ == "__main__":

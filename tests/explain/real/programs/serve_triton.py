@@ -3,19 +3,17 @@
 import sys
 
 import numpy as np
-import xgboost
+from census_model import CensusModel
 from pytriton.decorators import batch
 from pytriton.model_config import ModelConfig, Tensor
 from pytriton.triton import Triton, TritonConfig
 
-model = xgboost.XGBClassifier(n_jobs=1)
-model.load_model(sys.argv[1])
+model = CensusModel(sys.argv[1])
 
 
 @batch
 def predict(rows):
-    # the answer is handed over as memory: an array that is not contiguous arrives shuffled
-    return {"probabilities": np.ascontiguousarray(model.predict_proba(rows).astype(np.float32))}
+    return {"probabilities": model.probabilities(rows)}
 
 
 ports = {"http_port": int(sys.argv[2]), "grpc_port": int(sys.argv[3]), "metrics_port": int(sys.argv[4])}
@@ -25,7 +23,7 @@ if __name__ == "__main__":
         triton.bind(
             model_name="adult",
             infer_func=predict,
-            inputs=[Tensor(name="rows", dtype=np.float64, shape=(model.n_features_in_,))],
+            inputs=[Tensor(name="rows", dtype=np.float64, shape=(model.booster.num_features(),))],
             outputs=[Tensor(name="probabilities", dtype=np.float32, shape=(2,))],
             config=ModelConfig(max_batch_size=20_000),
         )
