@@ -152,7 +152,7 @@ def _shape_findings(raw: Floats, chosen: Floats, *, probability: bool) -> list[s
     if not probability:
         return []
     findings = []
-    if raw.ndim == 1 and np.array_equal(chosen, np.rint(chosen)):
+    if raw.size == len(raw) and np.array_equal(chosen, np.rint(chosen)):
         findings.append("labels")
     if chosen.min() < 0 or chosen.max() > 1:
         findings.append("not_probabilities")
