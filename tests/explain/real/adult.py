@@ -90,6 +90,20 @@ def inquiry() -> Inquiry:
     )
 
 
+def gap() -> Table:
+    """All fifty rows; the fourth has no age."""
+    table = inquiry().table
+    cells = [column.copy() for column in table.cells]
+    cells[0][3] = np.nan
+    return Table(table.columns, cells)
+
+
+def narrow() -> Table:
+    """All fifty rows without their last five columns."""
+    table = inquiry().table
+    return Table(table.columns[:3], table.cells[:3])
+
+
 def explained(client: Any, wire: str) -> list[RowResult]:
     """The twenty rows explained through ``client``."""
     asked = inquiry()

@@ -11,7 +11,7 @@ import subprocess
 import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +24,8 @@ PROGRAMS = Path(__file__).parent / "programs"
 SYSTEM_PYTHON = "/usr/bin/python3.11"
 #: Seconds until a server must be ready: Ray needs 30 alone on this machine, and the suite keeps both cores busy.
 START = 180
+#: Seconds that a server may take to end by itself.
+END = 15
 #: No server tells its maker that it ran, and none uses more threads than it has rows for.
 QUIET = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -73,7 +75,7 @@ def started(
 ) -> Iterator[float]:
     """Run ``command`` in ``folder`` until the block ends; gives the seconds until ``ready`` answered 200.
 
-    The server's whole process group is ended, workers too. Raises ``RuntimeError`` with its log when it does not start.
+    Every process of the server is ended, workers too. Raises ``RuntimeError`` with its log when it does not start.
     """
     log = folder / "server.log"
     began = time.monotonic()
@@ -108,16 +110,29 @@ def _wait(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    for signal_, patience in ((signal.SIGTERM, 15), (signal.SIGKILL, 15)):
-        try:
-            os.killpg(process.pid, signal_)
-        except ProcessLookupError:
-            break
-        try:
-            process.wait(patience)
-        except subprocess.TimeoutExpired:
-            continue
-    process.wait(5)
+    """Ask the server to end, then kill what is left of its session: Ray's workers have process groups of their own."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGTERM)
+    try:
+        process.wait(END)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait(END)
+    for pid in _session(process.pid):
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def _session(leader: int) -> list[int]:
+    """The processes of the session that ``leader`` began, itself left out."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            # "pid (name) state parent group session …", and a name may hold spaces and brackets
+            fields = stat.read_text(errors="replace").rpartition(")")[2].split()
+            if int(fields[3]) == leader and int(stat.parent.name) != leader:
+                found.append(int(stat.parent.name))
+    return found
 
 
 @contextmanager

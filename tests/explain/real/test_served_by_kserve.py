@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from explain.serving.clients import open_client
-from explain.serving.protocol import RequestRefused, Table
+from explain.serving.protocol import RequestRefused
 from tests.explain.real import adult, running
 from tests.explain.real.agreement import Oracle, agrees
 from tests.explain.real.conftest import Serve
@@ -39,9 +39,7 @@ def test_so_are_those_over_version_1_of_its_protocol(
 
 
 def test_a_missing_number_arrives_as_missing_in_every_format(server: running.Running, true: Oracle) -> None:
-    cells = [column.copy() for column in adult.inquiry().table.cells]
-    cells[0][3] = np.nan
-    rows = Table(adult.inquiry().columns, cells)
+    rows = adult.gap()
     expected = adult.InProcess(true.model).send(rows, wire="")
     for protocol, address in (("v2", server.url), ("v1", v1(server).url)):
         client = open_client(protocol, address)

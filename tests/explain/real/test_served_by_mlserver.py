@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from explain.serving.clients import open_client
-from explain.serving.protocol import RequestRefused, ServerFailed, Table, WrongAnswer
+from explain.serving.protocol import RequestRefused, ServerFailed, WrongAnswer
 from tests.explain.real import adult, running
 from tests.explain.real.agreement import Oracle, agrees, inspected
 from tests.explain.real.conftest import Serve
@@ -43,9 +43,7 @@ def test_it_fails_on_binary_tensors_which_the_probe_takes_for_a_refused_format(s
 
 
 def test_a_missing_number_travels_as_null_and_arrives_as_missing(server: running.Running, true: Oracle) -> None:
-    cells = [column.copy() for column in adult.inquiry().table.cells]
-    cells[0][3] = np.nan
-    rows = Table(adult.inquiry().columns, cells)
+    rows = adult.gap()
     client = open_client("v2", server.url, PROBABILITIES)
     try:
         answers = client.send(rows, wire="application/json")
@@ -60,9 +58,7 @@ def test_a_missing_number_travels_as_null_and_arrives_as_missing(server: running
 
 
 def test_rows_of_another_width_are_a_failure_in_words_and_no_answer(server: running.Running) -> None:
-    asked = adult.inquiry()
-    narrow = Table(asked.columns[:3], asked.table.cells[:3])
     client = open_client("v2", server.url, PROBABILITIES)
     with pytest.raises(ServerFailed, match="500"):
-        client.send(narrow, wire="application/json")
+        client.send(adult.narrow(), wire="application/json")
     client.close()
