@@ -72,10 +72,10 @@ class Replay:
             raise ValueError(f"shap tells at most {MOST_BACKGROUND} background rows apart")
         features = background.shape[1]
         least = 2 * features + 1
-        if algorithm != "exact" and evals is not None and evals < least:
+        if algorithm != "exact" and evals is not None and evals < least:  # shap fails, or divides by zero
             raise ValueError(f"{features} features need at least {least} coalitions per row")
         self._background, self._algorithm, self._seed = background, algorithm, seed
-        self._evals = evals or _default_evals(algorithm, features)
+        self._evals = evals or default_evals(algorithm, features)
 
     def record(self, x: Codes, row_id: str) -> Codes:
         """Codes of the rows (evals, features) whose outputs ``replay`` needs, in order; the same row may recur.
@@ -160,7 +160,8 @@ def explain_directly(
     return np.asarray(made.values[0], dtype=np.float64), float(np.ravel(made.base_values)[0])
 
 
-def _default_evals(algorithm: Algorithm, features: int) -> int:
+def default_evals(algorithm: Algorithm, features: int) -> int:
+    """Coalitions per explained row when nothing else is asked for."""
     match algorithm:
         case "exact":
             return int(2**MOST_EXACT_FEATURES)
