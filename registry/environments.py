@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Unpack
 from urllib.parse import urlsplit
 
 from django.conf import settings
@@ -19,6 +19,8 @@ from audit.models.events import Event
 from audit.refusals import BadInput, Conflict, NotKnown
 from registry import naming, regions
 from registry.models import Endpoint, Environment, ModelVersion, Perimeter, Protocol, Tier
+from registry.serving import calling
+from registry.serving.calling import Calling
 
 #: What an answer of an endpoint may mean; explanations refuse an endpoint that does not say.
 OUTPUT_KINDS = ("probability", "score", "label", "value")
@@ -121,13 +123,16 @@ def register_endpoint(
     identity: str = "",
     output: Mapping[str, Any],
     by: Actor,
+    **called: Unpack[Calling],
 ) -> Endpoint:
     """Add a served model. ``output`` says what its answer means: ``{"kind": "probability", "of_class": "1"}``.
 
     ``identity`` is an address that answers which version is served there (docs/reconciler.md); empty when none does.
+    ``called``: how it is called, see ``registry.serving.calling.Calling``.
 
-    Raises ``BadInput`` when the address is not http(s), its host is not in ``ALLOWED_ENDPOINT_HOSTS`` or the contract
-    does not say its kind, ``Conflict`` for a taken name.
+    Raises ``BadInput`` when the address is not http(s), its host is not in ``ALLOWED_ENDPOINT_HOSTS``, the contract
+    does not say its kind, an option is not the protocol's or the credential is not there; ``Conflict`` for a taken
+    name.
     """
     naming.name(name)
     if Endpoint.objects.filter(name=name).exists():
@@ -141,6 +146,7 @@ def register_endpoint(
         protocol=naming.choice(protocol, Protocol.values, field="protocol"),
         output=_contract(output),
     )
+    calling.apply(endpoint, called)
     endpoint.save()
     log.append(Event.ENDPOINT_REGISTERED, endpoint, facts=_endpoint_facts(endpoint), by=by)
     return endpoint
@@ -153,13 +159,17 @@ def change_endpoint(
     version: ModelVersion | None = None,
     url: str | None = None,
     identity: str | None = None,
+    protocol: str | None = None,
+    output: Mapping[str, Any] | None = None,
     by: Actor,
+    **called: Unpack[Calling],
 ) -> Endpoint:
-    """Say that an endpoint serves another version or answers elsewhere; ``None`` keeps, an empty ``identity`` removes.
+    """Say that an endpoint serves another version, answers elsewhere, or is called otherwise.
 
-    Writes nothing when nothing differs. Raises ``BadInput`` for an address that is not allowed.
+    What is ``None`` or left out is kept; an empty ``identity`` is removed. Writes nothing when nothing differs. Raises
+    ``BadInput`` like ``register_endpoint``.
     """
-    locked = Endpoint.objects.select_for_update().get(pk=endpoint.pk)
+    locked = Endpoint.objects.select_for_update(of=("self",)).select_related("version").get(pk=endpoint.pk)
     was = {**locked.about, **_endpoint_facts(locked)}
     if version is not None:
         locked.version = version
@@ -167,6 +177,12 @@ def change_endpoint(
         locked.url = allowed_address(url)
     if identity is not None:
         locked.identity = allowed_address(identity, field="identity") if identity else ""
+    if protocol is not None:
+        locked.protocol = naming.choice(protocol, Protocol.values, field="protocol")
+    if output is not None:
+        locked.output = _contract(output)
+    if called or protocol is not None or version is not None:
+        calling.apply(locked, called)
     facts = {**locked.about, **_endpoint_facts(locked)}
     if facts == was:
         return locked
@@ -276,4 +292,5 @@ def _endpoint_facts(endpoint: Endpoint) -> dict[str, Any]:
         "identity": endpoint.identity,
         "protocol": endpoint.protocol,
         "output": dict(endpoint.output),
+        **calling.facts(endpoint),
     }

@@ -24,18 +24,56 @@ class EndpointAnswer(serializers.ModelSerializer[Endpoint]):
 
     class Meta:
         model = Endpoint
-        fields = ("name", "subject", "environment", "version", "url", "identity", "protocol", "output", "created")
+        fields = (
+            "name",
+            "subject",
+            "environment",
+            "version",
+            "url",
+            "identity",
+            "protocol",
+            "output",
+            "options",
+            "concurrency",
+            "rows_per_second",
+            "timeout",
+            "credential",
+            "created",
+        )
 
 
-class EndpointChange(Strict):
+class Called(Strict):
+    """How an endpoint is called; what is left out keeps its value."""
+
+    options = serializers.JSONField(required=False, help_text="Keys of the protocol, see docs/serving.md.")
+    concurrency = serializers.IntegerField(
+        required=False, min_value=1, max_value=16, help_text="Requests in flight at once, over all workers (2)."
+    )
+    rows_per_second = serializers.IntegerField(
+        required=False, allow_null=True, min_value=1, max_value=1_000_000, help_text="Over all workers; null: no cap."
+    )
+    timeout = serializers.IntegerField(
+        required=False, min_value=1, max_value=600, help_text="Seconds for one whole answer (30)."
+    )
+    credential = serializers.CharField(
+        required=False,
+        max_length=64,
+        allow_blank=True,
+        help_text="Names what lets this server in; never its value.",
+    )
+
+
+class EndpointChange(Called):
     version = serializers.CharField(required=False, max_length=160, help_text="version:<model>/<number>")
     url = serializers.CharField(required=False, max_length=400)
     identity = serializers.CharField(
         required=False, max_length=400, allow_blank=True, help_text="Answers which version is served; empty: none does."
     )
+    protocol = serializers.ChoiceField(required=False, choices=Protocol.choices)
+    output = serializers.DictField(required=False, help_text="What an answer means.")
 
 
-class NewEndpoint(Strict):
+class NewEndpoint(Called):
     name = serializers.CharField(max_length=128)
     environment = serializers.CharField(max_length=128)
     version = serializers.CharField(max_length=160, help_text="version:<model>/<number>")

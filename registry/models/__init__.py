@@ -3,7 +3,7 @@
 from registry.models.datasets import FACTS, GATE_FACTS, Classification, Dataset, LawfulBasis
 from registry.models.deliveries import MLflowDelivery, MLflowLook
 from registry.models.deployments import SHARING_STRATEGIES, Deployment, DeploymentKind, Strategy
-from registry.models.environments import Endpoint, Environment, Perimeter, Protocol, Tier
+from registry.models.environments import Endpoint, EndpointPace, Environment, Perimeter, Protocol, Tier
 from registry.models.findings import Finding, FindingKind, FindingSeen, FindingState, ReconcilerRun
 from registry.models.imports import SourceImport
 from registry.models.incidents import Incident, IncidentState
@@ -25,6 +25,7 @@ __all__ = [
     "DeploymentKind",
     "EdgeKind",
     "Endpoint",
+    "EndpointPace",
     "Environment",
     "Finding",
     "FindingKind",

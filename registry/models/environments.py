@@ -38,6 +38,15 @@ class Protocol(models.TextChoices):
     """How an endpoint is spoken to."""
 
     MLFLOW = "mlflow", _("MLflow scoring (POST /invocations)")
+    V2 = "v2", _("Open Inference Protocol V2 (KServe, Triton, MLServer, Seldon)")
+    V1 = "v1", _("KServe V1, TensorFlow Serving (:predict)")
+    SELDON_V1 = "seldon_v1", _("Seldon V1")
+    BENTOML = "bentoml", _("BentoML")
+    RAY = "ray", _("Ray Serve")
+    SAGEMAKER = "sagemaker", _("SageMaker container (POST /invocations)")
+    VERTEX = "vertex", _("Vertex AI")
+    AZUREML = "azureml", _("Azure ML (POST /score)")
+    HTTP_JSON = "http_json", _("Other HTTP, described by a mapping")
 
 
 class Environment(Governed):
@@ -96,6 +105,25 @@ class Environment(Governed):
         return reverse("registry:environment", args=[self.slug])
 
 
+class EndpointPace(models.Model):
+    """When the next rows may go to an endpoint that has a cap on rows per second. Counts nothing that anyone decides.
+
+    Workers write it in a transaction of its own before each request, so that it is no governed table.
+    """
+
+    #: The endpoint's id, without a foreign key: a worker's write must not wait for whoever changes the endpoint.
+    endpoint_id = models.BigIntegerField(primary_key=True)
+    free_at = models.DateTimeField(_("free at"))
+
+    class Meta:
+        db_table = "registry_endpoint_pace"
+        verbose_name = _("pace of an endpoint")
+        verbose_name_plural = _("paces of endpoints")
+
+    def __str__(self) -> str:
+        return f"{self.endpoint_id} {self.free_at}"
+
+
 class Endpoint(Governed):
     """A served model that answers over HTTP."""
 
@@ -108,6 +136,15 @@ class Endpoint(Governed):
     protocol = models.CharField(_("protocol"), max_length=16, choices=Protocol.choices)
     #: What the answer means, for example ``{"kind": "probability", "of_class": "1", "description": "..."}``.
     output = models.JSONField(_("output contract"))
+    #: What its protocol needs to know (``registry.serving.options``). Never a secret: it is shown and logged.
+    options = models.JSONField(_("options"), default=dict, db_default=models.Value({}, models.JSONField()), blank=True)
+    #: Requests in flight at once, over all workers.
+    concurrency = models.PositiveSmallIntegerField(_("requests at once"), default=2, db_default=2)
+    #: Rows per second over all workers; NULL: as many as it answers.
+    rows_per_second = models.PositiveIntegerField(_("rows per second"), null=True, blank=True)
+    timeout = models.PositiveSmallIntegerField(_("seconds for one answer"), default=30, db_default=30)
+    #: The name of what lets this server in (``registry.serving.credentials``); its value is not in the database.
+    credential = models.CharField(_("credential"), max_length=64, blank=True, default="", db_default="")
     created = models.DateTimeField(_("created"), auto_now_add=True)
 
     class Meta:
@@ -120,6 +157,17 @@ class Endpoint(Governed):
             models.CheckConstraint(condition=Q(protocol__in=Protocol.values), name="registry_endpoint_protocol"),
             models.CheckConstraint(
                 condition=Q(identity="") | Q(identity__regex=r"^https?://"), name="registry_endpoint_identity"
+            ),
+            models.CheckConstraint(
+                condition=Q(concurrency__gte=1, concurrency__lte=16), name="registry_endpoint_concurrency"
+            ),
+            models.CheckConstraint(
+                condition=Q(rows_per_second__isnull=True) | Q(rows_per_second__gte=1), name="registry_endpoint_rows"
+            ),
+            models.CheckConstraint(condition=Q(timeout__gte=1, timeout__lte=600), name="registry_endpoint_timeout"),
+            models.CheckConstraint(
+                condition=Q(credential="") | Q(credential__regex=r"^[A-Z][A-Z0-9_]*$"),
+                name="registry_endpoint_credential",
             ),
         ]
 

@@ -41,6 +41,7 @@ UNGOVERNED = {
     "registry_openlineage_name": "what a producer calls a data set; its name here is computed from that",
     "registry_mlflow_write": "what MLflow is still to be told of a change that has its entry; telling it has its own",
     "registry_mlflow_look": "when an import looked at MLflow; what it found has its entries",
+    "registry_endpoint_pace": "when the next rows may go to an endpoint; it decides nothing, a cap has its entry",
     "registry_finding_seen": "when a difference was last seen, at every look; opened and gone are entries",
     "registry_reconciler_run": "what a look could ask; every difference that it found has its entries",
     "explain_explanationrow": "the entry that finishes the job holds the digest of all its rows",

@@ -30,6 +30,17 @@ def healthy(rows: list[Row], _count: int) -> tuple[int, bytes, dict[str, str]]:
     return 200, answer(rows), {}
 
 
+def rows_of(body: dict[str, Any]) -> list[Row]:
+    """The rows of a request in any of MLflow's JSON forms."""
+    if "dataframe_records" in body:
+        return list(body["dataframe_records"])
+    if "inputs" in body:
+        columns = body["inputs"]
+        return [dict(zip(columns, cells, strict=True)) for cells in zip(*columns.values(), strict=True)]
+    frame = body["dataframe_split"]
+    return [dict(zip(frame["columns"], cells, strict=True)) for cells in frame["data"]]
+
+
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
@@ -42,8 +53,7 @@ class _Handler(BaseHTTPRequestHandler):
         if self.headers["content-type"] != "application/json":
             self._send(415, b"only JSON here", {})
             return
-        frame = json.loads(body)["dataframe_split"]
-        rows = [dict(zip(frame["columns"], cells, strict=True)) for cells in frame["data"]]
+        rows = rows_of(json.loads(body))
         with server.lock:
             count = server.count
             server.count += 1

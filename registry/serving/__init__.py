@@ -1,0 +1,1 @@
+"""How an endpoint is called: the options of its protocol, the mapping of one that has none, its credential."""
