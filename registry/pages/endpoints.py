@@ -54,6 +54,7 @@ class EndpointForm(forms.Form):
     options = _Json(
         label=gettext_lazy("Options"),
         required=False,
+        help_text=gettext_lazy("A JSON object; which keys a protocol has stands beside the form."),
         widget=forms.Textarea(attrs={"rows": 6, "dir": "ltr", "spellcheck": "false"}),
     )
     output = forms.ChoiceField(label=gettext_lazy("An answer is"), choices=_KINDS)
@@ -89,11 +90,6 @@ class EndpointForm(forms.Form):
         required=False,
         help_text=gettext_lazy("The name of a header that is kept outside the database, for example SCORING."),
     )
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        known = "; ".join(f"{protocol}: {', '.join(sorted(keys))}" for protocol, keys in OPTIONS.items())
-        self.fields["options"].help_text = _("An object. Keys of each protocol are %(known)s.") % {"known": known}
 
     def said(self) -> dict[str, Any]:
         """What the functions of ``registry.environments`` are called with."""
@@ -171,5 +167,6 @@ def _answer(
         "refusal": at_fields(form, refusal),
         "environment": environment,
         "endpoint": endpoint,
+        "known": [(Protocol(name).label, sorted(keys.items())) for name, keys in OPTIONS.items()],
     }
     return render(request, "registry/endpoint_form.html", context, status=status)
