@@ -22,7 +22,7 @@ from tests.explain.finished import finished, result
 
 pytestmark = pytest.mark.usefixtures("committed_db")
 COUNT = 70
-GROUPS = {f"r{i}": "north" if i % 2 else "south" for i in range(COUNT)}
+GROUPS = {f"r{i}": "hillside" if i % 2 else "south" for i in range(COUNT)}
 LABELS = {f"r{i}": i % 3 % 2 for i in range(COUNT)}
 
 
@@ -60,7 +60,7 @@ def test_fairness_is_measured_stored_and_in_the_log(endpoint: Any, announced: li
     assert announced == [asked.pk]
     found = done(asked)
     assert (found.state, found.standing, found.error) == (AnalysisState.FINISHED, Standing.EVIDENCE, "")
-    assert [(group["name"], group["n"]) for group in found.result["groups"]] == [("north", 35), ("south", 35)]
+    assert [(group["name"], group["n"]) for group in found.result["groups"]] == [("hillside", 35), ("south", 35)]
     assert found.result["parity"]["metric"] == "selection_rate"
     assert {each["feature"] for each in found.result["contributions"]} == {"income", "age", "sector"}
     events = [entry.event for entry in history(found.subject)]
@@ -79,9 +79,9 @@ def test_who_is_in_which_group_is_sealed_and_destroyed_when_it_ends(endpoint: An
         (stored,) = cursor.fetchone()
         cursor.execute("SELECT string_agg(convert_from(entry, 'UTF8'), '') FROM audit.entry")
         (logged,) = cursor.fetchone()
-    assert "north" not in stored
-    assert "north" not in logged
-    assert bytes(asked.sealed or b"").find(b"north") == -1
+    assert "hillside" not in stored
+    assert "hillside" not in logged
+    assert bytes(asked.sealed or b"").find(b"hillside") == -1
     key = asked.key_id
     assert analyses.people(asked).groups == GROUPS
     found = done(asked)
@@ -169,11 +169,11 @@ def test_a_result_that_was_changed_underneath_is_no_evidence(endpoint: Any, monk
         ({"groups": None}, "groups"),
         ({"column": "sector"}, "groups"),
         ({"groups": None, "column": "moon"}, "column"),
-        ({"groups": {**GROUPS, "r999": "north"}}, "groups"),
-        ({"groups": {"r0": "north"}}, "groups"),
+        ({"groups": {**GROUPS, "r999": "hillside"}}, "groups"),
+        ({"groups": {"r0": "hillside"}}, "groups"),
         ({"groups": {**GROUPS, "r1": ""}}, "groups"),
         ({"groups": {**GROUPS, "r1": True}}, "groups"),
-        ({"groups": ["north"]}, "groups"),
+        ({"groups": ["hillside"]}, "groups"),
         ({"labels": {**LABELS, "r1": 2}}, "labels"),
         ({"labels": {**LABELS, "r1": 0.5}}, "labels"),
         ({"labels": {"r0": 1}}, "labels"),
