@@ -103,7 +103,13 @@ def _comparison(analysis: Analysis) -> dict[str, Any]:
     compared = comparisons.compare(analysis.first, analysis.second)
     told = comparisons.as_json(compared)
     rows, left_out = told.pop("rows"), told.pop("left_out")
-    return told | {"rows": len(rows), "left_out": len(left_out), "conclusion": comparisons.conclusion(compared)}
+    changed = [row for row in rows if row["top_changed"]]
+    return told | {
+        "rows": len(rows),
+        "left_out": len(left_out),
+        "changed": len(changed),
+        "changed_certain": sum(row["certain"] for row in changed),
+    }
 
 
 def _fairness(analysis: Analysis) -> dict[str, Any]:
