@@ -107,7 +107,7 @@ def test_a_worker_that_is_killed_loses_nothing_and_the_next_one_completes_the_sa
 ) -> None:
     log = tmp_path / "worker.log"
     messages = Celery(broker=broker)
-    with serving(slow(0.15)) as (url, server):
+    with serving(slow(0.6)) as (url, server):
         endpoint = register_endpoint(url)
         asked: dict[str, Any] = {"count": 60, "background": sample(200, seed=9)}
         job = ask(endpoint, **asked)
