@@ -75,7 +75,12 @@ def columns(rows: Table) -> dict[str, Any]:
 
 def in_form(rows: Table, form: str) -> Any:
     """Rows as ``lists`` (default), ``named`` objects or ``columns``."""
-    return {"named": objects, "columns": columns}.get(form, lists)(rows)
+    match form:
+        case "named":
+            return objects(rows)
+        case "columns":
+            return columns(rows)
+    return lists(rows)
 
 
 def matrix(rows: Table, datatype: str) -> npt.NDArray[Any]:
