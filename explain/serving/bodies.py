@@ -127,6 +127,13 @@ def vector(column: Column, cells: npt.NDArray[Any], datatype: str) -> npt.NDArra
         ) from error
 
 
+def _whole(cells: list[Any]) -> bool:
+    """Whether no cell has a fraction."""
+    if float not in set(map(type, cells)):
+        return True
+    return all(cell.is_integer() for cell in cells if isinstance(cell, float))
+
+
 def parquet(rows: Table) -> bytes:
     """One Parquet file; None is null and NaN stays NaN."""
     import pyarrow as pa  # 60 ms, and only workers need it
@@ -136,7 +143,7 @@ def parquet(rows: Table) -> bytes:
     arrays = []
     for column, cells in zip(rows.columns, rows.cells, strict=True):
         try:
-            if column.kind == "integer" and float in set(map(type, cells.tolist())):
+            if column.kind == "integer" and not _whole(cells.tolist()):
                 raise OverflowError  # pyarrow would cut 1.5 down to 1 and say nothing
             arrays.append(pa.array(cells, type=types[column.kind], from_pandas=False))
         except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError) as error:

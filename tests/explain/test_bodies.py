@@ -66,6 +66,11 @@ def test_parquet_keeps_types_missing_values_and_every_bit() -> None:
     assert read["d"].to_pylist() == [True, None, False]
 
 
+def test_whole_numbers_that_are_floats_fit_a_column_of_integers() -> None:
+    rows = Table((Column("a", "integer"),), [np.array([1.0, 2.0])])
+    assert pq.read_table(io.BytesIO(bodies.parquet(rows)))["a"].to_pylist() == [1, 2]
+
+
 def test_whole_numbers_and_truth_values_fit_a_tensor_of_floats() -> None:
     rows = Table(
         (Column("a", "integer"), Column("b", "boolean"), Column("c", "number")),
