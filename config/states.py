@@ -110,6 +110,8 @@ STATES: dict[str, Look] = {
     "covered": Look(INFO, "shield-check", _("Covered")),
     "canary": Look(INFO, "loader", _("Canary")),
     "queued": Look(INFO, "hourglass", _("Queued")),
+    "paused": Look(CAUTION, "pause", _("Paused")),
+    "version_changed": Look(CRITICAL, "circle-x", _("Version changed")),
     "declared": Look(INFO, "hourglass", _("Declared")),
     "proposed": Look(INFO, "hourglass", _("Proposed")),
     "requested": Look(INFO, "hourglass", _("Requested")),

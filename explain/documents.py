@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from audit.exports.sources import Document, Wanted
+from explain.digests import canonical
 from explain.models import ExplanationJob, State
-from explain.receipts import canonical
 
 _PIECE = 200
 

@@ -23,12 +23,10 @@ from explain.methods.quality import RowResult, certain_ranks
 from explain.serving.protocol import Cancelled, Table, WrongAnswer
 from explain.serving.scoring import Scorer
 
-#: Rounds of the estimator at least and at most (level «standard» of section 6).
-LEAST_ROUNDS, MOST_ROUNDS = 2, 16
-#: Model rows that the coalitions of one chunk should about fill.
-CHUNK_ROWS = 10_000
-#: Chunks in flight: one is planned and encoded while the server works on the other.
-IN_FLIGHT = 2
+#: Model rows that the first requests of one chunk should about fill: larger gains nothing, and cancelling waits for it.
+CHUNK_ROWS = 12_000
+#: Chunks in flight in one process: two are planned, encoded and decoded while the server works on the third.
+IN_FLIGHT = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +47,8 @@ class Inquiry:
     seed: int
     tol: float
     budget: int
+    #: Rounds of the pair-permutation estimator, at least and at most.
+    rounds: tuple[int, int] = (2, 16)
 
     @property
     def table(self) -> Table:
@@ -74,12 +74,15 @@ class Engine(Protocol):
         ...
 
 
-def shap_rounds(*, features: int, background: int, budget_per_row: int) -> int:
-    """The most rounds that the budget allows, at most ``MOST_ROUNDS``; below ``LEAST_ROUNDS`` nothing can be
-    estimated.
-    """
+def shap_rounds(*, features: int, background: int, budget_per_row: int, most: int) -> int:
+    """The most rounds that the budget allows, at most ``most``; below two nothing can be estimated."""
     cost = max(1, background * 2 * (features - 1))
-    return min(MOST_ROUNDS, (budget_per_row - 1) // cost)
+    return min(most, (budget_per_row - 1) // cost)
+
+
+def shap_chunk(*, features: int, background: int, least: int) -> int:
+    """How many rows make a chunk: their first rounds fill one request. Depends on nothing but the question."""
+    return max(1, round(CHUNK_ROWS / max(1, least * background * 2 * (features - 1))))
 
 
 class ShapEngine:
@@ -94,67 +97,89 @@ class ShapEngine:
         self._book = Codebook(inquiry.columns, [*cells, *(list(row.cells) for row in inquiry.rows)])
         self._background = self._book.encode(cells)
         features, size = len(inquiry.columns), len(cells)
-        self._most = shap_rounds(features=features, background=size, budget_per_row=inquiry.budget_per_row)
-        self.chunk = max(1, CHUNK_ROWS // max(1, size * 2 * (features - 1)))
-        scored = scorer.score(self._table(self._background))
-        if scored.problems:
-            index, sentence = min(scored.problems.items())
-            raise WrongAnswer(
-                f"Background row {index + 1} gets no prediction. {sentence} Leave it out of the background.",
-                code="background.unusable",
-            )
-        self._fb = scored.outputs
+        self._least, most = inquiry.rounds
+        self._most = max(
+            self._least,
+            shap_rounds(features=features, background=size, budget_per_row=inquiry.budget_per_row, most=most),
+        )
+        self.chunk = shap_chunk(features=features, background=size, least=self._least)
+        self._fb = background_outputs(scorer, self._table(self._background))
 
     def _table(self, codes: Codes) -> Table:
         return Table(self._inquiry.columns, self._book.decode(codes))
 
     def explain(self, questions: Sequence[Question]) -> list[RowResult]:
         codes = self._book.encode([list(question.cells) for question in questions])
-        ends = self._scorer.score(self._table(codes))
-        problems = dict(ends.problems)
-        estimators = {
-            i: Estimator(
+        estimators = [
+            Estimator(
                 codes[i],
                 self._background,
                 seed=self._inquiry.seed,
                 row_id=question.row_id,
                 tol=self._inquiry.tol,
-                least=LEAST_ROUNDS,
+                least=self._least,
                 most=self._most,
             )
             for i, question in enumerate(questions)
-            if i not in problems
-        }
-        while active := [i for i, each in estimators.items() if not each.done and i not in problems]:
-            self._round(active, estimators, ends.outputs, problems)
+        ]
+        problems: dict[int, str] = {}
+        fx = self._round(range(len(questions)), estimators, codes, problems)
+        while active := [i for i, each in enumerate(estimators) if not each.done and i not in problems]:
+            self._round(active, estimators, codes[:0], problems, fx)
         return [
-            RowResult(question.row_id, problem=problems[i], evals=estimators[i].evals if i in estimators else 0)
+            RowResult(question.row_id, problem=problems[i], evals=estimators[i].evals)
             if i in problems
             else _attributed(question, estimators[i].result())
             for i, question in enumerate(questions)
         ]
 
     def _round(
-        self, active: Sequence[int], estimators: dict[int, Estimator], fx: Floats, problems: dict[int, str]
-    ) -> None:
-        """One round for all active rows in shared requests, each distinct row scored once."""
-        planned = [estimators[i].plan_round() for i in active]
-        every = np.concatenate(planned)
-        distinct, inverse = _distinct(every)
+        self,
+        active: Sequence[int],
+        estimators: Sequence[Estimator],
+        ends: Codes,
+        problems: dict[int, str],
+        fx: Floats | None = None,
+    ) -> Floats:
+        """The next rounds of all active rows in shared requests, each distinct row scored once.
+
+        ``ends``: the explained rows themselves, scored with the first rounds. Answers their outputs.
+        """
+        planned = [estimators[i].plan_rounds() for i in active]
+        distinct, inverse = distinct_rows(np.concatenate([ends, *planned]))
         scored = self._scorer.score(self._table(distinct))
         answers = scored.outputs[inverse]
-        start = 0
+        start = len(ends)
+        outputs = answers[:start] if fx is None else fx
+        for i in range(start):
+            if not np.isfinite(outputs[i]):
+                problems[i] = scored.problems[int(inverse[i])]
         for i, rows in zip(active, planned, strict=True):
             mine = answers[start : start + len(rows)]
             start += len(rows)
+            if i in problems:
+                continue
             if np.isfinite(mine).all():
-                estimators[i].take(mine, fx=float(fx[i]), fb=self._fb)
+                estimators[i].take(mine, fx=float(outputs[i]), fb=self._fb)
                 continue
             missing = int((~np.isfinite(mine)).sum())
             problems[i] = f"The model gives no number for {missing} of the {len(rows)} mixed rows that explain it."
+        return outputs
 
 
-def _distinct(codes: Codes) -> tuple[Codes, npt.NDArray[np.intp]]:
+def background_outputs(scorer: Scorer, background: Table) -> Floats:
+    """The outputs of the background rows. Raises ``WrongAnswer`` that names the row without one."""
+    scored = scorer.score(background)
+    if scored.problems:
+        index, sentence = min(scored.problems.items())
+        raise WrongAnswer(
+            f"Background row {index + 1} gets no prediction. {sentence} Leave it out of the background.",
+            code="background.unusable",
+        )
+    return scored.outputs
+
+
+def distinct_rows(codes: Codes) -> tuple[Codes, npt.NDArray[np.intp]]:
     """Distinct rows in order of their bytes, and for each row of ``codes`` its place among them."""
     if len(codes) == 0:
         return codes, np.zeros(0, dtype=np.intp)
@@ -234,29 +259,41 @@ class _NoNumber(Exception):  # noqa: N818
     """The model gave no number for sampled rows."""
 
 
-def run(
-    engine: Engine, questions: Sequence[Question], *, poll: Callable[[], bool], stop: threading.Event
-) -> Iterator[list[RowResult]]:
-    """Finished chunks in the order of ``questions``, computed with ``IN_FLIGHT`` threads.
+@dataclass(frozen=True, slots=True)
+class Done:
+    """A finished chunk: its number in the job, and one result per row."""
 
-    ``poll`` is asked at least once a second from the calling thread whether to go on; when not, ``stop`` is set, which
-    ends the threads at their next request. Raises ``Cancelled`` then, or what a chunk raised.
+    number: int
+    rows: list[RowResult]
+
+
+#: Answers the next chunk that this process may work on, with its number; None when there is none (now).
+Claim = Callable[[], tuple[int, Sequence[Question]] | None]
+
+
+def run(engine: Engine, claim: Claim, *, poll: Callable[[], bool], stop: threading.Event) -> Iterator[Done]:
+    """Finished chunks as they finish, computed with ``IN_FLIGHT`` threads; which chunks is up to ``claim``.
+
+    ``poll`` is asked about twice a second, from the calling thread, whether to go on; when not, ``stop`` is set, which
+    ends the threads at their next request. Raises ``Cancelled`` then, or what a chunk raised. Threads that still wait
+    for an answer are left to end by themselves: nothing that they bring is kept.
     """
-    chunks = [list(questions[i : i + engine.chunk]) for i in range(0, len(questions), engine.chunk)]
-    flying: list[Future[list[RowResult]]] = []
     pool = ThreadPoolExecutor(max_workers=IN_FLIGHT, thread_name_prefix="explain")
+    flying: dict[Future[list[RowResult]], int] = {}
     try:
-        waiting = iter(chunks)
         while True:
-            while len(flying) < IN_FLIGHT and (chunk := next(waiting, None)) is not None:
-                flying.append(pool.submit(engine.explain, chunk))
+            while len(flying) < IN_FLIGHT and (claimed := claim()) is not None:
+                number, questions = claimed
+                flying[pool.submit(engine.explain, questions)] = number
             if not flying:
                 return
-            while not flying[0].done():
-                if not poll():
-                    raise Cancelled
-                wait(flying[:1], timeout=1.0, return_when=FIRST_COMPLETED)
-            yield flying.pop(0).result()
-    finally:
+            landed, _waiting = wait(flying, timeout=0.5, return_when=FIRST_COMPLETED)
+            for future in landed:
+                yield Done(flying.pop(future), future.result())
+            if not poll():
+                raise Cancelled
+    except BaseException:
         stop.set()
-        pool.shutdown(wait=True, cancel_futures=True)
+        raise
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)

@@ -1,9 +1,10 @@
-"""Every change of an explanation job: request, start, checkpoint, finish, fail, cancel."""
+"""Every change of an explanation job: request, start, checkpoint, pause, wait, finish, fail, cancel."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from decimal import Decimal
+from dataclasses import asdict
+from datetime import timedelta
 from typing import Any
 
 from django.db import transaction
@@ -13,8 +14,9 @@ from django.utils.translation import gettext as _
 from audit import log
 from audit.actors import Actor
 from audit.models.events import Event
-from audit.refusals import Conflict
-from explain import queueing, receipts, requests, signals
+from audit.refusals import Conflict, Refused
+from explain import estimates, inputs, queueing, receipts, requests, signals
+from explain.digests import digest
 from explain.methods import quality
 from explain.methods.quality import RowResult
 from explain.models import LIFECYCLE, ExplanationJob, ExplanationRow, Standing, State
@@ -23,86 +25,169 @@ from registry.models import Endpoint, ModelVersion
 
 #: Who works on jobs.
 WORKER = Actor.system("explanation-worker")
+#: How soon, at most how late, and for how long a silent endpoint is asked again.
+SHORTEST_RETRY, LONGEST_RETRY, LONGEST_WAIT = timedelta(seconds=15), timedelta(minutes=10), timedelta(hours=24)
 
 
-@transaction.atomic
-def request(
-    version: ModelVersion,
-    endpoint: Endpoint,
-    *,
-    method: str,
-    rows: Mapping[str, Mapping[str, Any]],
-    background: Sequence[Mapping[str, Any]],
-    seed: int = 0,
-    tol: Decimal | str = "0.05",
-    by: Actor,
-) -> ExplanationJob:
-    """Ask for an explanation of ``rows`` (stable id -> column -> value) against ``background``.
+def request(version: ModelVersion, endpoint: Endpoint, *, by: Actor, **asked: Any) -> ExplanationJob:
+    """Ask for an explanation; the words of the question are ``requests.Asked``.
 
     The job is queued when this transaction commits, also while the broker is down. Raises ``BadInput`` for rows,
     numbers or a method that cannot be used (with the place), ``Refused`` when the endpoint does not serve the version
-    or the work is beyond the budget.
+    or the work is beyond the budget, ``KeysUnavailable`` while rows cannot be sealed.
     """
-    inquiry = requests.read(version, endpoint, method=method, rows=rows, background=background, seed=seed, tol=tol)
+    question = requests.Asked(**asked)
+    inquiry = requests.read(version, endpoint, question)
+    cost = estimates.estimate(endpoint, inquiry, method=question.method)
+    rows, background = inputs.draw(inquiry.rows, inquiry.background, question.subjects)
+    settings = {**inquiry.settings, "estimate": asdict(cost)}
     job = ExplanationJob(
         version=version,
         endpoint=endpoint,
         digest=version.digest,
-        method=method,
-        columns=inquiry.columns,
-        rows=inquiry.rows,
-        background=inquiry.background,
+        method=question.method,
+        columns=inquiry.described,
         output=inquiry.output,
         tol=inquiry.tol,
         seed=inquiry.seed,
         budget=inquiry.budget,
-        digests=inquiry.digests,
-        requested_by=by.id,
+        settings=settings | ({"notify": question.notify} if question.notify else {}),
+        digests=_digests(inquiry.described, rows, background, inquiry.config(question.method)),
     )
-    job.save()
-    log.append(
-        Event.EXPLANATION_REQUESTED,
-        job,
-        facts={
-            "digest": version.digest,
-            "endpoint": endpoint.subject,
-            "method": method,
-            "rows": len(inquiry.rows),
-            "background": len(inquiry.background),
-            "digests": inquiry.digests,
-        },
-        by=by,
+    return _ask(job, rows, background, by=by)
+
+
+def estimate(version: ModelVersion, endpoint: Endpoint, **asked: Any) -> estimates.Estimate:
+    """What the question would cost; writes nothing. Raises what ``request`` raises."""
+    question = requests.Asked(**asked)
+    return estimates.estimate(endpoint, requests.read(version, endpoint, question), method=question.method)
+
+
+def rerun(job: ExplanationJob, *, seed: int | None = None, by: Actor) -> ExplanationJob:
+    """Ask the very same again, of the same endpoint; the receipt then says whether both agree.
+
+    ``seed``: another one asks whether the answer depends on chance; None repeats every bit. Raises ``Conflict`` when
+    the job has not finished or rows of it were erased, ``Refused`` when the endpoint serves another version by now.
+    """
+    if job.state != State.FINISHED:
+        raise Conflict(_("Only a finished explanation can be run again."), code="explanation.not_finished")
+    if job.endpoint.version_id != job.version_id or job.version.digest != job.digest:
+        raise Refused(
+            _("%(endpoint)s serves another version by now: ask a new question about that one.")
+            % {"endpoint": job.endpoint.subject},
+            code="explanation.endpoint_serves_another",
+        )
+    try:
+        rows, background = inputs.drawn_of(job)
+    except LookupError:
+        raise Conflict(
+            _("Rows of this explanation were erased, so nobody can run it again."), code="explanation.rows_erased"
+        ) from None
+    settings = {name: value for name, value in job.settings.items() if name != "notify"}
+    if job.plan.get("algorithm"):
+        settings["algorithm"] = job.plan["algorithm"]
+    again = ExplanationJob(
+        version=job.version,
+        endpoint=job.endpoint,
+        digest=job.digest,
+        method=job.method,
+        columns=job.columns,
+        output=job.output,
+        tol=job.tol,
+        seed=job.seed if seed is None else requests.seed(seed),
+        budget=job.budget,
+        settings=settings,
+        repeats=job,
     )
-    job_id = job.pk
-    transaction.on_commit(lambda: queueing.enqueue(job_id) and None)
-    return job
+    again.digests = {**job.digests, "config": digest(requests.stored_config(again))}
+    return _ask(again, rows, background, by=by)
+
+
+def _digests(
+    columns: Sequence[Any], rows: Sequence[inputs.Drawn], background: Sequence[inputs.Drawn], config: Mapping[str, Any]
+) -> dict[str, str]:
+    committed = inputs.digests_of([each.commitment for each in rows], [each.commitment for each in background])
+    return {"columns": digest(columns), **committed, "config": digest(config)}
 
 
 @transaction.atomic
-def begin(job_id: int, *, by: Actor) -> ExplanationJob | None:
-    """Start the job, or take over what a killed worker left; ``None`` when nothing is to be done any more."""
+def _ask(
+    job: ExplanationJob, rows: Sequence[inputs.Drawn], background: Sequence[inputs.Drawn], *, by: Actor
+) -> ExplanationJob:
+    job.requested_by = by.id
+    job.rows_count, job.background_count = len(rows), len(background)
+    job.save()
+    inputs.store(job, rows, background)
+    facts = {
+        "digest": job.digest,
+        "endpoint": job.endpoint.subject,
+        "method": job.method,
+        "rows": len(rows),
+        "background": len(background),
+        "output": job.output,
+        "settings": {name: job.settings.get(name) for name in ("algorithm", "level", "sample")},
+        "digests": job.digests,
+        **({"repeats": job.repeats.subject} if job.repeats else {}),
+    }
+    log.append(Event.EXPLANATION_REQUESTED, job, facts=facts, by=by)
+    _announce(job)
+    return job
+
+
+def _announce(job: ExplanationJob) -> None:
+    job_id = job.pk
+    transaction.on_commit(lambda: queueing.enqueue(job_id) and None)
+
+
+@transaction.atomic
+def begin(job_id: int, *, alone: bool, by: Actor) -> ExplanationJob | None:
+    """Start the job, join it, or take over what a killed worker left; ``None`` when nothing is to be done.
+
+    ``alone``: no other worker holds the job, so that a running one was left by one that died.
+    """
     job = (
         ExplanationJob.objects.select_for_update(of=("self",))
-        .select_related("version__model", "endpoint__environment", "endpoint__version")
+        .select_related("version__model", "endpoint__environment", "endpoint__version", "repeats")
         .filter(pk=job_id)
         .first()
     )
-    if job is None or not job.open:
+    if job is None or not job.open or job.state == State.PAUSED:
         return None
     if job.state == State.QUEUED:
-        LIFECYCLE.transition(job, State.RUNNING, changes={"started": timezone.now()}, by=by)
-    else:
-        LIFECYCLE.transition(job, State.RUNNING, facts={"rows_done": job.results.count()}, by=by)
+        first = {} if job.started else {"started": timezone.now()}
+        LIFECYCLE.transition(job, State.RUNNING, changes=first, by=by)
+    elif job.state == State.WAITING or alone:
+        changes = {"retry_at": None, "error": ""} if job.state == State.WAITING else {}
+        LIFECYCLE.transition(job, State.RUNNING, facts={"rows_done": job.results.count()}, changes=changes, by=by)
     return job
 
 
 @transaction.atomic
-def checkpoint(job: ExplanationJob, found: Sequence[RowResult]) -> None:
-    """Keep finished rows; those that are kept already stay. Raises ``Cancelled`` when the job no longer runs."""
+def prepared(job: ExplanationJob, plan: Mapping[str, Any], *, by: Actor) -> None:
+    """Keep what the probe found and what was chosen; written once. Raises ``Cancelled`` when it no longer runs."""
     stored = ExplanationJob.objects.select_for_update().only("state").get(pk=job.pk)
     if stored.state != State.RUNNING:
         raise Cancelled
-    positions = {row["id"]: i for i, row in enumerate(job.rows)}
+    job.plan = dict(plan)
+    job.save(update_fields=["plan"])
+    facts = {
+        "algorithm": plan["algorithm"],
+        "because": plan["because"],
+        "probe": digest(plan["probe"]),
+        "probe_findings": plan["probe"].get("findings", []),
+    }
+    log.append(Event.EXPLANATION_PREPARED, job, facts=facts, by=by)
+
+
+@transaction.atomic
+def checkpoint(job: ExplanationJob, found: Sequence[RowResult], positions: Mapping[str, int]) -> None:
+    """Keep finished rows; those that are kept already stay. ``positions``: row id -> place in the question.
+
+    Raises ``Cancelled`` when the job no longer runs.
+    """
+    stored = ExplanationJob.objects.select_for_update().only("state").get(pk=job.pk)
+    if stored.state != State.RUNNING:
+        raise Cancelled
     ExplanationRow.objects.bulk_create(
         [
             ExplanationRow(
@@ -120,6 +205,7 @@ def checkpoint(job: ExplanationJob, found: Sequence[RowResult]) -> None:
                 certain=row.certain,
                 problem=row.problem,
                 diagnostics=row.diagnostics,
+                digest=receipts.result_digest(row),
             )
             for row in found
         ],
@@ -128,63 +214,116 @@ def checkpoint(job: ExplanationJob, found: Sequence[RowResult]) -> None:
 
 
 @transaction.atomic
-def finish(job: ExplanationJob, *, probe: Mapping[str, Any], fatal: Sequence[str], by: Actor) -> ExplanationJob:
+def finish(job: ExplanationJob, *, fatal: Sequence[str], canaries: Sequence[float], by: Actor) -> ExplanationJob:
     """Write the receipt and decide what the results are good for.
 
-    ``fatal``: findings of the probe after which nothing counts as evidence. Raises ``Conflict`` when the job was
-    cancelled or rows are missing.
+    ``fatal``: findings of the probe after which nothing counts as evidence. ``canaries``: their answers at the end.
+    Raises ``Conflict`` when the job has ended or rows are missing.
     """
     ExplanationJob.objects.select_for_update().only("id").get(pk=job.pk)
-    rows = [receipts.result_of(row) for row in job.results.all()]
-    if len(rows) != len(job.rows):
+    stored = list(job.results.all())
+    rows = [receipts.result_of(row) for row in stored]
+    if len(rows) != job.total:
         raise Conflict(_("Rows of %(subject)s are missing.") % {"subject": job.subject}, code="explanation.incomplete")
     faults = {**quality.faults(job.method, rows), **{finding: len(rows) for finding in fatal}}
-    receipt = receipts.write(job, rows, probe=probe, faults=faults)
+    ended = timezone.now()
+    receipt = receipts.write(job, stored, faults=faults, canaries=canaries, ended=ended)
     standing = Standing.DRAFT if faults else Standing.EVIDENCE
     facts = {
         "version_digest": job.digest,
         "method": job.method,
+        "algorithm": job.algorithm,
         "standing": standing.value,
         "faults": faults,
         "rows": len(rows),
         "evals": receipt["evals"],
         "digests": receipt["digests"],
         "libraries": receipt["libraries"],
-        "probe_findings": list(probe.get("findings", [])),
-        "probe": receipts.digest(probe),
-        "receipt": receipts.digest(receipt),
+        "probe_findings": list(receipt["probe"].get("findings", [])),
+        "receipt": digest(receipt),
+        **_agreement(receipt),
     }
     changes = {
         "standing": standing.value,
         "receipt": receipt,
         "receipt_digest": facts["receipt"],
-        "ended": timezone.now(),
+        "ended": ended,
     }
     LIFECYCLE.transition(job, State.FINISHED, facts=facts, changes=changes, by=by)
     signals.explanation_finished.send(sender=ExplanationJob, job=job, by=by)
+    signals.explanation_ended.send(sender=ExplanationJob, job=job, by=by)
     return job
+
+
+def _agreement(receipt: Mapping[str, Any]) -> dict[str, Any]:
+    """For the entry, which holds no floats."""
+    said = receipt.get("agreement")
+    return {} if said is None else {"agreement": {**said, "largest": repr(said["largest"])}}
 
 
 @transaction.atomic
-def fail(job: ExplanationJob, sentence: str, *, code: str, discard: bool = False, by: Actor) -> ExplanationJob:
-    """End the job with a sentence that its requester can act on; ``discard`` drops results that are known to be
-    wrong.
-    """
-    if discard:
-        job.results.all().delete()
-    LIFECYCLE.transition(
-        job,
-        State.FAILED,
-        facts={"code": code, "discarded": discard},
-        reason=sentence[:2000],
-        changes={"error": sentence[:2000], "ended": timezone.now()},
-        by=by,
-    )
-    return job
+def fail(job: ExplanationJob, sentence: str, *, code: str, by: Actor) -> ExplanationJob:
+    """End the job with a sentence that its requester can act on."""
+    return _ended(job, State.FAILED, facts={"code": code}, reason=sentence, error=sentence, by=by)
+
+
+@transaction.atomic
+def discard(job: ExplanationJob, sentence: str, *, by: Actor) -> ExplanationJob:
+    """Another model answered in the middle: nothing of the results is kept."""
+    discarded = job.results.count()
+    job.results.all().delete()
+    facts = {"discarded": discarded}
+    return _ended(job, State.VERSION_CHANGED, facts=facts, reason=sentence, error=sentence, by=by)
 
 
 @transaction.atomic
 def cancel(job: ExplanationJob, *, reason: str = "", by: Actor) -> ExplanationJob:
     """End the job; a worker notices within a second or at its next request. Raises ``Conflict`` when it has ended."""
-    LIFECYCLE.transition(job, State.CANCELLED, reason=reason, changes={"ended": timezone.now()}, by=by)
+    return _ended(job, State.CANCELLED, reason=reason, by=by)
+
+
+def _ended(
+    job: ExplanationJob,
+    state: State,
+    *,
+    facts: Mapping[str, Any] | None = None,
+    reason: str,
+    error: str = "",
+    by: Actor,
+) -> ExplanationJob:
+    changes = {"ended": timezone.now(), "retry_at": None} | ({"error": error[:2000]} if error else {})
+    LIFECYCLE.transition(job, state, facts=facts, reason=reason[:2000], changes=changes, by=by)
+    signals.explanation_ended.send(sender=ExplanationJob, job=job, by=by)
+    return job
+
+
+@transaction.atomic
+def pause(job: ExplanationJob, *, reason: str = "", by: Actor) -> ExplanationJob:
+    """Let nobody work on it until somebody resumes it; finished rows are kept. Raises ``Conflict``."""
+    LIFECYCLE.transition(job, State.PAUSED, reason=reason[:2000], changes={"retry_at": None}, by=by)
+    return job
+
+
+@transaction.atomic
+def resume(job: ExplanationJob, *, by: Actor) -> ExplanationJob:
+    """Queue a paused job again. Raises ``Conflict`` when it is not paused."""
+    LIFECYCLE.transition(job, State.QUEUED, by=by)
+    _announce(job)
+    return job
+
+
+@transaction.atomic
+def wait(job: ExplanationJob, sentence: str, *, by: Actor) -> ExplanationJob:
+    """The endpoint does not answer: try again later, up to a day. Finished rows are kept.
+
+    Raises ``Conflict`` when the job no longer runs.
+    """
+    now = timezone.now()
+    elapsed = now - (job.started or now)
+    if elapsed > LONGEST_WAIT:
+        return fail(job, sentence, code="endpoint.silent_for_a_day", by=by)
+    retry_at = now + min(max(elapsed / 4, SHORTEST_RETRY), LONGEST_RETRY)
+    facts = {"retry_at": retry_at.isoformat(timespec="seconds")}
+    changes = {"retry_at": retry_at, "error": sentence[:2000]}
+    LIFECYCLE.transition(job, State.WAITING, facts=facts, reason=sentence[:2000], changes=changes, by=by)
     return job

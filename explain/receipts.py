@@ -2,109 +2,113 @@
 
 from __future__ import annotations
 
-import hashlib
-import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-import rfc8785
 from django.utils.translation import gettext as _
 
+from explain import inputs
+from explain.digests import digest
+from explain.methods.agreement import agreement
 from explain.methods.quality import RowResult
 from explain.models import ExplanationJob, ExplanationRow
 
 #: Version of the receipt's shape.
-SHAPE = 1
-_LIBRARIES = ("numpy", "scikit-learn", "scipy", "lime", "httpx", "orjson", "pyarrow")
+SHAPE, FIRST_SHAPE = 2, 1
+_LIBRARIES = ("numpy", "scikit-learn", "scipy", "shap", "lime", "httpx", "orjson", "pyarrow")
 
 
-def digest(value: Any) -> str:
-    """``sha256:`` of the RFC 8785 form of ``value``; whole numbers from 2^53 and NaN, which it lacks, become text."""
-    return "sha256:" + hashlib.sha256(canonical(value)).hexdigest()
+def result_digest(row: RowResult) -> str:
+    """The digest of one result: what stays of it when its data subject is erased."""
+    return digest(_result(row))
 
 
-def canonical(value: Any) -> bytes:
-    """The bytes that ``digest`` hashes."""
-    return rfc8785.dumps(_canonical(value))
+def results_digest(digests: Sequence[str]) -> str:
+    """One digest over the digests of all results in the order of the question: the same whatever the order of work."""
+    return digest(list(digests))
 
 
-def _canonical(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {str(key): _canonical(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_canonical(item) for item in value]
-    if isinstance(value, bool):
-        return value
-    if isinstance(value, float) and not math.isfinite(value):
-        return f"float:{value}"
-    if isinstance(value, int | float) and abs(value) >= 2**53:
-        return f"int:{int(value)}"  # PostgreSQL's jsonb gives 1e20 back as an integer
-    return value
-
-
-def asked(
-    *, columns: Sequence[Any], rows: Sequence[Any], background: Sequence[Any], config: Mapping[str, Any]
-) -> dict[str, str]:
-    """Digests of what a job was asked."""
+def _result(row: RowResult) -> dict[str, Any]:
     return {
-        "columns": digest(columns),
-        "rows": digest(rows),
-        "background": digest(background),
-        "config": digest(config),
+        "id": row.row_id,
+        "phi": list(row.phi),
+        "se": list(row.se),
+        "base": row.base,
+        "fx": row.fx,
+        "residual": row.residual,
+        "evals": row.evals,
+        "rounds": row.rounds,
+        "converged": row.converged,
+        "certain": row.certain,
+        "problem": row.problem,
+        "diagnostics": row.diagnostics,
     }
 
 
-def results_digest(rows: Iterable[RowResult]) -> str:
-    """One digest over all results in the order of their ids: the same whatever the order of work."""
-    return digest(
-        [
-            {
-                "id": row.row_id,
-                "phi": list(row.phi),
-                "se": list(row.se),
-                "base": row.base,
-                "fx": row.fx,
-                "residual": row.residual,
-                "evals": row.evals,
-                "rounds": row.rounds,
-                "converged": row.converged,
-                "certain": row.certain,
-                "problem": row.problem,
-                "diagnostics": row.diagnostics,
-            }
-            for row in sorted(rows, key=lambda each: each.row_id)
-        ]
-    )
-
-
 def write(
-    job: ExplanationJob, rows: Sequence[RowResult], *, probe: Mapping[str, Any], faults: Mapping[str, int]
+    job: ExplanationJob,
+    stored: Sequence[ExplanationRow],
+    *,
+    faults: Mapping[str, int],
+    canaries: Sequence[float],
+    ended: datetime,
 ) -> dict[str, Any]:
-    """The receipt of ``job`` with its results, as it is stored and shown."""
-    return {
+    """The receipt of ``job`` with its results, as it is stored and shown. ``canaries``: their answers at the end."""
+    found: dict[str, Any] = {
         "v": SHAPE,
         "explanation": job.subject,
         "version": {"subject": job.version.subject, "digest": job.digest},
-        "endpoint": {"subject": job.endpoint.subject, "url": job.endpoint.url, "protocol": job.endpoint.protocol},
+        "endpoint": endpoint_of(job),
         "method": job.method,
+        "algorithm": job.algorithm,
+        "because": job.plan.get("because", ""),
+        "level": job.settings.get("level", ""),
+        "rounds": job.settings.get("rounds"),
+        "groups": job.settings.get("groups"),
+        "sample": job.settings.get("sample"),
         "output": job.output,
         "tol": str(job.tol),
         "seed": str(job.seed),
         "budget": job.budget,
-        "digests": {**job.digests, "results": results_digest(rows)},
-        "rows": len(rows),
-        "evals": sum(row.evals for row in rows),
+        "digests": {**job.digests, "results": results_digest([row.digest for row in stored])},
+        "rows": len(stored),
+        "evals": sum(row.evals for row in stored),
         "faults": dict(faults),
-        "probe": dict(probe),
+        "probe": job.plan.get("probe", {}),
+        "canaries_at_end": list(canaries),
+        "started": _moment(job.started),
+        "ended": _moment(ended),
         "libraries": libraries(),
+    }
+    if job.repeats is not None:
+        before = [result_of(row) for row in job.repeats.results.all()]
+        made = agreement(before, [result_of(row) for row in stored])
+        found["agreement"] = {"with": job.repeats.subject, **made.as_json()}
+    return found
+
+
+def endpoint_of(job: ExplanationJob) -> dict[str, Any]:
+    """What the receipt says of the endpoint: what it answers depends on all of it."""
+    endpoint = job.endpoint
+    return {
+        "subject": endpoint.subject,
+        "url": endpoint.url,
+        "protocol": endpoint.protocol,
+        "options": getattr(endpoint, "options", {}),
+        "contract": endpoint.output,
     }
 
 
-def libraries() -> dict[str, str]:
+def _moment(at: datetime | None) -> str | None:
+    return None if at is None else at.astimezone(UTC).isoformat(timespec="seconds")
+
+
+def libraries(names: Sequence[str] = _LIBRARIES) -> dict[str, str]:
     """Versions of what computed; ``"absent"`` for what is not installed."""
     found: dict[str, str] = {}
-    for name in _LIBRARIES:
+    for name in names:
         try:
             found[name] = version(name)
         except PackageNotFoundError:
@@ -131,16 +135,31 @@ def result_of(row: ExplanationRow) -> RowResult:
 
 
 def problems(job: ExplanationJob) -> list[str]:
-    """What no longer fits in a finished job, as sentences; empty when receipt and stored data agree."""
+    """What no longer fits in a finished job, as sentences; empty when receipt and stored data agree.
+
+    Raises ``subject_keys.KeysUnavailable``.
+    """
     found: list[str] = []
     if digest(job.receipt) != job.receipt_digest:
         found.append(_("The receipt is not the one whose digest was recorded when the job finished."))
     digests = job.receipt.get("digests", {})
-    stored = [result_of(row) for row in job.results.all()]
-    if results_digest(stored) != digests.get("results"):
+    if job.receipt.get("v") == FIRST_SHAPE:
+        return found + _first_shape(job, digests)
+    stored = list(job.results.all())
+    changed = any(not row.erased and result_digest(result_of(row)) != row.digest for row in stored)
+    if changed or results_digest([row.digest for row in stored]) != digests.get("results"):
         found.append(_("The stored results are not those of the receipt."))
-    if digest(job.rows) != digests.get("rows"):
-        found.append(_("The stored rows are not those of the receipt."))
-    if digest(job.background) != digests.get("background"):
-        found.append(_("The stored background is not that of the receipt."))
+    if inputs.problems(job):
+        found.append(_("The stored rows or the background are not those of the receipt."))
+    return found
+
+
+def _first_shape(job: ExplanationJob, digests: Mapping[str, Any]) -> list[str]:
+    """The same for receipts from before rows were sealed."""
+    found = []
+    rows = sorted((result_of(row) for row in job.results.all()), key=lambda each: each.row_id)
+    if digest([_result(row) for row in rows]) != digests.get("results"):
+        found.append(_("The stored results are not those of the receipt."))
+    if digest(job.rows) != digests.get("rows") or digest(job.background) != digests.get("background"):
+        found.append(_("The stored rows or the background are not those of the receipt."))
     return found

@@ -2,95 +2,144 @@
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from django.utils.translation import gettext as _
 
-from audit.refusals import BadInput, Refused
-from explain import engines, receipts
+from audit.refusals import Refused
+from explain import engines
+from explain.cells import cells_of, columns_for, named, refused
 from explain.methods import lime
-from explain.methods.codes import Column, Kind, UnusableColumn, columns_of
-from explain.models import Method
+from explain.methods.codes import Column, UnusableColumn
+from explain.methods.levels import LEVELS
+from explain.models import Algorithm, ExplanationJob, Method, Scale
 from registry.models import Endpoint, ModelVersion
 
 #: Model rows that one job may score.
 BUDGET = 2_000_000
 #: Fewer background rows give a base value by chance; more gain little.
 LEAST_BACKGROUND, MOST_BACKGROUND = 10, 500
-MOST_ROWS, MOST_COLUMNS, MOST_TEXT = 500, 300, 10_000
+#: Rows that are explained; rows that a sample may be drawn from; the smallest sample that says something overall.
+MOST_ROWS, MOST_SAMPLED, LEAST_SAMPLE = 500, 5_000, 30
+#: Features up to which all coalitions are affordable.
+MOST_EXACT = 12
+_EXACT = {Algorithm.TREE, Algorithm.LINEAR, Algorithm.EXACT}
 
-_KINDS: dict[str, Kind] = {
-    "double": "number",
-    "float": "number",
-    "long": "integer",
-    "integer": "integer",
-    "boolean": "boolean",
-    "string": "string",
-    "datetime": "string",
-}
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """A question as somebody asks it. ``None`` leaves the choice to the level or to the endpoint's contract.
+
+    ``rows``: stable id -> column -> value. ``groups``: name -> columns that are shown as one feature. ``sample``: how
+    many of the rows are explained, stratified by their prediction. ``budget``: model rows at most. ``subjects``: row id
+    -> the person whom the row is about. ``notify``: an address that is told of the end.
+    """
+
+    rows: Mapping[str, Mapping[str, Any]]
+    background: Sequence[Mapping[str, Any]]
+    method: str = Method.SHAP
+    seed: int = 0
+    tol: Decimal | str | None = None
+    level: str = "standard"
+    algorithm: str = Algorithm.AUTO
+    scale: str | None = None
+    of_class: str | None = None
+    groups: Mapping[str, Sequence[str]] | None = None
+    sample: int | None = None
+    budget: int | None = None
+    subjects: Mapping[str, str] = field(default_factory=dict)
+    notify: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Inquiry:
-    """A request as it is stored; see the fields of ``ExplanationJob``."""
+    """A request as it is stored; see the fields of ``ExplanationJob``. ``rows``: ``{"id", "cells"}``."""
 
-    columns: list[dict[str, str]]
+    columns: tuple[Column, ...]
     rows: list[dict[str, Any]]
     background: list[list[Any]]
     output: dict[str, Any]
     tol: Decimal
     seed: int
     budget: int
-    digests: dict[str, str]
+    settings: dict[str, Any]
+
+    @property
+    def explained(self) -> int:
+        """How many rows get a result."""
+        return self.settings["sample"] or len(self.rows)
+
+    @property
+    def described(self) -> list[dict[str, str]]:
+        """The columns as they are stored."""
+        return [{"name": column.name, "kind": column.kind} for column in self.columns]
+
+    def config(self, method: str) -> dict[str, Any]:
+        """Everything but rows and columns that the results depend on."""
+        return _config(method, self.tol, self.seed, self.budget, self.output, self.settings)
 
 
-def read(
-    version: ModelVersion,
-    endpoint: Endpoint,
-    *,
-    method: str,
-    rows: Mapping[str, Mapping[str, Any]],
-    background: Sequence[Mapping[str, Any]],
-    seed: int,
-    tol: Decimal | str,
-) -> Inquiry:
+def stored_config(job: ExplanationJob) -> dict[str, Any]:
+    """``Inquiry.config`` of a job."""
+    return _config(job.method, job.tol, job.seed, job.budget, job.output, job.settings)
+
+
+def _config(
+    method: str, tol: Decimal, seed: int, budget: int, output: Mapping[str, Any], settings: Mapping[str, Any]
+) -> dict[str, Any]:
+    return {
+        "method": method,
+        "tol": str(tol),
+        "seed": str(seed),
+        "budget": budget,
+        "output": dict(output),
+        "settings": {name: settings.get(name) for name in ("algorithm", "rounds", "sample")},
+    }
+
+
+def read(version: ModelVersion, endpoint: Endpoint, asked: Asked) -> Inquiry:
     """A checked request. Raises ``BadInput`` with the field, ``Refused`` when the facts forbid it."""
-    if method not in Method.values:
-        raise _bad("method", _("Choose a method: %(known)s.") % {"known": ", ".join(Method.values)})
+    if asked.method not in Method.values:
+        raise refused("method", _("Choose a method: %(known)s.") % {"known": ", ".join(Method.values)})
     if endpoint.version_id != version.pk:
         raise Refused(
             _("%(endpoint)s does not serve %(version)s.") % {"endpoint": endpoint.subject, "version": version.subject},
             code="explanation.endpoint_serves_another",
         )
-    tolerance, number = _tolerance(tol), _seed(seed)
-    _sizes(rows, background)
-    columns = _columns(version, [*rows.values(), *background])
-    output = _output(endpoint)
-    _affordable(method, len(rows), len(background), len(columns))
-    stored_rows = [{"id": _row_id(name), "cells": _cells(row, columns)} for name, row in rows.items()]
-    stored_background = [_cells(row, columns) for row in background]
-    _perturbable(method, columns, stored_rows, stored_background)
-    described = [{"name": column.name, "kind": column.kind} for column in columns]
-    config = {"method": method, "tol": str(tolerance), "seed": str(number), "budget": BUDGET, "output": output}
-    return Inquiry(
-        columns=described,
-        rows=stored_rows,
-        background=stored_background,
-        output=output,
-        tol=tolerance,
-        seed=number,
-        budget=BUDGET,
-        digests=receipts.asked(columns=described, rows=stored_rows, background=stored_background, config=config),
+    precision = _precision(asked.level)
+    _sizes(asked)
+    every = named(asked.rows, asked.background)
+    columns = columns_for(version, every)
+    rows = [{"id": _row_id(name), "cells": cells_of(row, columns)} for name, row in asked.rows.items()]
+    background = [cells_of(row, columns) for row in asked.background]
+    inquiry = Inquiry(
+        columns=columns,
+        rows=rows,
+        background=background,
+        output=_output(endpoint, asked),
+        tol=_tolerance(precision.tol if asked.tol is None else asked.tol),
+        seed=seed(asked.seed),
+        budget=_budget(asked.budget),
+        settings={
+            "algorithm": _algorithm(asked, len(columns)),
+            "level": asked.level,
+            "rounds": [precision.least, precision.most],
+            "groups": _groups(asked.groups, columns),
+            "sample": asked.sample,
+        },
     )
+    _affordable(inquiry, asked.method)
+    _perturbable(inquiry, asked.method)
+    return inquiry
 
 
-def _bad(field: str, sentence: str) -> BadInput:
-    return BadInput(sentence, code=f"explanation.{field}", fields={field: sentence})
+def _precision(level: str) -> Any:
+    if level not in LEVELS:
+        raise refused("level", _("Choose a level: %(known)s.") % {"known": ", ".join(LEVELS)})
+    return LEVELS[level]
 
 
 def _tolerance(tol: Decimal | str) -> Decimal:
@@ -99,114 +148,104 @@ def _tolerance(tol: Decimal | str) -> Decimal:
     except InvalidOperation:
         value = Decimal("NaN")
     if not value.is_finite() or not Decimal("0.001") <= value <= Decimal("0.5"):
-        raise _bad("tol", _("The tolerance is a share of the largest contribution, from 0.001 to 0.5."))
+        raise refused("tol", _("The tolerance is a share of the largest contribution, from 0.001 to 0.5."))
     return value.quantize(Decimal("0.0001"))
 
 
-def _seed(seed: object) -> int:
-    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**63:
-        raise _bad("seed", _("The seed is a whole number from 0."))
-    return seed
+def _whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
-def _sizes(rows: Mapping[str, Any], background: Sequence[Any]) -> None:
-    if not 1 <= len(rows) <= MOST_ROWS:
-        raise _bad(
-            "rows",
-            _("Give 1 to %(most)d rows to explain; here are %(count)d.") % {"most": MOST_ROWS, "count": len(rows)},
+def seed(seed: Any) -> int:
+    """A checked seed. Raises ``BadInput``."""
+    if not _whole(seed) or not 0 <= seed < 2**63:
+        raise refused("seed", _("The seed is a whole number from 0."))
+    return int(seed)
+
+
+def _budget(budget: Any) -> int:
+    if budget is None:
+        return BUDGET
+    if not _whole(budget) or not 1_000 <= budget <= BUDGET:
+        raise refused(
+            "budget", _("The budget is a number of model rows, from 1,000 to %(most)s.") % {"most": f"{BUDGET:,}"}
         )
-    if not LEAST_BACKGROUND <= len(background) <= MOST_BACKGROUND:
-        raise _bad(
+    return int(budget)
+
+
+def _sizes(asked: Asked) -> None:
+    most = MOST_ROWS if asked.sample is None else MOST_SAMPLED
+    if not 1 <= len(asked.rows) <= most:
+        raise refused(
+            "rows",
+            _("Give 1 to %(most)d rows to explain; here are %(count)d.") % {"most": most, "count": len(asked.rows)},
+        )
+    if not LEAST_BACKGROUND <= len(asked.background) <= MOST_BACKGROUND:
+        raise refused(
             "background",
             _("Give %(least)d to %(most)d background rows; here are %(count)d.")
-            % {"least": LEAST_BACKGROUND, "most": MOST_BACKGROUND, "count": len(background)},
+            % {"least": LEAST_BACKGROUND, "most": MOST_BACKGROUND, "count": len(asked.background)},
         )
+    if asked.sample is not None and not (
+        _whole(asked.sample) and LEAST_SAMPLE <= asked.sample <= min(MOST_ROWS, len(asked.rows))
+    ):
+        raise refused(
+            "sample",
+            _("A sample has %(least)d to %(most)d rows, and no more than were given.")
+            % {"least": LEAST_SAMPLE, "most": MOST_ROWS},
+        )
+    if unknown := sorted(set(asked.subjects) - set(asked.rows)):
+        raise refused("subjects", _("There is no row “%(id)s” to be about anybody.") % {"id": unknown[0][:64]})
 
 
 def _row_id(name: str) -> str:
     if not isinstance(name, str) or not 1 <= len(name) <= 64 or not name.isprintable():
-        raise _bad("rows", _("The id of a row is text of 1 to 64 printable characters."))
+        raise refused("rows", _("The id of a row is text of 1 to 64 printable characters."))
+    if name.startswith("erased-"):
+        raise refused("rows", _("The id of a row does not begin with “erased-”: that marks erased ones."))
     return name
 
 
-def _columns(version: ModelVersion, every: Sequence[Mapping[str, Any]]) -> tuple[Column, ...]:
-    """The columns of the version's schema, or of the rows when it has none; every row must have exactly these."""
-    inputs = version.schema.get("inputs") or []
-    declared = {
-        str(each.get("name")): kind
-        for each in inputs
-        if (kind := _KINDS.get(str(each.get("type")).lower())) is not None
-    }
-    names = [str(each.get("name")) for each in inputs] or [str(name) for name in every[0]]
-    if not 1 <= len(names) <= MOST_COLUMNS:
-        raise _bad("rows", _("A row has 1 to %(most)d columns.") % {"most": MOST_COLUMNS})
-    for number, row in enumerate(every, start=1):
-        if not isinstance(row, Mapping) or set(row) != set(names):
-            raise _bad("rows", _row_problem(number, row, names))
-    try:
-        found = columns_of([{name: row[name] for name in names} for row in every], declared=declared)
-        for column in found:
-            _fits(column, [row[column.name] for row in every])
-    except UnusableColumn as error:
-        raise _bad("rows", str(error)) from error
-    return found
+def _algorithm(asked: Asked, features: int) -> str:
+    if asked.algorithm not in Algorithm.values:
+        raise refused("algorithm", _("Choose an algorithm: %(known)s.") % {"known": ", ".join(Algorithm.values)})
+    if asked.algorithm == Algorithm.AUTO:
+        return str(Algorithm.LIME if asked.method == Method.LIME else Algorithm.AUTO)
+    if (asked.algorithm == Algorithm.LIME) != (asked.method == Method.LIME):
+        raise refused(
+            "algorithm",
+            _("%(algorithm)s does not compute %(method)s.") % {"algorithm": asked.algorithm, "method": asked.method},
+        )
+    if asked.algorithm == Algorithm.EXACT and features > MOST_EXACT:
+        raise refused(
+            "algorithm",
+            _("All coalitions of %(features)d features are too many; the exact algorithm takes up to %(most)d.")
+            % {"features": features, "most": MOST_EXACT},
+        )
+    return asked.algorithm
 
 
-def _row_problem(number: int, row: object, names: Sequence[str]) -> str:
-    if not isinstance(row, Mapping):
-        return _("Row %(number)d is not an object of columns and values.") % {"number": number}
-    missing = [name for name in names if name not in row]
-    extra = [str(name) for name in row if name not in names]
-    return _("Row %(number)d does not have the model's columns. Missing: %(missing)s. Unknown: %(extra)s.") % {
-        "number": number,
-        "missing": ", ".join(missing[:8]) or "–",
-        "extra": ", ".join(extra[:8]) or "–",
-    }
+def _groups(groups: Mapping[str, Sequence[str]] | None, columns: Sequence[Column]) -> dict[str, list[str]] | None:
+    if not groups:
+        return None
+    known = [column.name for column in columns]
+    taken: dict[str, str] = {}
+    for group, members in groups.items():
+        if not isinstance(group, str) or not group.strip() or not isinstance(members, list | tuple) or not members:
+            raise refused("groups", _("A group has a name and a list of columns."))
+        for member in members:
+            if member not in known:
+                raise refused("groups", _("The model has no column “%(name)s”.") % {"name": str(member)[:64]})
+            if member in taken:
+                raise refused("groups", _("Column “%(name)s” is in two groups.") % {"name": member})
+            taken[member] = group
+        if group in known and list(members) != [group]:
+            raise refused("groups", _("“%(name)s” is a column already: name the group differently.") % {"name": group})
+    return {group: list(members) for group, members in groups.items()}
 
 
-def _fits(column: Column, values: Sequence[Any]) -> None:
-    """Raise ``UnusableColumn`` when a value is not of the column's kind."""
-    allowed: dict[str, tuple[type, ...]] = {
-        "number": (int, float),
-        "integer": (int,),
-        "boolean": (bool,),
-        "string": (str,),
-    }
-    for value in values:
-        if value is None:
-            continue
-        right = isinstance(value, allowed[column.kind]) and (column.kind == "boolean" or not isinstance(value, bool))
-        if not right:
-            raise UnusableColumn(
-                column.name,
-                _("Column “%(name)s” is a %(kind)s for the model, but a row has %(value)s.")
-                % {"name": column.name, "kind": column.kind, "value": json.dumps(value, default=str)[:60]},
-            )
-        if isinstance(value, float) and not math.isfinite(value):
-            raise UnusableColumn(
-                column.name, _("Column “%(name)s”: write null for a missing number.") % {"name": column.name}
-            )
-        if isinstance(value, int) and not -(2**63) <= value < 2**63:
-            raise UnusableColumn(
-                column.name, _("Column “%(name)s” has a number that is too large.") % {"name": column.name}
-            )
-        if isinstance(value, str) and (len(value) > MOST_TEXT or "\x00" in value):
-            raise UnusableColumn(
-                column.name, _("Column “%(name)s” has a text that is too long.") % {"name": column.name}
-            )
-
-
-def cell(value: Any, kind: str) -> Any:
-    """A stored cell as the model gets it: PostgreSQL's jsonb gives 1e20 back as an integer."""
-    return float(value) if kind == "number" and value is not None else value
-
-
-def _cells(row: Mapping[str, Any], columns: Sequence[Column]) -> list[Any]:
-    return [cell(row[column.name], column.kind) for column in columns]
-
-
-def _output(endpoint: Endpoint) -> dict[str, Any]:
-    """Which output is explained, from the endpoint's contract. Raises ``Refused`` for labels and for silence."""
+def _output(endpoint: Endpoint, asked: Asked) -> dict[str, Any]:
+    """Which output is explained, on which scale. Raises ``Refused`` for labels and for silence."""
     contract = endpoint.output
     kind = contract.get("kind")
     if kind == "label":
@@ -223,40 +262,68 @@ def _output(endpoint: Endpoint) -> dict[str, Any]:
             _("The contract of %(endpoint)s does not say what its answer means.") % {"endpoint": endpoint.subject},
             code="explanation.output_unknown",
         )
-    of_class = str(contract.get("of_class", "")).strip()
-    return {"name": of_class or str(kind), "index": _index(contract, of_class), "scale": kind}
+    scale = asked.scale or (Scale.PROBABILITY if kind == "probability" else Scale.RAW)
+    if scale not in Scale.values or (scale != Scale.RAW and kind != "probability"):
+        raise refused(
+            "scale",
+            _("The answer is a %(kind)s; choose among: %(known)s.") % {"kind": kind, "known": ", ".join(Scale.values)},
+        )
+    of_class = str(contract.get("of_class", "") if asked.of_class is None else asked.of_class).strip()
+    index = _index(contract, of_class, chosen=asked.of_class is not None)
+    return {"name": of_class or str(kind), "index": index, "kind": kind, "scale": str(scale)}
 
 
-def _index(contract: Mapping[str, Any], of_class: str) -> int | None:
+def _index(contract: Mapping[str, Any], of_class: str, *, chosen: bool) -> int | None:
     """``index``, else the place of ``of_class`` in ``classes``, else ``of_class`` itself when it is a number."""
-    if isinstance(contract.get("index"), int):
+    if isinstance(contract.get("index"), int) and not chosen:
         return int(contract["index"])
     classes = [str(name) for name in contract.get("classes", [])]
     if of_class in classes:
         return classes.index(of_class)
-    return int(of_class) if of_class.isascii() and of_class.isdigit() else None
+    number = int(of_class) if of_class.isascii() and of_class.isdigit() and len(of_class) < 6 else None
+    if chosen and (classes or number is None):
+        raise refused(
+            "of_class",
+            _("The contract names no class “%(name)s”; it names: %(known)s.")
+            % {"name": of_class[:64], "known": ", ".join(classes) or "–"},
+        )
+    return number
 
 
-def _affordable(method: str, rows: int, background: int, columns: int) -> None:
-    share = BUDGET // rows
-    if method == Method.SHAP:
-        least = engines.LEAST_ROUNDS * background * 2 * max(columns - 1, 0) + 1
-    else:
+def _affordable(inquiry: Inquiry, method: str) -> None:
+    """Raises ``Refused`` when the least work is beyond the budget."""
+    features, background, rows = len(inquiry.columns), len(inquiry.background), inquiry.explained
+    share = inquiry.budget // rows
+    if method == Method.LIME:
         least = lime.SEEDS * lime.FIRST_SAMPLES
+    elif inquiry.settings["algorithm"] == Algorithm.EXACT:
+        least = 2**features * background
+    elif inquiry.settings["algorithm"] in _EXACT:
+        least = background + 1
+    else:
+        least = inquiry.settings["rounds"][0] * background * 2 * max(features - 1, 0) + 1
     if least > share:
         raise Refused(
-            _("This needs at least %(need)s model rows, and a job may score %(most)s. Ask for fewer rows.")
-            % {"need": f"{least * rows:,}", "most": f"{BUDGET:,}"},
+            _("This needs at least %(need)s model rows, and the job may score %(most)s. Ask for fewer rows.")
+            % {"need": f"{least * rows:,}", "most": f"{inquiry.budget:,}"},
             code="explanation.budget",
         )
 
 
-def _perturbable(
-    method: str, columns: Sequence[Column], rows: Sequence[Mapping[str, Any]], background: Sequence[Sequence[Any]]
-) -> None:
+def _perturbable(inquiry: Inquiry, method: str) -> None:
     if method != Method.LIME:
         return
     try:
-        lime.Neighbourhood(columns, background, [row["cells"] for row in rows])
+        lime.Neighbourhood(inquiry.columns, inquiry.background, [row["cells"] for row in inquiry.rows])
     except UnusableColumn as error:
-        raise _bad("rows", str(error)) from error
+        raise refused("rows", str(error)) from error
+
+
+def engine_rounds(inquiry: Inquiry) -> int:
+    """The most rounds that the budget allows each explained row (``engines.shap_rounds``)."""
+    return engines.shap_rounds(
+        features=len(inquiry.columns),
+        background=len(inquiry.background),
+        budget_per_row=inquiry.budget // inquiry.explained,
+        most=inquiry.settings["rounds"][1],
+    )

@@ -6,3 +6,5 @@ from django.dispatch import Signal
 
 #: ``job: ExplanationJob, by: Actor``; sent inside the transaction that finished the job.
 explanation_finished = Signal()
+#: ``job: ExplanationJob, by: Actor``; sent inside the transaction that ended the job, however it ended.
+explanation_ended = Signal()

@@ -1,125 +1,178 @@
-"""What a worker does with one job, from the probe to the receipt."""
+"""What a worker does with one job, from the probe to the receipt; several may do it together."""
 
 from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 from django.db import Error as DatabaseFault
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from audit.actors import Actor
 from audit.refusals import Conflict, Refusal
-from explain import jobs, requests
-from explain.engines import Engine, Inquiry, LimeEngine, Question, ShapEngine, run
+from explain import canaries, cells, inputs, jobs, preparing, queueing
+from explain.chunks import Chunks, Keeper
+from explain.engines import Engine, Inquiry, Question, run
 from explain.methods.codes import Column, UnusableColumn
-from explain.models import ExplanationJob, Method, State
+from explain.models import ExplanationJob, State
 from explain.serving import probe
-from explain.serving.mlflow import MlflowClient
-from explain.serving.protocol import Cancelled, ServingClient, ServingError
+from explain.serving.limits import Limiter
+from explain.serving.protocol import Cancelled, ServingClient, ServingError, Table, Unreachable
 from explain.serving.scoring import Scorer
-from registry.environments import allowed_address
-from registry.models import Endpoint, Protocol
 
 logger = logging.getLogger(__name__)
 
+IGNORED = "ignored"
+CHANGED = gettext_lazy(
+    "The endpoint gives other answers than when the job began: another model answers now. The results were discarded."
+)
 
-def perform(job_id: int, *, by: Actor = jobs.WORKER) -> str:
-    """Do the job, or the rest of it; answers the state that it ended in, or ``"ignored"``.
 
-    A fault of the endpoint or of the rows fails the job with a sentence. A fault of the database is raised: the task is
-    delivered again and goes on from the last checkpoint.
+def perform(job_id: int, *, others: int = 0, by: Actor = jobs.WORKER) -> str:
+    """Do the job, or the part of it that ``others`` leave; answers the state that it ended in, or ``IGNORED``.
+
+    A fault of the endpoint or of the rows ends the job with a sentence, or lets it wait. A fault of the database is
+    raised: the job is delivered again and goes on from the last checkpoint.
     """
-    job = jobs.begin(job_id, by=by)
+    job = jobs.begin(job_id, alone=others == 0, by=by)
     if job is None:
-        return "ignored"
+        return IGNORED
     try:
-        with _Client(job.endpoint) as client:
-            _explain(job, client, by=by)
+        with preparing.client_of(job.endpoint) as client, preparing.limits_of(job.endpoint) as limiter:
+            return _perform(job, client, limiter, by=by)
     except Cancelled:
-        return State.CANCELLED
+        return IGNORED
+    except _VersionChanged:
+        return _end(State.VERSION_CHANGED, lambda: jobs.discard(job, str(CHANGED), by=by))
+    except Unreachable as error:
+        sentence = error.sentence
+        if error.code == "endpoint.too_large":
+            return _fail(job, sentence, error.code, by=by)
+        return _end(State.WAITING, lambda: jobs.wait(job, sentence, by=by))
     except (ServingError, UnusableColumn, Refusal) as error:
-        return _end(job, getattr(error, "sentence", str(error)), code=getattr(error, "code", "column.unusable"), by=by)
+        return _fail(job, getattr(error, "sentence", str(error)), getattr(error, "code", "column.unusable"), by=by)
     except DatabaseFault:
         raise
     except Exception:
         logger.exception("explanation %s met an error of the program", job_id)
-        return _end(job, _("The program met an error; its log names it under this job's number."), code="bug", by=by)
-    return State.FINISHED
+        return _fail(job, _("The program met an error; its log names it under this job's number."), "bug", by=by)
 
 
-def _end(job: ExplanationJob, sentence: str, *, code: str, by: Actor) -> str:
+def _fail(job: ExplanationJob, sentence: str, code: str, *, by: Actor) -> str:
+    return _end(State.FAILED, lambda: jobs.fail(job, sentence, code=code, by=by))
+
+
+def _end(state: State, change: Callable[[], object]) -> str:
     try:
-        jobs.fail(job, sentence, code=code, discard=code == "version_changed", by=by)
-    except Conflict:
-        return State.CANCELLED
-    return State.FAILED
+        change()
+    except Conflict:  # a person or another worker ended it first
+        return IGNORED
+    return state.value
 
 
-class _Client:
-    """The client of an endpoint, closed at the end."""
-
-    def __init__(self, endpoint: Endpoint) -> None:
-        """Raises ``BadInput`` when the address is no longer allowed."""
-        if endpoint.protocol != Protocol.MLFLOW:
-            raise ServingError(f"No client speaks {endpoint.protocol}.", code="endpoint.protocol")
-        self._client = MlflowClient(allowed_address(endpoint.url))
-
-    def __enter__(self) -> ServingClient:
-        return self._client
-
-    def __exit__(self, *_exc: object) -> None:
-        self._client.close()
+class _VersionChanged(Exception):  # noqa: N818
+    """The canary rows get other answers than at the start."""
 
 
-def inquiry_of(job: ExplanationJob) -> Inquiry:
-    """What the job asks, as the engines read it."""
+@dataclass(frozen=True, slots=True)
+class _Questions:
+    """What is asked, opened: rows that were erased meanwhile are not among them."""
+
+    inquiry: Inquiry
+    #: All rows and the background, whether a sample was drawn or not: the canary rows are always the same ones.
+    table: Table
+    positions: dict[str, int]
+
+
+def questions_of(job: ExplanationJob) -> _Questions:
+    """The job's question as the engines read it. Raises ``ServingError`` when rows of it were erased."""
     columns = tuple(Column(each["name"], each["kind"]) for each in job.columns)
+    rows, background = inputs.rows_of(job), inputs.background_of(job)
+    if any(row.cells is None for row in (*rows, *background)):
+        raise ServingError(_("Rows of this question were erased before it was answered."), code="explanation.erased")
 
-    def cells(row: list[object]) -> tuple[object, ...]:
-        return tuple(requests.cell(value, column.kind) for value, column in zip(row, columns, strict=True))
+    def values(row: inputs.Row) -> tuple[object, ...]:
+        return tuple(cells.cell(value, column.kind) for value, column in zip(row.cells or (), columns, strict=True))
 
-    return Inquiry(
+    least, most = job.settings.get("rounds") or (2, 16)
+    whole = Inquiry(
         columns=columns,
-        rows=tuple(Question(row["id"], cells(row["cells"])) for row in job.rows),
-        background=tuple(cells(row) for row in job.background),
+        rows=tuple(Question(row.id, values(row)) for row in rows),
+        background=tuple(values(row) for row in background),
         seed=job.seed,
         tol=float(job.tol),
         budget=job.budget,
+        rounds=(least, most),
     )
+    selected = job.plan.get("selected")
+    inquiry = whole if selected is None else replace(whole, rows=tuple(whole.rows[i] for i in selected))
+    return _Questions(inquiry, whole.table, {row.id: row.position for row in rows})
 
 
-def _explain(job: ExplanationJob, client: ServingClient, *, by: Actor) -> None:
+def _perform(job: ExplanationJob, client: ServingClient, limiter: Limiter, *, by: Actor) -> str:
     if job.endpoint.version_id != job.version_id or job.version.digest != job.digest:
         raise ServingError(
-            "The endpoint serves another version than the one that was asked about.", code="endpoint.serves_another"
+            _("The endpoint serves another version than the one that was asked about."), code="endpoint.serves_another"
         )
-    inquiry = inquiry_of(job)
-    table, output = inquiry.table, job.output["index"]
-    report = probe.inspect(client, table, output=output, probability=job.output["scale"] == "probability")
+    if not job.plan:
+        with queueing.preparing(job.pk) as mine:
+            if not mine:
+                return IGNORED
+            preparing.prepare(job, client, questions_of(job).inquiry, limiter=limiter, by=by)
+        helpers = preparing.helpers(job)
+        for _each in range(helpers):
+            queueing.enqueue(job.pk)
+    asked = questions_of(job)
     stop = threading.Event()
 
     def stopped() -> None:
         if stop.is_set():
             raise Cancelled
 
-    scorer = Scorer(client, wire=report.wire, output=output, stopped=stopped)
-    engine: Engine = ShapEngine(inquiry, scorer) if job.method == Method.SHAP else LimeEngine(inquiry, scorer)
-    done = set(job.results.values_list("row_id", flat=True))
-    waiting = [question for question in inquiry.rows if question.row_id not in done]
-    for found in run(engine, waiting, poll=lambda: _runs(job), stop=stop):
-        if not probe.unchanged(client, table, report, output=output):
-            raise ServingError(
-                "The endpoint gives other answers than when the job began: another model answers now. "
-                "The results were discarded.",
-                code="version_changed",
-            )
-        jobs.checkpoint(job, found)
+    report = job.plan["probe"]
+    scorer = preparing.scorer_of(job, client, report, limiter=limiter, stopped=stopped)
+
+    def unchanged() -> None:
+        if not canaries.still(client, asked.table, report, output=job.output["index"]):
+            raise _VersionChanged(CHANGED)
+
+    unchanged()
+    _explain(job, asked, scorer, unchanged, stop)
+    return _finish(job, client, asked, by=by)
+
+
+def _explain(
+    job: ExplanationJob, asked: _Questions, scorer: Scorer, unchanged: Callable[[], None], stop: threading.Event
+) -> None:
+    engine: Engine = preparing.engine_of(job, asked.inquiry, scorer)
+    chunks = Chunks(job, asked.inquiry.rows, job.plan["chunk"])
+    keeper = Keeper(job, chunks, asked.positions, unchanged)
+    try:
+        for done in run(engine, chunks.claim, poll=lambda: _runs(job), stop=stop):
+            keeper.take(done)
+        keeper.flush()
+    finally:
+        chunks.release_all()
+
+
+def _finish(job: ExplanationJob, client: ServingClient, asked: _Questions, *, by: Actor) -> str:
+    """Whoever finds every row explained ends the job; the others leave."""
+    if job.results.count() < job.total:
+        return IGNORED
     problems = list(job.results.exclude(problem="").values_list("problem", flat=True))
-    if len(problems) == len(job.rows):
-        raise ServingError(f"No row could be explained. {problems[0]}", code="explanation.every_row_failed")
-    fatal = [finding for finding in report.findings if finding in probe.FATAL]
-    jobs.finish(job, probe=report.as_json(), fatal=fatal, by=by)
+    if len(problems) == job.total:
+        raise ServingError(
+            _("No row could be explained. %(problem)s") % {"problem": problems[0]},
+            code="explanation.every_row_failed",
+        )
+    answers = canaries.answers(client, asked.table, job.plan["probe"], output=job.output["index"])
+    if not canaries.unchanged(job.plan["probe"]["canaries"], answers):
+        raise _VersionChanged(CHANGED)
+    fatal = [finding for finding in job.plan["probe"]["findings"] if finding in probe.FATAL]
+    return _end(State.FINISHED, lambda: jobs.finish(job, fatal=fatal, canaries=answers, by=by))
 
 
 def _runs(job: ExplanationJob) -> bool:

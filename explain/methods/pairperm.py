@@ -110,11 +110,12 @@ class Attribution:
 
 
 class Estimator:
-    """Adaptive estimation of one row: ask ``plan_round()``, score, ``take()`` the answers, until ``done``.
+    """Adaptive estimation of one row: ask ``plan_rounds()``, score, ``take()`` the answers, until ``done``.
 
     Stops when ``1.96 * max SE <= tol * max |phi|`` after at least ``least`` rounds, or after ``most`` rounds
     unconverged. The standard error pools the variance within each background row over the rounds: ``SE_j = sqrt(sum_b
-    s2_bj / (R n^2))``, usable from two rounds (hence ``least >= 2``).
+    s2_bj / (R n^2))``, usable from two rounds (hence ``least >= 2``). As many rounds as the error so far calls for are
+    planned at once, so that a row needs two or three requests and not one for each round.
     """
 
     def __init__(
@@ -125,7 +126,7 @@ class Estimator:
         self._x, self._background = x, background
         self._seed, self._row_id = seed, row_id
         self._tol, self._least, self._most = tol, least, most
-        self._plan: Plan | None = None
+        self._plans: list[Plan] = []
         self._ends: tuple[float, Floats] | None = None
         self._sum = np.zeros(background.shape)
         self._squares = np.zeros(background.shape)
@@ -134,33 +135,50 @@ class Estimator:
         self.done = False
         self.converged = False
 
-    def plan_round(self) -> Codes:
-        """Codes of the next round's rows (possibly none); call ``take`` with their outputs afterwards."""
-        self._plan = plan(self._x, self._background, seed=self._seed, row_id=self._row_id, round_=self.rounds)
-        return self._plan.rows
+    def plan_rounds(self) -> Codes:
+        """Codes of the rows of the next rounds (possibly none); call ``take`` with their outputs afterwards."""
+        last = self.rounds + self._wanted()
+        self._plans = [
+            plan(self._x, self._background, seed=self._seed, row_id=self._row_id, round_=number)
+            for number in range(self.rounds, last)
+        ]
+        return np.concatenate([each.rows for each in self._plans])
+
+    def _wanted(self) -> int:
+        """How many more rounds the error so far calls for: it falls with the square root of the rounds."""
+        if self.rounds < self._least:
+            return self._least - self.rounds
+        result = self.result()
+        allowed = self._tol * float(np.abs(result.phi).max(initial=0.0))
+        missed = Z95 * float(result.se.max(initial=0.0))
+        most = self._most - self.rounds
+        # compared by multiplying: the allowance may be so small that a quotient overflows
+        if missed**2 * self.rounds >= self._most * allowed**2:
+            return most
+        return min(max(1, int(np.ceil(self.rounds * (missed / allowed) ** 2)) - self.rounds), most)
 
     def take(self, answers: Floats, *, fx: float, fb: Floats) -> None:
-        """Add the outputs of the planned rows; decide whether another round is needed."""
-        if self._plan is None:
-            raise RuntimeError("take() follows plan_round()")
-        drawn = estimate(self._plan, answers, fx=fx, fb=fb)
+        """Add the outputs of the planned rows; decide whether more rounds are needed."""
+        if not self._plans:
+            raise RuntimeError("take() follows plan_rounds()")
         self._ends = (fx, fb)
-        self._plan = None
-        self.rounds += 1
+        start = 0
+        for each in self._plans:
+            stop = start + len(each.rows)
+            self._add(estimate(each, answers[start:stop], fx=fx, fb=fb))
+            start = stop
+        self._plans = []
         self.evals += len(answers)
-        # Welford's update: a sum of squares would lose the small variances of large contributions
-        before = drawn - self._mean(self.rounds - 1)
-        self._sum += drawn
-        self._squares += before * (drawn - self._mean(self.rounds))
-        if self.rounds < self._least:
-            return
         result = self.result()
         self.converged = bool(Z95 * result.se.max(initial=0.0) <= self._tol * np.abs(result.phi).max(initial=0.0))
         self.done = self.converged or self.rounds >= self._most
 
-    def stop(self) -> None:
-        """End here, unconverged, because the job's budget of model rows is spent."""
-        self.done = True
+    def _add(self, drawn: Floats) -> None:
+        # Welford's update: a sum of squares would lose the small variances of large contributions
+        before = drawn - self._mean(self.rounds)
+        self.rounds += 1
+        self._sum += drawn
+        self._squares += before * (drawn - self._mean(self.rounds))
 
     def _mean(self, rounds: int) -> Floats:
         return self._sum / max(rounds, 1)

@@ -84,10 +84,18 @@ class Importance:
 
 def importance(phi: Floats, *, seed: int, draws: int = 1000) -> Importance:
     """Global importance from ``phi`` (rows, features); the interval resamples rows (percentile bootstrap)."""
-    size = np.abs(phi)
-    rows = len(size)
+    return mean_interval(np.abs(phi), seed=seed, draws=draws)
+
+
+def mean_interval(values: Floats, *, seed: int, draws: int = 1000) -> Importance:
+    """Mean of ``values`` (rows, columns) and its 95 % percentile bootstrap interval over resampled rows.
+
+    The same seed and number of rows give the same resamples, so that intervals of two tables of the same rows are
+    paired.
+    """
+    rows = len(values)
     picks = np.random.default_rng([seed, rows]).integers(0, rows, size=(draws, rows))
     weights = np.zeros((draws, rows))
     np.add.at(weights, (np.arange(draws)[:, None], picks), 1.0 / rows)
-    low, high = np.percentile(weights @ size, [2.5, 97.5], axis=0)
-    return Importance(size.mean(axis=0), low, high)
+    low, high = np.percentile(weights @ values, [2.5, 97.5], axis=0)
+    return Importance(values.mean(axis=0), low, high)

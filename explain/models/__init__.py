@@ -1,5 +1,36 @@
-"""Tables of explanations: the governed job, and its rows, which the job's receipt covers."""
+"""Tables of explanations: the governed job, its sealed rows, their results, which the job's receipt covers, and
+analyses of finished jobs.
+"""
 
-from explain.models.jobs import LIFECYCLE, ExplanationJob, ExplanationRow, Method, Standing, State
+from explain.models.analyses import ANALYSIS_LIFECYCLE, Analysis, AnalysisState, Kind
+from explain.models.jobs import (
+    LIFECYCLE,
+    OPEN,
+    Algorithm,
+    ExplanationInput,
+    ExplanationJob,
+    ExplanationRow,
+    Level,
+    Method,
+    Scale,
+    Standing,
+    State,
+)
 
-__all__ = ["LIFECYCLE", "ExplanationJob", "ExplanationRow", "Method", "Standing", "State"]
+__all__ = [
+    "ANALYSIS_LIFECYCLE",
+    "LIFECYCLE",
+    "OPEN",
+    "Algorithm",
+    "Analysis",
+    "AnalysisState",
+    "ExplanationInput",
+    "ExplanationJob",
+    "ExplanationRow",
+    "Kind",
+    "Level",
+    "Method",
+    "Scale",
+    "Standing",
+    "State",
+]

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import F, Q, Value
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from audit.lifecycle import Lifecycle
@@ -28,9 +27,47 @@ class State(models.TextChoices):
 
     QUEUED = "queued", _("Queued")
     RUNNING = "running", _("Running")
+    PAUSED = "paused", _("Paused")
+    #: The endpoint does not answer: asked again at ``retry_at``.
+    WAITING = "waiting", _("Waiting for the endpoint")
     FINISHED = "finished", _("Finished")
     FAILED = "failed", _("Failed")
     CANCELLED = "cancelled", _("Cancelled")
+    #: Another model answered in the middle of the job: nothing of it is kept.
+    VERSION_CHANGED = "version_changed", _("Version changed")
+
+
+#: States in which something is still to be done, by a worker or by a person.
+OPEN = (State.QUEUED, State.RUNNING, State.PAUSED, State.WAITING)
+
+
+class Algorithm(models.TextChoices):
+    """Which estimator computes the values of a method; ``auto`` lets the rules of ``explain.choosing`` decide."""
+
+    AUTO = "auto", _("Chosen by the rules")
+    PAIR_PERM = "pair_perm", _("Pair permutations with an adaptive stop")
+    EXACT = "exact", _("Exact over all coalitions (shap)")
+    PERMUTATION = "permutation", _("Permutation reference (shap)")
+    KERNEL = "kernel", _("Kernel cross-check (shap, without feature selection)")
+    TREE = "tree", _("Exact for trees, in process (shap)")
+    LINEAR = "linear", _("Exact for linear models, in process")
+    LIME = "lime", _("Local linear model (lime)")
+
+
+class Level(models.TextChoices):
+    """How precise SHAP values have to be: tolerance, rounds and background by section 6 of the design."""
+
+    QUICK = "quick", _("Quick look (10 %)")
+    STANDARD = "standard", _("Standard (5 %)")
+    AUDIT = "audit", _("Audit (2 %)")
+
+
+class Scale(models.TextChoices):
+    """On which scale the model's output is explained; another scale is another question with other answers."""
+
+    PROBABILITY = "probability", _("probability")
+    LOG_ODDS = "log_odds", _("log-odds of the probability")
+    RAW = "raw", _("the output as it is")
 
 
 class Standing(models.TextChoices):
@@ -45,11 +82,17 @@ LIFECYCLE = Lifecycle(
     transitions={
         (State.QUEUED, State.RUNNING): Event.EXPLANATION_STARTED,
         (State.RUNNING, State.RUNNING): Event.EXPLANATION_RESUMED,
+        (State.RUNNING, State.PAUSED): Event.EXPLANATION_PAUSED,
+        (State.QUEUED, State.PAUSED): Event.EXPLANATION_PAUSED,
+        (State.WAITING, State.PAUSED): Event.EXPLANATION_PAUSED,
+        (State.PAUSED, State.QUEUED): Event.EXPLANATION_CONTINUED,
+        (State.RUNNING, State.WAITING): Event.EXPLANATION_WAITING,
+        (State.WAITING, State.RUNNING): Event.EXPLANATION_RESUMED,
+        (State.WAITING, State.WAITING): Event.EXPLANATION_WAITING,
         (State.RUNNING, State.FINISHED): Event.EXPLANATION_FINISHED,
-        (State.QUEUED, State.FAILED): Event.EXPLANATION_FAILED,
-        (State.RUNNING, State.FAILED): Event.EXPLANATION_FAILED,
-        (State.QUEUED, State.CANCELLED): Event.EXPLANATION_CANCELLED,
-        (State.RUNNING, State.CANCELLED): Event.EXPLANATION_CANCELLED,
+        (State.RUNNING, State.VERSION_CHANGED): Event.EXPLANATION_VERSION_CHANGED,
+        **{(state, State.FAILED): Event.EXPLANATION_FAILED for state in OPEN},
+        **{(state, State.CANCELLED): Event.EXPLANATION_CANCELLED for state in OPEN},
     },
 )
 
@@ -57,11 +100,12 @@ LIFECYCLE = Lifecycle(
 class ExplanationJobQuerySet(models.QuerySet["ExplanationJob"]):
     def with_names(self) -> ExplanationJobQuerySet:
         """One query for everything that a list shows; the rows and the background stay in the database."""
-        return self.select_related("version__model", "endpoint__environment").defer("rows", "background")
+        return self.select_related("version__model", "endpoint__environment").defer("plan", "rows", "background")
 
     def unfinished(self) -> ExplanationJobQuerySet:
-        """Those that a worker has to do, or was doing."""
-        return self.filter(state__in=[State.QUEUED, State.RUNNING])
+        """Those that a worker has to do now, or was doing: not what a person paused, nor what waits for its time."""
+        due = Q(state=State.WAITING, retry_at__lte=timezone.now())
+        return self.filter(Q(state__in=[State.QUEUED, State.RUNNING]) | due)
 
 
 class ExplanationJob(Governed):
@@ -74,20 +118,33 @@ class ExplanationJob(Governed):
     method = models.CharField(_("method"), max_length=8, choices=Method.choices)
     #: ``[{"name": ..., "kind": "number" | "integer" | "boolean" | "string"}]`` in the order of every row.
     columns = models.JSONField(_("columns"))
-    #: ``[{"id": ..., "cells": [...]}]``; the id is stable: it seeds the row.
-    rows = models.JSONField(_("rows"))
-    #: ``[[...], ...]``
-    background = models.JSONField(_("background"))
-    #: ``{"name": ..., "index": int | null, "scale": "probability" | "score" | "value"}``
+    #: How many rows were asked about, and how many background rows there are. The rows themselves are personal data:
+    #: ``explain.inputs`` keeps them sealed.
+    rows_count = models.PositiveIntegerField(_("number of rows"), default=0, db_default=0)
+    background_count = models.PositiveIntegerField(_("number of background rows"), default=0, db_default=0)
+    #: Questions from before rows were sealed have them here: ``[{"id": ..., "cells": [...]}]`` and ``[[...], ...]``.
+    rows = models.JSONField(_("rows"), default=list, db_default=Value([], models.JSONField()), blank=True)
+    background = models.JSONField(_("background"), default=list, db_default=Value([], models.JSONField()), blank=True)
+    #: ``{"name": ..., "index": int | null, "scale": Scale}``
     output = models.JSONField(_("explained output"))
     tol = models.DecimalField(_("tolerance"), max_digits=5, decimal_places=4)
     seed = models.BigIntegerField(_("seed"))
     #: Model rows that may be scored at most.
     budget = models.PositiveIntegerField(_("budget"))
+    #: ``{"algorithm": Algorithm, "level": Level, "rounds": [least, most], "groups": {...}, "sample": int | null,
+    #: "estimate": {...}}``: the rest of the question, in the digest of its configuration.
+    settings = models.JSONField(_("settings"), default=dict, db_default=Value({}, models.JSONField()))
     digests = models.JSONField(_("digests of what was asked"))
+    #: The job whose question this one repeats.
+    repeats = models.ForeignKey("self", on_delete=models.PROTECT, null=True, blank=True, related_name="repeated_by")
+    #: Written once by the worker that prepared the job: ``{"probe": {...}, "algorithm": ..., "because": ...,
+    #: "selected": [positions] | null, "chunk": rows}``; empty before.
+    plan = models.JSONField(_("plan"), default=dict, db_default=Value({}, models.JSONField()), blank=True)
     state = models.CharField(_("state"), max_length=16, choices=State.choices, default=State.QUEUED)
     standing = models.CharField(_("standing"), max_length=16, choices=Standing.choices, blank=True)
     error = models.TextField(_("error"), blank=True)
+    #: When a job that waits for its endpoint asks again.
+    retry_at = models.DateTimeField(_("asked again at"), null=True, blank=True)
     receipt = models.JSONField(_("receipt"), default=dict, blank=True)
     receipt_digest = models.CharField(_("digest of the receipt"), max_length=71, blank=True)
     requested_by = models.CharField(_("requested by"), max_length=128)
@@ -117,7 +174,9 @@ class ExplanationJob(Governed):
         ]
         indexes = [
             models.Index(fields=["version", "-id"], name="explain_job_of_version"),
-            models.Index(fields=["id"], condition=Q(state__in=["queued", "running"]), name="explain_job_unfinished"),
+            models.Index(
+                fields=["id"], condition=Q(state__in=["queued", "running", "waiting"]), name="explain_job_unfinished"
+            ),
         ]
 
     def __str__(self) -> str:
@@ -137,16 +196,64 @@ class ExplanationJob(Governed):
     @property
     def open(self) -> bool:
         """Whether a worker still has to do something for it."""
-        return self.state in (State.QUEUED, State.RUNNING)
+        return self.state in OPEN
 
     @property
     def names(self) -> list[str]:
         """Names of the columns, in order."""
         return [str(column["name"]) for column in self.columns]
 
-    def cells_of(self, row_id: str) -> list[Any]:
-        """The cells of a requested row; empty when it has none of that id."""
-        return next((list(row["cells"]) for row in self.rows if row["id"] == row_id), [])
+    @property
+    def asked_rows(self) -> int:
+        """How many rows were asked about."""
+        return self.rows_count or len(self.rows)
+
+    @property
+    def total(self) -> int:
+        """How many rows get a result: those asked about, or the sample of them that was chosen."""
+        selected = self.plan.get("selected")
+        return self.asked_rows if selected is None else len(selected)
+
+    @property
+    def asked_background(self) -> int:
+        """How many background rows there are."""
+        return self.background_count or len(self.background)
+
+    @property
+    def algorithm(self) -> str:
+        """The estimator that computed, or the one that was asked for while nobody has chosen yet."""
+        return str(self.plan.get("algorithm") or self.settings.get("algorithm") or Algorithm.AUTO)
+
+
+class ExplanationInput(models.Model):
+    """A row that is explained, or one that it is compared with: sealed, because it is about a person.
+
+    ``body``: AES-256-GCM (``audit.subject_keys``) of ``{"cells": [...], "salt": "<hex>"}``; destroyed with the key of
+    its subject. ``commitment``: SHA-256 over salt and cells; the log holds the digest of all of them, so that a changed
+    row no longer fits and an erased one still does.
+    """
+
+    job = models.ForeignKey(ExplanationJob, on_delete=models.CASCADE, related_name="inputs")
+    background = models.BooleanField(_("background"), default=False)
+    position = models.PositiveIntegerField(_("position"))
+    row_id = models.CharField(_("row"), max_length=64, blank=True)
+    #: Whose key seals it: a keyed hash of the data subject, or of this job alone.
+    subject = models.CharField(_("subject"), max_length=96)
+    key_id = models.UUIDField(_("key"))
+    body = models.BinaryField(_("sealed row"), null=True)
+    commitment = models.CharField(_("commitment"), max_length=71)
+
+    class Meta:
+        ordering = ("background", "position")
+        verbose_name = _("row of a question")
+        verbose_name_plural = _("rows of questions")
+        constraints = [
+            models.UniqueConstraint(fields=["job", "background", "position"], name="explain_input_once"),
+        ]
+        indexes = [models.Index(fields=["subject"], name="explain_input_of_subject")]
+
+    def __str__(self) -> str:
+        return f"{self.job_id}/{self.position}"
 
 
 class ExplanationRow(models.Model):
@@ -171,6 +278,9 @@ class ExplanationRow(models.Model):
     certain = models.PositiveIntegerField(_("certain ranks"))
     problem = models.TextField(_("problem"), blank=True)
     diagnostics = models.JSONField(_("diagnostics"), default=dict, blank=True)
+    #: SHA-256 of the result: what stays of it when its data subject is erased.
+    digest = models.CharField(_("digest"), max_length=71, blank=True, db_default="")
+    erased = models.BooleanField(_("erased"), default=False, db_default=False)
 
     class Meta:
         ordering = ("position",)

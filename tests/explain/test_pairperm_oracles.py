@@ -37,7 +37,7 @@ def explain(
     estimator = Estimator(codes[0], codes[1:], seed=seed, row_id=row_id, tol=tol, least=least, most=rounds)
     fx, fb = float(score(codes[:1])[0]), score(codes[1:])
     while not estimator.done:
-        estimator.take(score(estimator.plan_round()), fx=fx, fb=fb)
+        estimator.take(score(estimator.plan_rounds()), fx=fx, fb=fb)
     return estimator.result()
 
 

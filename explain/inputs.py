@@ -1,0 +1,182 @@
+"""The rows of a question: personal data, so sealed under keys that can be destroyed, with a commitment in the log.
+
+A row belongs to a data subject when whoever asks names one; else to the job alone. The name is never stored: a keyed
+hash of it finds the rows again when the person asks to be erased.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import uuid4
+
+from django.conf import settings
+from django.utils.crypto import salted_hmac
+
+from audit import subject_keys
+from explain.digests import digest
+from explain.models import ExplanationInput, ExplanationJob
+
+_SALT = "explain.inputs.subject"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A row as it was asked. ``cells`` is None when it was erased. ``subject``: the key's subject."""
+
+    id: str
+    cells: tuple[Any, ...] | None
+    position: int
+    subject: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """A row before it is stored: its salt makes the commitment say nothing about its cells."""
+
+    id: str
+    cells: Sequence[Any]
+    subject: str
+    salt: str
+
+    @property
+    def commitment(self) -> str:
+        """``sha256:`` over salt and cells: what the log keeps of the row."""
+        return commitment(self.salt, self.cells)
+
+
+def commitment(salt: str, cells: Sequence[Any]) -> str:
+    """The commitment of a row with ``cells``; ``salt`` is 32 random bytes in hexadecimal."""
+    return digest({"salt": salt, "cells": list(cells)})
+
+
+def pseudonyms(subject: str) -> list[str]:
+    """The subjects under which rows of a data subject may lie: one for each ``SECRET_KEY`` that was ever in use."""
+    secrets = [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS]
+    return [
+        "data-subject:" + salted_hmac(_SALT, subject, secret=secret, algorithm="sha256").hexdigest()
+        for secret in secrets
+    ]
+
+
+def draw(
+    rows: Sequence[Mapping[str, Any]], background: Sequence[Sequence[Any]], subjects: Mapping[str, str]
+) -> tuple[list[Drawn], list[Drawn]]:
+    """Rows (``{"id", "cells"}``) and background with a salt and the subject whose key will seal them.
+
+    ``subjects``: row id -> the data subject it is about. Rows that name none share a key that belongs to this question.
+    """
+    own = f"explained:{uuid4().hex}"
+    named = {row_id: pseudonyms(subject)[0] for row_id, subject in subjects.items() if subject}
+    explained = [Drawn(row["id"], row["cells"], named.get(row["id"], own), os.urandom(32).hex()) for row in rows]
+    return explained, [Drawn("", cells, own, os.urandom(32).hex()) for cells in background]
+
+
+def store(job: ExplanationJob, rows: Sequence[Drawn], background: Sequence[Drawn]) -> None:
+    """Seal and store the rows of a new job. Raises ``subject_keys.KeysUnavailable``."""
+    keys = subject_keys.in_use({each.subject for each in (*rows, *background)})
+    made = []
+    for behind, drawn in ((False, rows), (True, background)):
+        for position, each in enumerate(drawn):
+            key = keys[each.subject]
+            body = json.dumps({"cells": list(each.cells), "salt": each.salt}).encode()
+            nonce = os.urandom(12)
+            sealed = nonce + key.cipher.encrypt(nonce, body, _bound(job, behind, position))
+            made.append(
+                ExplanationInput(
+                    job=job,
+                    background=behind,
+                    position=position,
+                    row_id=each.id,
+                    subject=each.subject,
+                    key_id=key.key_id,
+                    body=sealed,
+                    commitment=each.commitment,
+                )
+            )
+    ExplanationInput.objects.bulk_create(made)
+
+
+def _bound(job: ExplanationJob, background: bool, position: int) -> bytes:
+    """What a body is sealed to: it opens in its own place only."""
+    return hashlib.sha256(f"explain_explanationinput/{job.pk}/{int(background)}/{position}".encode()).digest()
+
+
+def drawn_of(job: ExplanationJob) -> tuple[list[Drawn], list[Drawn]]:
+    """Rows and background of a stored job as they were drawn, to ask the very same again.
+
+    Raises ``LookupError`` when one of them was erased, ``subject_keys.KeysUnavailable``.
+    """
+    stored = list(job.inputs.all())
+    ciphers = subject_keys.ciphers({each.key_id for each in stored})
+    opened: tuple[list[Drawn], list[Drawn]] = ([], [])
+    for each in stored:
+        content = _opened(job, each, ciphers.get(each.key_id))
+        if content is None:
+            raise LookupError(each.row_id)
+        opened[each.background].append(Drawn(each.row_id, content["cells"], each.subject, content["salt"]))
+    return opened
+
+
+def rows_of(job: ExplanationJob) -> list[Row]:
+    """The rows that were asked about, in order. Raises ``subject_keys.KeysUnavailable``."""
+    if job.rows:
+        return [Row(row["id"], tuple(row["cells"]), i) for i, row in enumerate(job.rows)]
+    return _rows(job, background=False)
+
+
+def background_of(job: ExplanationJob) -> list[Row]:
+    """The background rows, in order. Raises ``subject_keys.KeysUnavailable``."""
+    if job.background:
+        return [Row("", tuple(cells), i) for i, cells in enumerate(job.background)]
+    return _rows(job, background=True)
+
+
+def cells_of(job: ExplanationJob, row_id: str) -> tuple[Any, ...] | None:
+    """The cells of one row; None when it was erased or there is none. Raises ``subject_keys.KeysUnavailable``."""
+    return next((row.cells for row in rows_of(job) if row.id == row_id), None)
+
+
+def _rows(job: ExplanationJob, *, background: bool) -> list[Row]:
+    stored = list(job.inputs.filter(background=background))
+    ciphers = subject_keys.ciphers({each.key_id for each in stored})
+    found = []
+    for each in stored:
+        content = _opened(job, each, ciphers.get(each.key_id))
+        cells = None if content is None else tuple(content["cells"])
+        found.append(Row(each.row_id, cells, each.position, each.subject))
+    return found
+
+
+def _opened(job: ExplanationJob, stored: ExplanationInput, cipher: Any) -> dict[str, Any] | None:
+    if stored.body is None or cipher is None:
+        return None
+    body = bytes(stored.body)
+    content: dict[str, Any] = json.loads(
+        cipher.decrypt(body[:12], body[12:], _bound(job, stored.background, stored.position))
+    )
+    return content
+
+
+def problems(job: ExplanationJob) -> bool:
+    """Whether a stored row no longer fits its commitment, or the commitments the digests in the log."""
+    stored = list(job.inputs.all())
+    ciphers = subject_keys.ciphers({each.key_id for each in stored})
+    for each in stored:
+        content = _opened(job, each, ciphers.get(each.key_id))
+        if content is not None and commitment(content["salt"], content["cells"]) != each.commitment:
+            return True
+    digests = digests_of(
+        [each.commitment for each in stored if not each.background],
+        [each.commitment for each in stored if each.background],
+    )
+    return any(job.digests.get(name) != value for name, value in digests.items())
+
+
+def digests_of(rows: Sequence[str], background: Sequence[str]) -> dict[str, str]:
+    """The digests that the log holds of rows and background: over their commitments, in order."""
+    return {"rows": digest(list(rows)), "background": digest(list(background))}
