@@ -12,6 +12,8 @@ import orjson
 from explain.methods.codes import Column
 from explain.serving.protocol import RequestRefused, Table
 
+#: Bytes of a request that common gateways still take.
+LARGEST_BODY = 4_000_000
 #: Datatypes of tensors (Open Inference Protocol) as numpy writes them, little-endian.
 DATATYPES = {
     "BOOL": "|b1",
@@ -134,6 +136,13 @@ def parquet(rows: Table) -> bytes:
     except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError) as error:
         raise RequestRefused(f"A cell cannot be written as Parquet: {error}.", code="rows.not_parquet") from error
     sink = io.BytesIO()
-    table = pa.table(arrays, names=names(rows))
-    pq.write_table(table, sink, compression="none", use_dictionary=False, write_statistics=False)
+    text = [column.name for column in rows.columns if column.kind == "string"]
+    # text repeats: a dictionary makes the body many times smaller; numbers would only be slower
+    pq.write_table(
+        pa.table(arrays, names=names(rows)),
+        sink,
+        compression="none",
+        use_dictionary=text or False,
+        write_statistics=False,
+    )
     return sink.getvalue()
