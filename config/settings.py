@@ -270,4 +270,6 @@ REST_FRAMEWORK = {
     "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
     "PAGE_SIZE": 50,
 }
+#: A pickled model runs code when it is opened. Off: such artifacts are refused, and only the endpoint is asked.
+ALLOW_PICKLED_ARTIFACTS = env.flag("ALLOW_PICKLED_ARTIFACTS", False)
 LOGGING = logging_config(env.flag("VERBOSE", False))

@@ -19,6 +19,7 @@ from explain.engines import Engine, Inquiry, Question, run
 from explain.methods.codes import Column, UnusableColumn
 from explain.models import ExplanationJob, State
 from explain.serving import probe
+from explain.serving.limits import Limiter
 from explain.serving.protocol import Cancelled, ServingClient, ServingError, Table, Unreachable
 from explain.serving.scoring import Scorer
 
@@ -40,8 +41,8 @@ def perform(job_id: int, *, others: int = 0, by: Actor = jobs.WORKER) -> str:
     if job is None:
         return IGNORED
     try:
-        with preparing.client_of(job.endpoint) as client:
-            return _perform(job, client, by=by)
+        with preparing.client_of(job.endpoint) as client, preparing.limits_of(job.endpoint) as limiter:
+            return _perform(job, client, limiter, by=by)
     except Cancelled:
         return IGNORED
     except _VersionChanged:
@@ -111,7 +112,7 @@ def questions_of(job: ExplanationJob) -> _Questions:
     return _Questions(inquiry, whole.table, {row.id: row.position for row in rows})
 
 
-def _perform(job: ExplanationJob, client: ServingClient, *, by: Actor) -> str:
+def _perform(job: ExplanationJob, client: ServingClient, limiter: Limiter, *, by: Actor) -> str:
     if job.endpoint.version_id != job.version_id or job.version.digest != job.digest:
         raise ServingError(
             _("The endpoint serves another version than the one that was asked about."), code="endpoint.serves_another"
@@ -120,7 +121,7 @@ def _perform(job: ExplanationJob, client: ServingClient, *, by: Actor) -> str:
         with queueing.preparing(job.pk) as mine:
             if not mine:
                 return IGNORED
-            preparing.prepare(job, client, questions_of(job).inquiry, by=by)
+            preparing.prepare(job, client, questions_of(job).inquiry, limiter=limiter, by=by)
         helpers = preparing.helpers(job)
         for _each in range(helpers):
             queueing.enqueue(job.pk)
@@ -131,8 +132,8 @@ def _perform(job: ExplanationJob, client: ServingClient, *, by: Actor) -> str:
         if stop.is_set():
             raise Cancelled
 
-    scorer = preparing.scorer_of(job, client, stopped=stopped)
     report = job.plan["probe"]
+    scorer = preparing.scorer_of(job, client, report, limiter=limiter, stopped=stopped)
 
     def unchanged() -> None:
         if not canaries.still(client, asked.table, report, output=job.output["index"]):
