@@ -110,7 +110,7 @@ def _drifted(result: Mapping[str, Any]) -> str:
     )
     return sentence % {
         "n": len(result["drifted"]["inputs"]),
-        "names": _(", ").join(result["drifted"]["inputs"][:5]) or "–",
+        "names": ", ".join(result["drifted"]["inputs"][:5]) or "–",
         "predictions": _("drifted") if result["drifted"]["predictions"] else _("the same"),
         "contributions": len(result["drifted"]["contributions"]),
         "auc": apart,

@@ -139,14 +139,14 @@ def sentences(found: Reasons) -> list[str]:
                 "Stop: the protected attributes %(names)s are principal reasons. A person must look at this decision.",
                 len(principal),
             )
-            % {"names": _(", ").join(principal)}
+            % {"names": ", ".join(principal)}
         )
     if not found.reasons:
         told.append(_("No contribution is certainly on the adverse side."))
     if missing := [reason.feature for reason in found.reasons if not reason.text]:
-        told.append(_("There is no text for: %(names)s.") % {"names": _(", ").join(missing)})
+        told.append(_("There is no text for: %(names)s.") % {"names": ", ".join(missing)})
     if found.tied_out:
         told.append(
-            _("As important as the last reason, within the error: %(names)s.") % {"names": _(", ").join(found.tied_out)}
+            _("As important as the last reason, within the error: %(names)s.") % {"names": ", ".join(found.tied_out)}
         )
     return told
