@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from django.utils.translation import gettext as _
@@ -12,6 +12,7 @@ from django.utils.translation import ngettext
 
 from audit.refusals import BadInput, Conflict, NotKnown, Refused
 from explain import cells, inputs, receipts
+from explain.digests import digest
 from explain.methods.reasons import MOST, Baseline, Reasons, Rules, reason_codes
 from explain.methods.refused import CannotSay
 from explain.models import ExplanationJob, State
@@ -67,6 +68,11 @@ def of_row(job: ExplanationJob, row_id: str, asked: Asked) -> Reasons:
         )
     except CannotSay as error:
         raise refusal(error) from error
+
+
+def rules_digest(asked: Asked) -> str:
+    """The digest of texts and choices, to be kept with what is sent to a person."""
+    return digest(asdict(asked))
 
 
 def _rules(job: ExplanationJob, asked: Asked) -> Rules:

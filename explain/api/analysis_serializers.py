@@ -153,4 +153,5 @@ class ReasonsSerializer(serializers.Serializer[Any]):
     flags = FlagSerializer(many=True)
     held = serializers.BooleanField()
     baseline = BaselineSerializer()
+    rules = serializers.CharField(help_text="Digest of texts and choices: everything that was asked but the row.")
     sentences = serializers.ListField(child=serializers.CharField())
