@@ -33,7 +33,9 @@ class Chunks:
                 continue
             # looked up under the lock: another worker may just have kept its results
             done = set(
-                self._job.results.filter(row_id__in=[each.row_id for each in questions]).values_list("row_id", flat=True)
+                self._job.results.filter(row_id__in=[each.row_id for each in questions]).values_list(
+                    "row_id", flat=True
+                )
             )
             waiting = [each for each in questions if each.row_id not in done]
             if waiting:

@@ -157,7 +157,7 @@ def begin(job_id: int, *, alone: bool, by: Actor) -> ExplanationJob | None:
         first = {} if job.started else {"started": timezone.now()}
         LIFECYCLE.transition(job, State.RUNNING, changes=first, by=by)
     elif job.state == State.WAITING or alone:
-        changes = {"retry_at": None} if job.state == State.WAITING else {}
+        changes = {"retry_at": None, "error": ""} if job.state == State.WAITING else {}
         LIFECYCLE.transition(job, State.RUNNING, facts={"rows_done": job.results.count()}, changes=changes, by=by)
     return job
 
@@ -214,9 +214,7 @@ def checkpoint(job: ExplanationJob, found: Sequence[RowResult], positions: Mappi
 
 
 @transaction.atomic
-def finish(
-    job: ExplanationJob, *, fatal: Sequence[str], canaries: Sequence[float], by: Actor
-) -> ExplanationJob:
+def finish(job: ExplanationJob, *, fatal: Sequence[str], canaries: Sequence[float], by: Actor) -> ExplanationJob:
     """Write the receipt and decide what the results are good for.
 
     ``fatal``: findings of the probe after which nothing counts as evidence. ``canaries``: their answers at the end.
@@ -243,7 +241,7 @@ def finish(
         "libraries": receipt["libraries"],
         "probe_findings": list(receipt["probe"].get("findings", [])),
         "receipt": digest(receipt),
-        **({"agreement": receipt["agreement"]} if "agreement" in receipt else {}),
+        **_agreement(receipt),
     }
     changes = {
         "standing": standing.value,
@@ -255,6 +253,12 @@ def finish(
     signals.explanation_finished.send(sender=ExplanationJob, job=job, by=by)
     signals.explanation_ended.send(sender=ExplanationJob, job=job, by=by)
     return job
+
+
+def _agreement(receipt: Mapping[str, Any]) -> dict[str, Any]:
+    """For the entry, which holds no floats."""
+    said = receipt.get("agreement")
+    return {} if said is None else {"agreement": {**said, "largest": repr(said["largest"])}}
 
 
 @transaction.atomic
@@ -279,7 +283,13 @@ def cancel(job: ExplanationJob, *, reason: str = "", by: Actor) -> ExplanationJo
 
 
 def _ended(
-    job: ExplanationJob, state: State, *, facts: Mapping[str, Any] | None = None, reason: str, error: str = "", by: Actor
+    job: ExplanationJob,
+    state: State,
+    *,
+    facts: Mapping[str, Any] | None = None,
+    reason: str,
+    error: str = "",
+    by: Actor,
 ) -> ExplanationJob:
     changes = {"ended": timezone.now(), "retry_at": None} | ({"error": error[:2000]} if error else {})
     LIFECYCLE.transition(job, state, facts=facts, reason=reason[:2000], changes=changes, by=by)

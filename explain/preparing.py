@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+
+from django.utils.translation import gettext as _
 
 from audit.actors import Actor
 from explain import jobs
@@ -13,10 +14,11 @@ from explain.methods import sampling
 from explain.models import Algorithm, ExplanationJob, Method
 from explain.serving import probe
 from explain.serving.clients import open_client
-from explain.serving.protocol import ServingClient, Table
+from explain.serving.protocol import ServingClient, Table, WrongAnswer
 from explain.serving.scoring import Scorer
 from registry.environments import allowed_address
 from registry.models import Endpoint
+from registry.serving import credentials
 
 #: Workers that share one job at most.
 MOST_WORKERS = 8
@@ -29,7 +31,11 @@ def client_of(endpoint: Endpoint) -> Iterator[ServingClient]:
     Raises ``BadInput`` when the address is no longer allowed, ``ServingError`` for a missing credential.
     """
     client = open_client(
-        endpoint.protocol, allowed_address(endpoint.url), endpoint.options, timeout=float(endpoint.timeout)
+        endpoint.protocol,
+        allowed_address(endpoint.url),
+        endpoint.options,
+        credential=credentials.headers(endpoint.credential) if endpoint.credential else {},
+        timeout=float(endpoint.timeout),
     )
     try:
         yield client
@@ -72,9 +78,7 @@ def choose(job: ExplanationJob, inquiry: Inquiry) -> tuple[str, str]:
 def _chunk(inquiry: Inquiry, algorithm: str) -> int:
     """Rows in a chunk: it depends on the question alone, so that a resumed job has the same ones."""
     if algorithm == Algorithm.PAIR_PERM:
-        return shap_chunk(
-            features=len(inquiry.columns), background=len(inquiry.background), least=inquiry.rounds[0]
-        )
+        return shap_chunk(features=len(inquiry.columns), background=len(inquiry.background), least=inquiry.rounds[0])
     return 1 if algorithm in (Algorithm.LIME, Algorithm.KERNEL, Algorithm.EXACT) else max(1, CHUNK_ROWS // 10_000)
 
 
@@ -84,8 +88,16 @@ def _selected(job: ExplanationJob, inquiry: Inquiry, scorer: Scorer) -> list[int
     if size is None:
         return None
     rows = Table(inquiry.columns, [column[: len(inquiry.rows)] for column in inquiry.table.cells])
-    scores = scorer.score(rows).outputs
-    return [int(i) for i in sampling.stratified(scores, size=size, seed=job.seed)]
+    scored = scorer.score(rows)
+    if scored.problems:
+        index, sentence = min(scored.problems.items())
+        raise WrongAnswer(
+            _("Row “%(id)s” gets no prediction, so no sample can be drawn. %(sentence)s")
+            % {"id": inquiry.rows[index].row_id, "sentence": sentence},
+            code="sample.unusable",
+        )
+    cells = [row.cells for row in inquiry.rows]
+    return sorted(sampling.stratified(cells, scored.outputs.tolist(), size=size, seed=job.seed).positions)
 
 
 def engine_of(job: ExplanationJob, inquiry: Inquiry, scorer: Scorer) -> Engine:
@@ -98,11 +110,5 @@ def engine_of(job: ExplanationJob, inquiry: Inquiry, scorer: Scorer) -> Engine:
 def helpers(job: ExplanationJob) -> int:
     """How many more workers may help: as many as the endpoint takes requests for, and there are chunks."""
     chunks = -(-job.total // job.plan["chunk"])
-    wanted = -(-job.endpoint.concurrency // IN_FLIGHT)
+    wanted = -(-int(job.endpoint.concurrency) // IN_FLIGHT)
     return max(0, min(chunks, wanted, MOST_WORKERS) - 1)
-
-
-def report_of(job: ExplanationJob) -> Mapping[str, Any]:
-    """What the probe found."""
-    found: Mapping[str, Any] = job.plan["probe"]
-    return found

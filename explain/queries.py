@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from django.db.models import Count, QuerySet, Sum
+from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from audit.refusals import NotKnown
@@ -15,11 +16,16 @@ from registry.models import Endpoint, ModelVersion
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """``done`` of ``total`` rows explained with ``evals`` model rows scored."""
+    """``done`` of ``total`` rows explained with ``evals`` model rows scored.
+
+    ``rate``: explained rows per second since the job started, ``seconds_left`` at that rate; None before the first row.
+    """
 
     done: int
     total: int
     evals: int
+    rate: float | None = None
+    seconds_left: float | None = None
 
     @property
     def percent(self) -> int:
@@ -47,7 +53,7 @@ def newest_finished(version_ids: Iterable[int]) -> dict[tuple[int, str], Explana
 def find(job_id: int) -> ExplanationJob:
     """The job with everything that its page reads. Raises ``NotKnown``."""
     job = (
-        ExplanationJob.objects.select_related("version__model", "endpoint__environment", "endpoint__version")
+        ExplanationJob.objects.select_related("version__model", "endpoint__environment", "endpoint__version", "repeats")
         .filter(pk=job_id)
         .first()
     )
@@ -59,7 +65,11 @@ def find(job_id: int) -> ExplanationJob:
 def progress(job: ExplanationJob) -> Progress:
     """How far a job is: finished rows are the checkpoint, nothing else counts."""
     counted = job.results.aggregate(done=Count("id"), evals=Sum("evals"))
-    return Progress(done=counted["done"], total=len(job.rows), evals=counted["evals"] or 0)
+    done, total, evals = counted["done"], job.total, counted["evals"] or 0
+    if not done or job.started is None or job.state != State.RUNNING:
+        return Progress(done=done, total=total, evals=evals)
+    rate = done / max((timezone.now() - job.started).total_seconds(), 0.1)
+    return Progress(done=done, total=total, evals=evals, rate=rate, seconds_left=(total - done) / rate)
 
 
 def results(job: ExplanationJob) -> list[ExplanationRow]:

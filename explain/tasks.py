@@ -16,9 +16,9 @@ REDELIVER_AFTER = 15.0
 
 @shared_task(name=queueing.RUN_JOB, acks_late=True, reject_on_worker_lost=True, ignore_result=True)  # type: ignore[untyped-decorator]
 def run_job(job_id: int) -> str:
-    """Do a job unless a living worker does it already. Delivered twice, it does nothing the second time."""
-    with queueing.claim(job_id) as mine:
-        return work.perform(job_id) if mine else "ignored"
+    """Do a job, or help those who do. Delivered twice, it finds nothing left the second time."""
+    with queueing.joined(job_id) as others:
+        return work.perform(job_id, others=others)
 
 
 @shared_task(name="explain.tasks.redeliver_waiting", ignore_result=True)  # type: ignore[untyped-decorator]

@@ -5,26 +5,29 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-import numpy as np
 from django.db import Error as DatabaseFault
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from audit.actors import Actor
 from audit.refusals import Conflict, Refusal
-from explain import cells, inputs, jobs, preparing, queueing
+from explain import canaries, cells, inputs, jobs, preparing, queueing
 from explain.chunks import Chunks, Keeper
 from explain.engines import Engine, Inquiry, Question, run
 from explain.methods.codes import Column, UnusableColumn
 from explain.models import ExplanationJob, State
 from explain.serving import probe
-from explain.serving.protocol import Cancelled, ServingClient, ServingError, Unreachable
+from explain.serving.protocol import Cancelled, ServingClient, ServingError, Table, Unreachable
 from explain.serving.scoring import Scorer
 
 logger = logging.getLogger(__name__)
 
 IGNORED = "ignored"
+CHANGED = gettext_lazy(
+    "The endpoint gives other answers than when the job began: another model answers now. The results were discarded."
+)
 
 
 def perform(job_id: int, *, others: int = 0, by: Actor = jobs.WORKER) -> str:
@@ -41,12 +44,13 @@ def perform(job_id: int, *, others: int = 0, by: Actor = jobs.WORKER) -> str:
             return _perform(job, client, by=by)
     except Cancelled:
         return IGNORED
-    except _VersionChanged as error:
-        return _end(State.VERSION_CHANGED, lambda: jobs.discard(job, str(error), by=by))
+    except _VersionChanged:
+        return _end(State.VERSION_CHANGED, lambda: jobs.discard(job, str(CHANGED), by=by))
     except Unreachable as error:
+        sentence = error.sentence
         if error.code == "endpoint.too_large":
-            return _fail(job, error.sentence, error.code, by=by)
-        return _end(State.WAITING, lambda: jobs.wait(job, error.sentence, by=by))
+            return _fail(job, sentence, error.code, by=by)
+        return _end(State.WAITING, lambda: jobs.wait(job, sentence, by=by))
     except (ServingError, UnusableColumn, Refusal) as error:
         return _fail(job, getattr(error, "sentence", str(error)), getattr(error, "code", "column.unusable"), by=by)
     except DatabaseFault:
@@ -77,6 +81,8 @@ class _Questions:
     """What is asked, opened: rows that were erased meanwhile are not among them."""
 
     inquiry: Inquiry
+    #: All rows and the background, whether a sample was drawn or not: the canary rows are always the same ones.
+    table: Table
     positions: dict[str, int]
 
 
@@ -90,19 +96,19 @@ def questions_of(job: ExplanationJob) -> _Questions:
     def values(row: inputs.Row) -> tuple[object, ...]:
         return tuple(cells.cell(value, column.kind) for value, column in zip(row.cells or (), columns, strict=True))
 
-    selected = job.plan.get("selected")
-    chosen = rows if selected is None else [rows[i] for i in selected]
     least, most = job.settings.get("rounds") or (2, 16)
-    inquiry = Inquiry(
+    whole = Inquiry(
         columns=columns,
-        rows=tuple(Question(row.id, values(row)) for row in chosen),
+        rows=tuple(Question(row.id, values(row)) for row in rows),
         background=tuple(values(row) for row in background),
         seed=job.seed,
         tol=float(job.tol),
         budget=job.budget,
         rounds=(least, most),
     )
-    return _Questions(inquiry, {row.id: row.position for row in rows})
+    selected = job.plan.get("selected")
+    inquiry = whole if selected is None else replace(whole, rows=tuple(whole.rows[i] for i in selected))
+    return _Questions(inquiry, whole.table, {row.id: row.position for row in rows})
 
 
 def _perform(job: ExplanationJob, client: ServingClient, *, by: Actor) -> str:
@@ -127,16 +133,10 @@ def _perform(job: ExplanationJob, client: ServingClient, *, by: Actor) -> str:
 
     scorer = preparing.scorer_of(job, client, stopped=stopped)
     report = job.plan["probe"]
-    table = asked.inquiry.table
 
     def unchanged() -> None:
-        if not probe.unchanged(client, table, report, output=job.output["index"]):
-            raise _VersionChanged(
-                _(
-                    "The endpoint gives other answers than when the job began: another model answers now. "
-                    "The results were discarded."
-                )
-            )
+        if not canaries.still(client, asked.table, report, output=job.output["index"]):
+            raise _VersionChanged(CHANGED)
 
     unchanged()
     _explain(job, asked, scorer, unchanged, stop)
@@ -167,7 +167,9 @@ def _finish(job: ExplanationJob, client: ServingClient, asked: _Questions, *, by
             _("No row could be explained. %(problem)s") % {"problem": problems[0]},
             code="explanation.every_row_failed",
         )
-    answers = probe.canary_answers(client, asked.inquiry.table, job.plan["probe"], output=job.output["index"])
+    answers = canaries.answers(client, asked.table, job.plan["probe"], output=job.output["index"])
+    if not canaries.unchanged(job.plan["probe"]["canaries"], answers):
+        raise _VersionChanged(CHANGED)
     fatal = [finding for finding in job.plan["probe"]["findings"] if finding in probe.FATAL]
     return _end(State.FINISHED, lambda: jobs.finish(job, fatal=fatal, canaries=answers, by=by))
 

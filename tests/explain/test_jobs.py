@@ -16,7 +16,8 @@ from audit import log
 from audit.models.events import Event
 from audit.queries import history
 from audit.refusals import BadInput, Conflict, Refused
-from explain import engines, jobs, queries, receipts, work
+from explain import engines, jobs, queries, receipts, requests, work
+from explain.methods import levels
 from explain.models import ExplanationJob, ExplanationRow, Standing, State
 from tests.conftest import CommittedDatabase
 from tests.explain.conftest import TRAINER, Perform, ask, register_endpoint, sample
@@ -37,7 +38,8 @@ def test_a_finished_job_adds_up_counts_as_evidence_and_is_in_the_log(perform: Pe
     assert [row.row_id for row in rows] == [f"r{i}" for i in range(6)]
     assert max(abs(row.base + sum(row.phi) - row.fx) for row in rows) < 1e-12
     events = [entry.event for entry in history(job.subject)]
-    assert events == ["explanation.finished", "explanation.started", "explanation.requested"]
+    said = ("finished", "prepared", "started", "requested")
+    assert events == [f"explanation.{word}" for word in said]
     assert history(job.subject)[0].facts["receipt"] == job.receipt_digest
     assert receipts.problems(job) == []
     assert queries.evidence(job.version, "shap") == job
@@ -51,8 +53,9 @@ def test_chunks_and_a_takeover_do_not_change_a_byte(perform: Perform, monkeypatc
         monkeypatch.setattr(engines, "CHUNK_ROWS", 1)
         single = perform(ask(endpoint))
         half = ask(endpoint)
-        jobs.begin(half.pk, by=TRAINER)
-        jobs.checkpoint(half, [receipts.result_of(row) for row in queries.results(whole)[:2]])
+        jobs.begin(half.pk, alone=True, by=TRAINER)
+        positions = {f"r{i}": i for i in range(6)}
+        jobs.checkpoint(half, [receipts.result_of(row) for row in queries.results(whole)[:2]], positions)
         resumed = perform(half)
     assert stored(whole) == stored(single) == stored(resumed)
     digests = {job.receipt["digests"]["results"] for job in (whole, single, resumed)}
@@ -121,9 +124,10 @@ def test_a_model_that_changes_mid_job_discards_the_results(perform: Perform, mon
 
     with serving(behave) as (url, _server):
         job = perform(ask(register_endpoint(url)))
-    assert job.state == State.FAILED
+    assert job.state == State.VERSION_CHANGED
     assert "another model answers now" in job.error
     assert not job.results.exists()
+    assert history(job.subject)[0].event == "explanation.version_changed"
 
 
 def test_an_endpoint_that_answers_by_the_batch_gives_a_draft(perform: Perform) -> None:
@@ -143,7 +147,8 @@ def test_an_endpoint_that_answers_by_the_batch_gives_a_draft(perform: Perform) -
 def test_a_row_that_did_not_reach_the_tolerance_makes_a_draft(
     perform: Perform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engines, "MOST_ROUNDS", 2)
+    monkeypatch.setattr(levels, "LEVELS", {"standard": levels.Precision("0.05", 2, 2, 2.0)})
+    monkeypatch.setattr(requests, "LEVELS", levels.LEVELS)
     with serving(lambda rows, _n: (200, json.dumps({"predictions": [_rough(row) for row in rows]}).encode(), {})) as (
         url,
         _s,
@@ -216,11 +221,11 @@ def test_what_waits_is_delivered_again_and_what_runs_is_not(
     with serving() as (url, _server):
         endpoint = register_endpoint(url)
         waiting, abandoned, held, ended = (ask(endpoint) for _ in range(4))
-        jobs.begin(abandoned.pk, by=TRAINER)
+        jobs.begin(abandoned.pk, alone=True, by=TRAINER)
         jobs.cancel(ended, by=TRAINER)
         delivered.clear()
-        with queueing.claim(held.pk) as mine:
-            assert mine
+        with queueing.joined(held.pk) as others:
+            assert others == 0
             assert tasks.redeliver_waiting() == 2
     assert delivered == [waiting.pk, abandoned.pk]
 
@@ -253,6 +258,7 @@ def test_results_go_only_together_with_their_job(perform: Perform) -> None:
     with transaction.atomic():
         log.append(Event.RECORD_REMOVED, job, by=TRAINER)
         job.results.all()._raw_delete(connection.alias)
+        job.inputs.all()._raw_delete(connection.alias)
         ExplanationJob.objects.filter(pk=job.pk)._raw_delete(connection.alias)
     assert not ExplanationRow.objects.exists()
 
