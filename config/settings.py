@@ -119,6 +119,7 @@ CELERY_BEAT_SCHEDULE = {
     "finish erasures": {"task": "governance.finish_erasures", "schedule": 60.0},
     "redeliver waiting exports": {"task": "audit.redeliver_exports", "schedule": 30.0},
     "redeliver waiting back-tests": {"task": "governance.redeliver_backtests", "schedule": 30.0},
+    "check explanations against their receipts": {"task": "governance.check_explanations", "schedule": 86_400.0},
     "forget kept answers": {"task": "governance.forget_answers", "schedule": 86_400.0},
 }
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
