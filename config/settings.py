@@ -189,6 +189,8 @@ MLFLOW_WEBHOOK_SECRET = env.text("MLFLOW_WEBHOOK_SECRET", "")
 ALLOWED_ENDPOINT_HOSTS = env.words("ALLOWED_ENDPOINT_HOSTS", "127.0.0.1,localhost")
 #: Name -> header or headers, as JSON of mode 0600; beside it, ENDPOINT_CREDENTIAL_<NAME> of the environment is read.
 ENDPOINT_CREDENTIALS_FILE = env.text("ENDPOINT_CREDENTIALS_FILE", "")
+#: Where the workers that explain models are, as ``provider:region``; environments that do not name it are refused.
+EXPLANATION_WORKER_REGION = env.text("EXPLANATION_WORKER_REGION", "")
 
 # ── people ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 AUTH_USER_MODEL = "governance.User"

@@ -67,7 +67,7 @@ FACTS: list[tuple[str, Callable[[], bool]]] = [
     ("one promotion is blocked", lambda: _promotions("dr-frankfurt", PromotionState.BLOCKED) == 1),
     ("one promotion was signed and deployed", lambda: _promotions("prod-uae", PromotionState.DEPLOYED) >= 1),
     ("one promotion waits for a signature", lambda: _promotions("prod-uae", PromotionState.IN_REVIEW) == 1),
-    ("version 3 has evidence on record", lambda: Evidence.objects.filter(version__model__name=MODEL).count() == 3),
+    ("version 3 has evidence on record", lambda: Evidence.objects.filter(version__number=3, **_OF_MODEL).count() == 3),
     ("one transfer safeguard has expired", _expired_safeguard),
     ("an alias was moved outside the ledger", _alias_moved),
     ("the SHAP job is finished", lambda: _jobs(method="shap") == 1),

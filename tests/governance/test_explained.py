@@ -211,6 +211,26 @@ def test_many_deployments_read_their_explanations_together(bank: Bank, endpoint:
         assert not [each for each in queries.captured_queries if "explain_" in each["sql"]]
 
 
+def test_workers_in_another_country_are_a_flow_that_the_residency_gate_denies(bank: Bank) -> None:
+    """UAE law: rows of people in the UAE would reach a worker in Germany."""
+    assert asked(bank).outcome == "pending"
+    environments.change_environment(bank.uae, explanation_workers=["azure:germanywestcentral"], by=scene.SET_UP)
+    bank.uae.refresh_from_db()
+    blocking = [each for each in asked(bank).findings if each["severity"] == "block" and each["outcome"] == "fail"]
+    assert {(each["rule"], each["facts"]["kind"], each["facts"]["region"]) for each in blocking} == {
+        ("AE-RES-001", "explanation_job", "azure:germanywestcentral")
+    }
+    environments.change_environment(bank.uae, explanation_workers=["azure:uaenorth"], by=scene.SET_UP)
+    bank.uae.refresh_from_db()
+    assert asked(bank).outcome == "pending"
+
+
+def test_where_nobody_said_where_the_workers_are_they_are_nowhere(bank: Bank) -> None:
+    bank.uae.explanation_workers = None
+    (finding,) = (each for each in asked(bank).findings if each["severity"] == "block" and each["outcome"] == "fail")
+    assert (finding["facts"]["kind"], finding["facts"]["region"]) == ("explanation_job", "nowhere")
+
+
 def test_a_version_that_nobody_explained_costs_no_query_more(bank: Bank, endpoint: Endpoint) -> None:
     def asks() -> int:
         with CaptureQueriesContext(connection) as queries:
