@@ -40,9 +40,7 @@ def refuse_elsewhere(endpoint: Endpoint) -> None:
     told = {"environment": endpoint.environment.subject, "here": here, "listed": ", ".join(listed or ())}
     if listed is None:
         raise Refused(
-            _(
-                "Nobody said where workers may explain models of %(environment)s; these are in %(here)s. Record it first."
-            )
+            _("Nobody said where workers may explain models of %(environment)s; these are in %(here)s. Say it first.")
             % told,
             code="explanation.region_unsaid",
         )
