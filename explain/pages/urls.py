@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from explain.pages import views
+from explain.pages import analyses, views
 
 app_name = "explain"
 urlpatterns = [
@@ -13,4 +13,5 @@ urlpatterns = [
     path("explanations/<int:job_id>", views.explanation, name="explanation"),
     path("explanations/<int:job_id>/cancel", views.cancel, name="cancel"),
     path("explanations/<int:job_id>/receipt.json", views.receipt, name="receipt"),
+    *analyses.urlpatterns,
 ]

