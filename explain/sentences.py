@@ -17,9 +17,13 @@ WORDS = {
     "batch_dependent": gettext_lazy(
         "The endpoint gives a row another answer depending on the other rows of the request."
     ),
+    "order_dependent": gettext_lazy("The endpoint gives a row another answer when the rows come in another order."),
+    "not_deterministic": gettext_lazy("The endpoint gives the same rows another answer when they are sent again."),
     "formats_disagree": gettext_lazy(
-        "JSON and Parquet get different answers; the rows went as JSON, as callers send them."
+        "The endpoint answers the same rows otherwise in another format; they went in the format that callers use."
     ),
+    "parity_failed": gettext_lazy("The endpoint answers otherwise than the model that is registered."),
+    "only_zero_or_one": gettext_lazy("Every probed probability is exactly 0 or 1: they may be labels."),
     "labels": gettext_lazy("The endpoint answers labels where its contract promises probabilities."),
     "not_probabilities": gettext_lazy("Some answers are no probabilities: they are below 0 or above 1."),
     "not_summing": gettext_lazy("The probabilities of a row do not add up to 1."),
@@ -142,7 +146,7 @@ def _endpoint(job: ExplanationJob) -> list[Line]:
     findings = [str(finding) for finding in probe.get("findings", [])]
     count = len(probe.get("canaries", []))
     lines = [Line("warned", str(WORDS.get(finding, finding))) for finding in findings]
-    if "batch_dependent" not in findings:
+    if not {"batch_dependent", "order_dependent", "not_deterministic"} & set(findings):
         sentence = _("The endpoint gave %(count)d rows the same answers alone, together and in reverse order.")
         lines.append(Line("passed", sentence % {"count": count}))
     lines.append(Line("passed", _("The same rows still got the same answers when the job ended: one model answered.")))

@@ -80,13 +80,30 @@ LONG_FILES = {
     "test_importing_many_models",
     "test_reconciling_mlflow",
     "test_second_engine",
+    "test_served_by_mlflow",
     "test_sign_at_once",
     "test_tell_mlflow",
 }
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What takes longest starts first, so that nothing long is left alone at the end."""
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """``--all-servers``: see ``tests/explain/real``."""
+    parser.addoption("--all-servers", action="store_true", help="also the model servers that few runs need")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Name our own marker."""
+    config.addinivalue_line("markers", "all_servers: runs with --all-servers only; it installs a large server")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out the servers that were not asked for; what takes longest starts first, so that nothing long is left
+    alone at the end.
+    """
+    if not config.getoption("--all-servers"):
+        left_out = [item for item in items if item.get_closest_marker("all_servers")]
+        items[:] = [item for item in items if not item.get_closest_marker("all_servers")]
+        config.hook.pytest_deselected(items=left_out)
     order = {"test_second_start": 0, "test_wipe": 2}  # the other journeys' demo was stopped once and is not yet wiped
     items.sort(key=lambda item: order.get(item.path.stem, 1))
     longest = ["journeys", "browser", "tests"]  # the last is this folder itself: linters and type checks

@@ -11,7 +11,7 @@ import numpy as np
 
 from explain.methods.codes import Floats
 from explain.serving import answers, bodies
-from explain.serving.base import JSON, HttpClient
+from explain.serving.base import HttpClient
 from explain.serving.protocol import Table
 
 
@@ -24,13 +24,12 @@ class AzureClient(HttpClient):
     path = "/score"
 
     def send(self, rows: Table, *, wire: str) -> Floats:
-        del wire
         key = self.option("body_key", "data")
         content: Any = bodies.in_form(rows, self.option("rows", "lists"))
         if key == "input_data":
             content = {"columns": bodies.names(rows), "index": np.arange(len(rows)), "data": bodies.lists(rows)}
         body = bodies.dumps({**(self.options.get("extra") or {}), key: content})
-        answer = answers.parse(self.transport.post(body, content_type=JSON).body, url=self.url)
+        answer = answers.parse(self.post(body, rows, wire=wire).body, url=self.url)
         if isinstance(answer, str):  # a scoring script that answers json.dumps(...) is encoded a second time
             answer = answers.parse(answer.encode(), url=self.url)
         found = answers.under(answer, self.option("answer_key", "predictions"), url=self.url)

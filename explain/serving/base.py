@@ -9,7 +9,9 @@ from typing import Any, ClassVar
 from urllib.parse import urlsplit, urlunsplit
 
 from explain.methods.codes import Floats
-from explain.serving.protocol import Table
+from explain.serving.bodies import LARGEST_BODY
+from explain.serving.connections import Answer
+from explain.serving.protocol import Table, TooLarge
 from explain.serving.transport import ATTEMPTS, TIMEOUT, Transport
 
 JSON = "application/json"
@@ -35,6 +37,9 @@ class HttpClient:
 
     def __init__(self, url: str, options: Mapping[str, Any], wiring: Wiring) -> None:
         self.options = options
+        #: Wire format -> bytes that a row took in the largest request so far.
+        self.bytes_per_row: dict[str, float] = {}
+        self._largest_sent: dict[str, int] = {}
         self.transport = self._transport(url, wiring)
 
     @property
@@ -68,6 +73,16 @@ class HttpClient:
 
     def send(self, rows: Table, *, wire: str) -> Floats:
         raise NotImplementedError
+
+    def post(self, body: bytes, rows: Table, *, wire: str = JSON, headers: Mapping[str, str] | None = None) -> Answer:
+        """Send the body that holds ``rows``. Raises ``TooLarge`` before sending what gateways refuse."""
+        count = len(rows)
+        if count >= self._largest_sent.get(wire, 0):  # small bodies are mostly frame
+            self._largest_sent[wire] = count
+            self.bytes_per_row[wire] = len(body) / max(count, 1)
+        if len(body) > LARGEST_BODY and count > 1:
+            raise TooLarge(f"{count} rows take {len(body)} bytes.", code="body.too_large")
+        return self.transport.post(body, content_type=wire.partition(";")[0], headers=headers)
 
     def _transport(self, url: str, wiring: Wiring) -> Transport:
         return Transport(

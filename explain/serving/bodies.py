@@ -12,6 +12,8 @@ import orjson
 from explain.methods.codes import Column
 from explain.serving.protocol import RequestRefused, Table
 
+#: Bytes of a request that common gateways still take.
+LARGEST_BODY = 4_000_000
 #: Datatypes of tensors (Open Inference Protocol) as numpy writes them, little-endian.
 DATATYPES = {
     "BOOL": "|b1",

@@ -124,8 +124,10 @@ class _Connection:
         try:
             self.http.connect()
         except ssl.SSLError:
+            self.http.close()
             raise
         except OSError as error:
+            self.http.close()
             raise NoConnection(_words(error)) from error
         self.timed = _Timed(self.http.sock)
         self.http.sock = self.timed  # type: ignore[assignment]
@@ -186,8 +188,8 @@ class Connections:
         connection.timed.deadline = deadline
         done = False
         try:
-            response = _ask(connection.http, method, target, body, headers)
-            answer = Answer(response.status, response.headers, self._read(response))
+            with _ask(connection.http, method, target, body, headers) as response:
+                answer = Answer(response.status, response.headers, self._read(response))
             done = not response.will_close
             return answer
         finally:
@@ -202,6 +204,8 @@ class Connections:
         body = response.read(self._largest + 1) if response.length is None else response.read()
         if len(body) > self._largest:
             raise AnswerTooLarge
+        if not body and response.length is None and not response.chunked:
+            raise http.client.IncompleteRead(b"")  # neither a length nor a body: torn in the head
         return body
 
     def _keep(self, connection: _Connection) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 
 from explain.methods.codes import Floats
 from explain.serving import answers, bodies
-from explain.serving.base import JSON, HttpClient, Wiring
+from explain.serving.base import HttpClient, Wiring
 from explain.serving.protocol import RequestRefused, Table, WrongAnswer
 from registry.serving import language
 
@@ -42,12 +42,11 @@ class MappingClient(HttpClient):
         return url
 
     def send(self, rows: Table, *, wire: str) -> Floats:
-        del wire
         if self._one_row:
-            return np.concatenate([self._once(rows.take([i])) for i in range(len(rows))])
-        return self._once(rows)
+            return np.concatenate([self._once(rows.take([i]), wire) for i in range(len(rows))])
+        return self._once(rows, wire)
 
-    def _once(self, rows: Table) -> Floats:
+    def _once(self, rows: Table, wire: str) -> Floats:
         cells = {column.name: each.tolist() for column, each in zip(rows.columns, rows.cells, strict=True)}
         try:
             request = language.build(self._request, language.Rows(cells, len(rows)))
@@ -57,7 +56,7 @@ class MappingClient(HttpClient):
             ) from error
         except ValueError as error:
             raise RequestRefused(f"The mapping of {self.url} fails: {error}.", code="endpoint.mapping") from error
-        answer = answers.parse(self.transport.post(bodies.dumps(request), content_type=JSON).body, url=self.url)
+        answer = answers.parse(self.post(bodies.dumps(request), rows, wire=wire).body, url=self.url)
         found = [self._read(path, answer, expected=len(rows)) for path in self._paths]
         return found[0] if len(found) == 1 else np.column_stack(found)
 

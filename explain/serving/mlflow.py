@@ -64,8 +64,7 @@ class MlflowClient(HttpClient):
 
     def send(self, rows: Table, *, wire: str) -> Floats:
         body = bodies.parquet(rows) if wire == PARQUET else self._json(rows, wire)
-        answer = self.transport.post(body, content_type=wire.partition(";")[0])
-        return self.read(answer.body, expected=len(rows))
+        return self.read(self.post(body, rows, wire=wire).body, expected=len(rows))
 
     def read(self, body: bytes, *, expected: int) -> Floats:
         """Outputs of an answer. Raises ``WrongAnswer``."""

@@ -7,24 +7,36 @@ depending on the *other* rows of the same JSON request. No explanation of such a
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from explain.methods.codes import Floats
-from explain.serving.protocol import RequestRefused, ServerFailed, ServingClient, ServingError, Table, WrongAnswer
-from explain.serving.scoring import choose
+from explain.serving.limits import Limiter, LocalLimiter
+from explain.serving.protocol import ServingClient, ServingError, Table, WrongAnswer
+from explain.serving.scoring import FIRST_BATCH, LARGEST_BATCH, LONGEST_REQUEST, choose
 
 #: Largest difference between two answers to the same row, relative to the spread of the answers (at least 1).
 TOLERANCE = 1e-6
-#: Rows that are compared, and rows in each timing request.
-CANARIES, TIMED_ROWS = 8, 512
+#: Rows that are compared, and of these the rows that go alone in every format but the first.
+CANARIES, ALONE = 8, 2
+#: Rows of the two timing requests; the second is left out when the first takes longer than this, in seconds.
+FEW, MANY, SLOW = 64, 1024, 0.25
+#: The part of a request's time that may be its fixed cost when the first batch is chosen.
+FIXED_SHARE = 0.05
+
+Parity = Callable[[Table], Floats]
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """``wire``: the chosen format. ``findings``: words for what is wrong; any of ``FATAL`` makes the job a draft."""
+    """``wire``: the chosen format. ``findings``: words for what is wrong; any of ``FATAL`` makes the job a draft.
+
+    ``batch``: rows that the first request should have. ``parity``: the largest difference to the model that was loaded
+    from its artifact, None when it was not. ``model_version``: what answers say of themselves.
+    """
 
     wire: str
     canaries: tuple[float, ...]
@@ -34,23 +46,38 @@ class Report:
     findings: tuple[str, ...]
     server: str
     outputs: int
+    batch: int = FIRST_BATCH
+    parity: float | None = None
+    model_version: str = ""
 
     def as_json(self) -> dict[str, Any]:
         """For the receipt."""
         return {
             "wire": self.wire,
             "canaries": list(self.canaries),
-            "largest_difference": self.differences,
+            "largest_difference": {wire: _finite(value) for wire, value in self.differences.items()},
             "rows_per_second": {wire: round(rate) for wire, rate in self.rates.items()},
             "refused_formats": self.refused,
             "findings": list(self.findings),
             "server": self.server,
+            "model_version": self.model_version,
             "outputs_per_row": self.outputs,
+            "parity": _finite(self.parity),
         }
 
 
-#: Findings after which a result is no evidence: the endpoint does not answer one question in one way.
-FATAL = frozenset({"batch_dependent", "labels", "not_probabilities"})
+def _finite(value: float | None) -> float | None:
+    """JSON has no infinity: null stands for a difference to what is no number."""
+    return value if value is not None and np.isfinite(value) else None
+
+
+#: Findings after which a result is no evidence: the endpoint does not answer one question in one way, or its artifact
+#: is not what answers.
+FATAL = frozenset(
+    {"batch_dependent", "order_dependent", "not_deterministic", "labels", "not_probabilities", "parity_failed"}
+)
+#: Findings after which the formats are not compared: the answers differ for another reason.
+_INCONSISTENT = frozenset({"batch_dependent", "order_dependent", "not_deterministic"})
 
 
 def canary_rows(table: Table) -> Table:
@@ -65,14 +92,27 @@ def canary_rows(table: Table) -> Table:
     return table.take(chosen)
 
 
-def inspect(client: ServingClient, table: Table, *, output: int | None, probability: bool) -> Report:
+def inspect(
+    client: ServingClient,
+    table: Table,
+    *,
+    output: int | None,
+    probability: bool,
+    parity: Parity | None = None,
+    limiter: Limiter | None = None,
+) -> Report:
     """Score a few rows alone, together, reversed and in every format.
+
+    ``parity``: the chosen output of the model as loaded from its artifact, for rows of ``table``. ``limiter``: the
+    endpoint's limits, which hold for a probe too.
 
     Raises a ``ServingError`` when the endpoint cannot be used at all: unreachable, refusing, wrong shape.
     """
     rows = canary_rows(table)
+    ask = _Asker(client, output, limiter or LocalLimiter())
     production, *others = client.formats
-    together, difference, raw = _consistency(client, rows, production, output)
+    raw = ask.raw(rows, production)
+    together = choose(raw, output)
     if not np.isfinite(together).all():
         count = int((~np.isfinite(together)).sum())
         raise WrongAnswer(
@@ -80,71 +120,127 @@ def inspect(client: ServingClient, table: Table, *, output: int | None, probabil
             code="answer.not_finite",
         )
     findings = _shape_findings(raw, together, probability=probability)
+    allowed = _allowed(together)
+    difference, found = _consistency(ask, rows, production, together, alone=len(rows))
+    findings += found
     differences, refused = {production: difference}, {}
-    rates = {production: _rate(client, rows, production, output)}
-    if difference > _allowed(together):
-        findings.append("batch_dependent")
+    timings = {production: _timing(ask, rows, production)}
     for wire in others:
         try:
-            answers, difference, _raw = _consistency(client, rows, wire, output)
-            rate = _rate(client, rows, wire, output)
-        except (RequestRefused, ServerFailed, WrongAnswer) as error:
+            answers = ask(rows, wire)
+            differences[wire], found = _consistency(ask, rows, wire, answers, alone=ALONE)
+            same = not found and answers.tobytes() == together.tobytes()
+            if same:
+                timings[wire] = _timing(ask, rows, wire)
+            elif not _INCONSISTENT & set(findings):
+                findings.append("formats_disagree")
+        except ServingError as error:
             refused[wire] = error.sentence
-            continue
-        differences[wire] = difference
-        if difference <= _allowed(together) and answers.tobytes() == together.tobytes():
-            rates[wire] = rate
-        else:
-            findings.append("formats_disagree")
-    wire = max(rates, key=lambda name: rates[name]) if "batch_dependent" not in findings else production
+    wire = production if _INCONSISTENT & set(findings) else max(timings, key=lambda name: timings[name].rate)
+    off = None if parity is None else float(np.abs(parity(rows) - together).max(initial=0.0))
+    if off is not None and not off <= allowed:
+        findings.append("parity_failed")
     return Report(
         wire=wire,
         canaries=tuple(together.tolist()),
         differences=differences,
-        rates=rates,
+        rates={name: timing.rate for name, timing in timings.items()},
         refused=refused,
         findings=tuple(dict.fromkeys(findings)),
         server=client.version(),
         outputs=1 if raw.ndim == 1 else raw.shape[1],
+        batch=timings[wire].batch,
+        parity=off,
+        model_version=getattr(client, "model_version", ""),
     )
 
 
-def unchanged(client: ServingClient, table: Table, report: Report, *, output: int | None) -> bool:
+def unchanged(
+    client: ServingClient, table: Table, report: Report, *, output: int | None, limiter: Limiter | None = None
+) -> bool:
     """Whether the canary rows still get the answers of the start: otherwise another model answers now."""
+    ask = _Asker(client, output, limiter or LocalLimiter())
     try:
-        again = choose(client.send(canary_rows(table), wire=report.wire), output)
+        again = ask(canary_rows(table), report.wire)
     except WrongAnswer:
+        return False
+    says = getattr(client, "model_version", "")
+    if report.model_version and says and says != report.model_version:
         return False
     was = np.array(report.canaries)
     return bool(np.isfinite(again).all() and np.abs(again - was).max() <= _allowed(was))
+
+
+@dataclass(frozen=True, slots=True)
+class _Asker:
+    """Sends rows under the endpoint's limits, in as many requests as it wants."""
+
+    client: ServingClient
+    output: int | None
+    limiter: Limiter
+
+    def raw(self, rows: Table, wire: str) -> Floats:
+        size = min(getattr(self.client, "largest_batch", None) or len(rows), self.limiter.largest or len(rows))
+        parts = []
+        for start in range(0, len(rows), size):
+            part = rows.take(slice(start, start + size))
+            with self.limiter.slot(len(part)):
+                parts.append(self.client.send(part, wire=wire))
+        return np.concatenate(parts) if len(parts) > 1 else parts[0]
+
+    def __call__(self, rows: Table, wire: str) -> Floats:
+        return choose(self.raw(rows, wire), self.output)
 
 
 def _allowed(answers: Floats) -> float:
     return TOLERANCE * max(1.0, float(np.abs(answers).max(initial=0.0)))
 
 
-def _consistency(client: ServingClient, rows: Table, wire: str, output: int | None) -> tuple[Floats, float, Floats]:
-    """Answers together, the largest difference to the same rows alone and reversed, and the raw answer."""
-    raw = client.send(rows, wire=wire)
-    together = choose(raw, output)
-    alone = np.concatenate([choose(client.send(rows.take([i]), wire=wire), output) for i in range(len(rows))])
-    backwards = choose(client.send(rows.take(slice(None, None, -1)), wire=wire), output)[::-1]
-    differences = np.concatenate([np.abs(alone - together), np.abs(backwards - together)])
-    return together, float(np.nanmax(differences, initial=0.0)), raw
+def _consistency(ask: _Asker, rows: Table, wire: str, together: Floats, *, alone: int) -> tuple[float, list[str]]:
+    """The largest difference to the same rows again, alone and reversed, and the word for the first that differs."""
+    allowed = _allowed(together)
+    again = _difference(ask(rows, wire), together)
+    single = np.concatenate([ask(rows.take([i]), wire) for i in range(min(alone, len(rows)))])
+    apart = _difference(single, together[: len(single)])
+    backwards = _difference(ask(rows.take(slice(None, None, -1)), wire)[::-1], together)
+    largest = max(again, apart, backwards)
+    if again > allowed:
+        return largest, ["not_deterministic"]
+    found = ["batch_dependent"] if apart > allowed else ["order_dependent"] if backwards > allowed else []
+    return largest, found
 
 
-def _rate(client: ServingClient, rows: Table, wire: str, output: int | None) -> float:
-    """Rows per second of the better of two larger requests."""
-    many = rows.take(np.resize(np.arange(len(rows)), TIMED_ROWS))
-    best = 0.0
-    for _ in range(2):
-        began = time.perf_counter()
-        try:
-            choose(client.send(many, wire=wire), output)
-        except ServingError:
-            continue
-        best = max(best, len(many) / max(time.perf_counter() - began, 1e-9))
-    return best
+def _difference(one: Floats, other: Floats) -> float:
+    """Infinite when one of them is no number."""
+    if not np.isfinite(one).all():
+        return float("inf")
+    return float(np.abs(one - other).max(initial=0.0))
+
+
+@dataclass(frozen=True, slots=True)
+class _Timing:
+    """Rows per second, and the batch at which a request's fixed cost no longer counts."""
+
+    rate: float
+    batch: int
+
+
+def _timing(ask: _Asker, rows: Table, wire: str) -> _Timing:
+    few = _seconds(ask, rows, wire, FEW)
+    if few > SLOW:
+        return _Timing(FEW / few, FIRST_BATCH)
+    many = _seconds(ask, rows, wire, MANY)
+    a_row = max((many - few) / (MANY - FEW), 1e-7)
+    fixed = max(few - FEW * a_row, 1e-4)
+    best = min(fixed / (FIXED_SHARE * a_row), LONGEST_REQUEST / a_row)
+    return _Timing(MANY / many, int(min(max(best, FIRST_BATCH), LARGEST_BATCH)))
+
+
+def _seconds(ask: _Asker, rows: Table, wire: str, count: int) -> float:
+    many = rows.take(np.resize(np.arange(len(rows)), count))
+    began = time.perf_counter()
+    ask(many, wire)
+    return max(time.perf_counter() - began, 1e-9)
 
 
 def _shape_findings(raw: Floats, chosen: Floats, *, probability: bool) -> list[str]:
@@ -152,8 +248,9 @@ def _shape_findings(raw: Floats, chosen: Floats, *, probability: bool) -> list[s
     if not probability:
         return []
     findings = []
-    if raw.ndim == 1 and np.array_equal(chosen, np.rint(chosen)):
-        findings.append("labels")
+    if np.array_equal(chosen, np.rint(chosen)):
+        # a matrix of 0 and 1 may come from a model that is that sure; one whole number a row is a label
+        findings.append("labels" if raw.ndim == 1 or raw.shape[1] == 1 else "only_zero_or_one")
     if chosen.min() < 0 or chosen.max() > 1:
         findings.append("not_probabilities")
     elif raw.ndim == 2 and raw.shape[1] > 1 and np.abs(raw.sum(axis=1) - 1).max() > 1e-4:

@@ -9,10 +9,13 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 
 from explain.methods.codes import Floats
+from explain.serving.bodies import LARGEST_BODY
+from explain.serving.limits import Limiter, LocalLimiter
 from explain.serving.protocol import (
     ServerFailed,
     ServingClient,
@@ -23,18 +26,21 @@ from explain.serving.protocol import (
     WrongAnswer,
 )
 
+Scale = Literal["probability", "log_odds", "raw"]
 #: The first batch and the largest, in rows (measured on MLflow: nothing is gained above 20,000).
 FIRST_BATCH, LARGEST_BATCH = 1_000, 20_000
 #: A batch above this is not doubled again, in seconds: progress and cancelling are checked between requests.
 LONGEST_REQUEST = 1.0
-#: After so many single rows in a row that the server fails on, the server is at fault and not the rows.
-FAILURES_IN_A_ROW = 5
+#: After so many failing requests in a row the server is at fault and not the rows; after so many time-outs.
+FAILURES_IN_A_ROW, TIMEOUTS_IN_A_ROW = 5, 2
 #: How often a failing batch is repeated before it is divided: a 500 may be transient, or a row it cannot read.
 REPEATS = 3
 #: A single row is repeated more often before it is called unreadable: a false verdict would lose it.
 SINGLE_REPEATS = 5
-#: Body size in bytes that common gateways still take, and what a cell takes at most on average.
-LARGEST_BODY, CELL_BYTES = 4_000_000, 20
+#: What a cell takes in a body on average, until the first bodies tell.
+CELL_BYTES = 20
+#: Probabilities are kept this far from 0 and 1 before the logit: float32 loses the tail (design, section 2.1).
+CLIP = 1e-6
 
 
 @dataclass(slots=True)
@@ -42,27 +48,27 @@ class Batching:
     """The number of rows per request: doubled while that pays, halved when the server says that it is too much."""
 
     rows: int = FIRST_BATCH
+    settled: bool = False
     _rate: float = 0.0
-    _settled: bool = False
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def took(self, rows: int, seconds: float) -> None:
         """Learn from a request that was as large as allowed."""
         with self._lock:
-            if self._settled or rows < self.rows:
+            if self.settled or rows < self.rows:
                 return
             rate = rows / max(seconds, 1e-6)
             if rate > 1.1 * self._rate and seconds < LONGEST_REQUEST and self.rows < LARGEST_BATCH:
                 self._rate = rate
                 self.rows = min(self.rows * 2, LARGEST_BATCH)
             else:
-                self._settled = True
+                self.settled = True
 
     def too_large(self, rows: int) -> None:
         """Never send so many again."""
         with self._lock:
             self.rows = max(1, min(self.rows, rows) // 2)
-            self._settled = True
+            self.settled = True
 
 
 @dataclass(slots=True)
@@ -84,75 +90,144 @@ class Scorer:
         output: int | None,
         stopped: Callable[[], None] = lambda: None,
         sleep: Callable[[float], None] = time.sleep,
+        limiter: Limiter | None = None,
+        scale: Scale = "raw",
+        batch: int = FIRST_BATCH,
     ) -> None:
-        """``output``: index into each row's outputs, ``None`` when there is one. ``stopped`` raises to abandon work."""
+        """``output``: index into each row's outputs, ``None`` when there is one. ``stopped`` raises to abandon work.
+
+        ``limiter``: the endpoint's limits over all workers. ``scale`` "log_odds": the logit of the chosen output.
+        ``batch``: rows of the first request (``probe.Report.batch``).
+        """
         self._client = client
         self._wire = wire
         self._output = output
         self._stopped = stopped
         self._sleep = sleep
-        self._failures = 0
+        self._limiter = limiter or LocalLimiter()
+        self._scale = scale
+        self._failures = self._timeouts = 0
+        self._good: Table | None = None
         self._lock = threading.Lock()
-        self.batching = Batching()
+        self.batching = Batching(rows=batch)
         self.scored = 0
+        if watch := getattr(client, "watch", None):  # clients over HTTP ask it while they wait for an answer, too
+            watch(stopped)
 
     def score(self, rows: Table) -> Scored:
         """Raises a ``ServingError`` when the endpoint, and not a row, is at fault."""
         outputs = np.full(len(rows), np.nan)
         problems: dict[int, str] = {}
-        fits = max(1, LARGEST_BODY // (CELL_BYTES * max(len(rows.columns), 1)))
         start = 0
         while start < len(rows):
             self._stopped()
-            stop = min(start + min(self.batching.rows, fits), len(rows))
+            stop = start + self._size(rows, len(rows) - start)
             began = time.perf_counter()
             self._fill(rows, start, stop, outputs, problems)
             self.batching.took(stop - start, time.perf_counter() - began)
             start = stop
+        if self._scale == "log_odds":
+            outputs = log_odds(outputs, problems)
         for i in np.flatnonzero(~np.isfinite(outputs)):
             problems.setdefault(int(i), "The model answered NaN or infinity for it.")
         with self._lock:
             self.scored += len(rows)
         return Scored(outputs, problems)
 
+    def _size(self, rows: Table, left: int) -> int:
+        """Rows of the next request: as many as fit; evenly divided once the best size is known."""
+        known = getattr(self._client, "bytes_per_row", {}).get(self._wire)
+        a_row = known or CELL_BYTES * max(len(rows.columns), 1)
+        most = min(
+            self.batching.rows,
+            max(1, int(LARGEST_BODY / (1.05 * a_row))),
+            self._limiter.largest or LARGEST_BATCH,
+            getattr(self._client, "largest_batch", None) or LARGEST_BATCH,
+        )
+        if self.batching.settled and left > most:
+            requests = -(-left // most)
+            return -(-left // requests)
+        return min(most, left)
+
     def _fill(
         self, rows: Table, start: int, stop: int, outputs: Floats, problems: dict[int, str], *, repeats: int = REPEATS
     ) -> None:
         single = stop - start == 1
+        sent = rows.take(slice(start, stop))
         try:
-            outputs[start:stop] = self._once(rows.take(slice(start, stop)), SINGLE_REPEATS if single else repeats)
-            self._failures = 0
-            return
+            outputs[start:stop] = self._once(sent, SINGLE_REPEATS if single else repeats)
         except TooLarge as error:
             if single:
                 raise Unreachable(f"{error.sentence} Even one row is too much.", code=error.code) from error
             self.batching.too_large(stop - start)
+            if error.code == "endpoint.timeout":
+                self._failed(error)
         except ServerFailed as error:
+            self._failed(error, single=single)
             if single:
-                self._poisoned(error)
                 problems[start] = f"The model fails on it. {error.sentence}"
                 return
+        else:
+            with self._lock:
+                self._failures = self._timeouts = 0
+                self._good = self._good or sent.take([0])
+            return
         middle = (start + stop) // 2
         self._fill(rows, start, middle, outputs, problems, repeats=1)
         self._fill(rows, middle, stop, outputs, problems, repeats=1)
 
-    def _poisoned(self, error: ServingError) -> None:
+    def _failed(self, error: ServingError, *, single: bool = False) -> None:
+        """Break the circuit when the server, and not the rows, is at fault.
+
+        Dividing towards a bad row fails several times in a row, too. What tells the two apart is a row that was
+        answered before; until there is one, only single rows and time-outs count.
+        """
         with self._lock:
-            self._failures += 1
-            if self._failures >= FAILURES_IN_A_ROW:
-                raise Unreachable(
-                    f"The server fails on every row. {error.sentence}. Read the server's own log.", code=error.code
-                ) from error
+            good, timeout = self._good, error.code == "endpoint.timeout"
+            self._timeouts += timeout
+            self._failures += good is not None or single or timeout
+            hangs = good is not None and self._timeouts >= TIMEOUTS_IN_A_ROW
+            if self._failures < FAILURES_IN_A_ROW and not hangs:
+                return
+        if good is not None:
+            try:
+                self._once(good, 1)
+            except (ServerFailed, TooLarge):
+                pass
+            else:
+                with self._lock:
+                    self._failures = self._timeouts = 0
+                return
+        raise Unreachable(
+            f"The server fails on every row. {error.sentence.rstrip('.')}. Read the server's own log.", code=error.code
+        ) from error
 
     def _once(self, rows: Table, repeats: int) -> Floats:
         for repeat in range(repeats):
             self._stopped()
             try:
-                return choose(self._client.send(rows, wire=self._wire), self._output)
+                return self._send(rows)
             except ServerFailed:
                 self._sleep(0.05 * 2**repeat)
         self._stopped()
-        return choose(self._client.send(rows, wire=self._wire), self._output)
+        return self._send(rows)
+
+    def _send(self, rows: Table) -> Floats:
+        with self._limiter.slot(len(rows), self._stopped):
+            return choose(self._client.send(rows, wire=self._wire), self._output)
+
+
+def log_odds(outputs: Floats, problems: dict[int, str]) -> Floats:
+    """The logit of probabilities, clipped to [1e-6, 1 - 1e-6]; what is no probability becomes NaN and a problem.
+
+    Never a link of the explainer: with ``link="logit"`` shap explains another game (design, section 2.1).
+    """
+    with np.errstate(invalid="ignore"):
+        wrong = (outputs < 0) | (outputs > 1)
+    for i in np.flatnonzero(wrong).tolist():
+        problems.setdefault(i, f"The model answered {outputs[i]:g}, which is no probability and has no log-odds.")
+    clipped = np.clip(np.where(wrong, np.nan, outputs), CLIP, 1 - CLIP)
+    return np.log(clipped / (1 - clipped))
 
 
 def choose(outputs: Floats, index: int | None) -> Floats:

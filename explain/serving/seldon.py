@@ -11,7 +11,7 @@ import numpy as np
 
 from explain.methods.codes import Floats
 from explain.serving import answers, bodies
-from explain.serving.base import JSON, HttpClient
+from explain.serving.base import HttpClient
 from explain.serving.protocol import ServerFailed, Table, WrongAnswer
 
 
@@ -29,14 +29,13 @@ class SeldonClient(HttpClient):
         return self._version
 
     def send(self, rows: Table, *, wire: str) -> Floats:
-        del wire
         data: dict[str, Any] = {"names": bodies.names(rows)}
         if self.option("rows") == "tensor":
             values = bodies.matrix(rows, "FP64")
             data["tensor"] = {"shape": list(values.shape), "values": values.ravel()}
         else:
             data["ndarray"] = bodies.lists(rows)
-        body = self.transport.post(bodies.dumps({"data": data}), content_type=JSON).body
+        body = self.post(bodies.dumps({"data": data}), rows, wire=wire).body
         answer = answers.parse(body, url=self.url)
         return self._read(answer, expected=len(rows))
 

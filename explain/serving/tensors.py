@@ -122,6 +122,8 @@ def read(outputs: Any, raw: bytes, *, url: str) -> dict[str, npt.NDArray[Any]]:
             at += size
         else:
             flat = answers.numbers(_flat(each.get("data"), name, url), url=url)
+            if each["datatype"] == "FP32":  # written short or long, it is the same 32-bit number as in raw bytes
+                flat = flat.astype(np.float32)
         if flat.size != prod(shape):
             raise WrongAnswer(
                 f"{url} answered output “{name}” of shape {shape} with {flat.size} values.", code="answer.shape"

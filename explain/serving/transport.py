@@ -163,7 +163,7 @@ class Transport:
 
     def _refusal(self, answer: Answer) -> ServingError:
         status = answer.status
-        said = answer.text[:300] or "nothing more"
+        said = self._without_secrets(answer.text)[:300] or "nothing more"
         if status == 413:
             return TooLarge(f"{self.url} refuses a body of this size (413).", code="endpoint.too_large")
         if status in (401, 403):
@@ -182,6 +182,14 @@ class Transport:
         if status < 300:
             return WrongAnswer(f"{self.url} answered {status} and no predictions.", code="answer.status")
         return RequestRefused(f"{self.url} refuses the rows ({status}): {said}", code="endpoint.refused")
+
+    def _without_secrets(self, text: str) -> str:
+        """Servers like to repeat the token that they refuse; sentences are stored and shown."""
+        for value in self._headers.values():
+            for secret in sorted({value, *value.split()}, key=len, reverse=True):
+                if len(secret) >= 4:
+                    text = text.replace(secret, "…")
+        return text
 
 
 def target_of(url: str) -> str:

@@ -14,7 +14,7 @@ import orjson
 
 from explain.methods.codes import Floats
 from explain.serving import answers, bodies
-from explain.serving.base import JSON, HttpClient, Wiring, sibling
+from explain.serving.base import HttpClient, Wiring, sibling
 from explain.serving.protocol import Table
 
 
@@ -25,10 +25,9 @@ class InstancesClient(HttpClient):
     """
 
     def send(self, rows: Table, *, wire: str) -> Floats:
-        del wire
         key, form = self.option("body_key", "instances"), self.option("rows", "lists")
         body = bodies.dumps({**(self.options.get("extra") or {}), key: bodies.in_form(rows, form)})
-        answer = answers.parse(self.transport.post(body, content_type=JSON).body, url=self.url)
+        answer = answers.parse(self.post(body, rows, wire=wire).body, url=self.url)
         found = answers.under(answer, self.option("answer_key", "predictions"), url=self.url)
         return answers.outputs(found, expected=len(rows), url=self.url, output=self.option("output"))
 

@@ -72,12 +72,12 @@ class V2Client(HttpClient):
                     "outputs": [{"name": output, "parameters": {"binary_data": True}}],  # type: ignore[dict-item]
                 }
             header, raw = tensors.binary(made, request)
-            answer = self.transport.post(header + raw, content_type=BINARY, headers={_LENGTH: str(len(header))})
+            answer = self.post(header + raw, rows, wire=wire, headers={_LENGTH: str(len(header))})
         else:
             extra: dict[str, Any] = {"parameters": parameters} if parameters else {}
             if output:
                 extra["outputs"] = [{"name": output}]
-            answer = self.transport.post(tensors.text(made, extra, nan=self.option("nan", "null")), content_type=JSON)
+            answer = self.post(tensors.text(made, extra, nan=self.option("nan", "null")), rows, wire=wire)
         return self._read(answer, expected=len(rows))
 
     def _tensors(self, rows: Table) -> list[tensors.Tensor]:

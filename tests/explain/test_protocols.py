@@ -37,6 +37,7 @@ MIXED = Table(
 
 class Recorder(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    wbufsize = -1
 
     def do_GET(self) -> None:
         server: Any = self.server

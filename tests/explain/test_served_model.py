@@ -14,7 +14,7 @@ from explain.engines import Inquiry, Question, ShapEngine
 from explain.methods.codes import columns_of
 from explain.models import Standing, State
 from explain.serving import probe
-from explain.serving.mlflow import JSON, PARQUET, MlflowClient
+from explain.serving.mlflow import INPUTS, JSON, PARQUET, RECORDS, MlflowClient
 from explain.serving.scoring import Scorer
 from tests.explain import served
 from tests.explain.conftest import Perform, ask, register_endpoint
@@ -62,10 +62,10 @@ def test_json_and_parquet_get_the_same_answers(pipeline: Any, pipeline_url: str)
     try:
         report = probe.inspect(client, inquiry.table, output=1, probability=True)
         assert report.refused == {}
-        assert set(report.rates) == {JSON, PARQUET}
+        assert set(report.rates) == {JSON, INPUTS, PARQUET}
         assert report.server.startswith("mlflow ")
         direct = pipeline.predict_proba(pd.DataFrame(data))[:, 1]
-        for wire in (JSON, PARQUET):
+        for wire in (JSON, RECORDS, INPUTS, PARQUET):
             assert np.array_equal(Scorer(client, wire=wire, output=1).score(inquiry.table).outputs, direct)
     finally:
         client.close()

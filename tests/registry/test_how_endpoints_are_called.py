@@ -92,7 +92,7 @@ def test_what_cannot_be_is_refused_with_its_field(
     assert answer.status_code == 400, answer.content
     (error,) = answer.json()["errors"]
     assert sentence in error["detail"]
-    assert error["pointer"] == f"/{field}"
+    assert error["pointer"] == f"#/{field}"
     assert not Endpoint.objects.filter(name="credit-uae").exists()
     post(client, "endpoints", ENDPOINT)
     assert change(client, body).status_code == 400

@@ -26,6 +26,11 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Whatever pytest understands."""
+        parser.add_argument(
+            "--all-servers",
+            action="store_true",
+            help="also explain models that Triton, BentoML, Ray Serve and Seldon really serve (installs 2 GB once)",
+        )
         parser.add_argument("pytest", nargs="*", help="paths and options for pytest; put -- before options")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -35,6 +40,8 @@ class Command(BaseCommand):
         state = tempfile.mkdtemp(prefix="countersign-tests-")
         environment["COUNTERSIGN_STATE"] = state
         chosen = options["pytest"] or ["tests", *SPREAD]
+        if options["all_servers"]:
+            chosen = [*chosen, "--all-servers"]
         try:
             command = [PYTHON, "-m", "pytest", "--durations=15", *chosen]
             sys.exit(subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode)

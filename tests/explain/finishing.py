@@ -1,0 +1,46 @@
+"""A job that ended without a worker: what governance reads of an explanation needs no served model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from explain import jobs, queries
+from explain.methods.quality import RowResult
+from explain.models import ExplanationJob, Method
+from tests.explain.conftest import TRAINER, ask
+
+#: What a probe says of an endpoint at which nothing is wrong.
+HEALTHY: dict[str, Any] = {"findings": [], "wire": "json", "canaries": [], "batch_difference": 0.0}
+
+
+def result(row_id: str, width: int, method: str, *, good: bool = True) -> RowResult:
+    """One row: 0.1 for each feature. Without ``good`` it did not converge."""
+    fits = {"r2": 0.9 if good else 0.2, "vsi": 1.0, "csi": 1.0, "samples": 5000}
+    return RowResult(
+        row_id=row_id,
+        phi=(0.1,) * width,
+        se=(0.0,) * width,
+        base=0.2,
+        fx=0.2 + sum((0.1,) * width),
+        residual=0.0,
+        evals=100,
+        rounds=2,
+        converged=good,
+        certain=0,
+        problem="",
+        diagnostics=fits if method == Method.LIME else {},
+    )
+
+
+def finished(endpoint: Any, *, method: str = Method.SHAP, good: bool = True, **asked: Any) -> ExplanationJob:
+    """A finished job about the version that ``endpoint`` serves: evidence, or a draft without ``good``."""
+    job = jobs.begin(ask(endpoint, count=2, method=method, **asked).pk, alone=True, by=jobs.WORKER)
+    assert job is not None
+    algorithm = "lime" if method == Method.LIME else "pair_perm"
+    jobs.prepared(
+        job, {"probe": HEALTHY, "algorithm": algorithm, "because": "", "selected": None, "chunk": 2}, by=TRAINER
+    )
+    rows = [result(f"r{i}", len(job.columns), method, good=good) for i in range(job.total)]
+    jobs.checkpoint(job, rows, {row.row_id: i for i, row in enumerate(rows)})
+    jobs.finish(job, fatal=[], canaries=[], by=jobs.WORKER)
+    return queries.find(job.pk)

@@ -1,0 +1,82 @@
+"""Two stored explanations beside each other."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from audit.refusals import Conflict, Refused
+from explain import comparisons
+from explain.methods.quality import RowResult
+from tests.explain.conftest import ask, register_endpoint, sample
+from tests.explain.finished import finished, result
+
+pytestmark = pytest.mark.usefixtures("committed_db")
+URL = "http://127.0.0.1:9"
+BEFORE = {"r0": [0.3, 0.1, 0.0], "r1": [0.1, -0.3, 0.05]}
+AFTER = {"r0": [0.1, 0.3, 0.0], "r1": [0.1, 0.3, 0.05]}
+
+
+@pytest.fixture
+def endpoints() -> tuple[Any, Any]:
+    return register_endpoint(URL), register_endpoint(URL, name="challenger", digest="b")
+
+
+def test_two_versions_on_the_same_rows(endpoints: tuple[Any, Any]) -> None:
+    one, two = finished(endpoints[0], BEFORE), finished(endpoints[1], AFTER)
+    assert one.digests["rows"] != two.digests["rows"]  # salted, so that the log tells nothing about rows
+    found = comparisons.compare(one, two)
+    assert [row.top for row in found.change.rows] == [("income", "age"), ("age", "age")]
+    assert found.change.rows[1].flips == ("age",)
+    assert found.change.top_changed == 0.5
+    assert "changes in 1 row of 2" in comparisons.conclusion(found)
+    assert comparisons.quality(found) == ["Fewer than ten rows: there are no intervals."]
+    assert json.loads(json.dumps(comparisons.as_json(found)))["champion"]["version"] == one.version.subject
+    same = comparisons.compare(one, one)
+    assert "same in all 2 rows" in comparisons.conclusion(same)
+
+
+def test_columns_that_were_grouped_are_compared_as_one_feature(endpoints: tuple[Any, Any]) -> None:
+    groups = {"person": ["income", "age"]}
+    one, two = (finished(each, rows, groups=groups) for each, rows in zip(endpoints, (BEFORE, AFTER), strict=True))
+    found = comparisons.compare(one, two)
+    assert found.change.columns == ("person", "sector")
+    assert found.change.rows[0].difference == (0.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"seed": 8}, "the seed"),
+        ({"background": sample(31, seed=9)}, "the background"),
+        ({"scale": "log_odds"}, "the scale"),
+        ({"groups": {"person": ["income", "age"]}}, "the groups of columns"),
+        ({"rows": {f"r{i}": row for i, row in enumerate(sample(2, seed=6))}}, "the rows"),
+        ({"rows": {f"x{i}": row for i, row in enumerate(sample(2))}}, "the rows"),
+    ],
+)
+def test_another_question_is_refused_by_name(endpoints: tuple[Any, Any], changes: dict[str, Any], words: str) -> None:
+    names = list(changes.get("rows", BEFORE))
+    other = finished(endpoints[1], dict(zip(names, AFTER.values(), strict=True)), **changes)
+    with pytest.raises(Refused) as caught:
+        comparisons.compare(finished(endpoints[0], BEFORE), other)
+    assert caught.value.code == "explanation.compare.conditions"
+    assert words in caught.value.sentence
+
+
+def test_what_has_not_finished_is_not_compared(endpoints: tuple[Any, Any]) -> None:
+    with pytest.raises(Conflict) as caught:
+        comparisons.compare(finished(endpoints[0], BEFORE), ask(endpoints[1], count=2))
+    assert caught.value.code == "explanation.not_finished"
+
+
+def test_a_draft_makes_the_comparison_one(endpoints: tuple[Any, Any]) -> None:
+    draft = finished(endpoints[1], {"r0": AFTER["r0"], "r1": result("r1", AFTER["r1"], converged=False)})
+    found = comparisons.compare(finished(endpoints[0], BEFORE), draft)
+    assert found.drafts == (draft,)
+    assert draft.subject in comparisons.quality(found)[0]
+    broken = finished(endpoints[1], {"r0": AFTER["r0"], "r1": RowResult("r1", problem="poison")})
+    left = comparisons.compare(finished(endpoints[0], BEFORE), broken)
+    assert left.change.left_out == ("r1",)
