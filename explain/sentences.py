@@ -37,6 +37,12 @@ WORDS = {
 #: Why an estimator was chosen, by the code that the plan holds.
 BECAUSE = {
     "asked": gettext_lazy("It was asked for."),
+    "few_features": gettext_lazy(
+        "There are so few features that all their combinations can be asked: the values are exact."
+    ),
+    "artifact.agrees": gettext_lazy(
+        "The model’s files are at hand and answer as the endpoint does, so the values are computed from them exactly."
+    ),
     "black_box": gettext_lazy("The model can only be asked, so its answers are sampled with a stated error."),
 }
 
@@ -155,11 +161,11 @@ def _endpoint(job: ExplanationJob) -> list[Line]:
 
 def certainty(certain: int, phi: Sequence[float], names: Sequence[str]) -> str:
     """Which ranks of one row may be read as a ranking. ``certain``: how many lead by more than their error."""
-    if certain == 0:
+    if certain == 0 and len(names) > 1:
         return _("The order of the features is uncertain: their intervals overlap. Read them as ties.")
     order = sorted(range(len(names)), key=lambda j: -abs(phi[j]))
     sure = _(", ").join(names[j] for j in order[:certain][:5])
-    if certain >= len(names):
+    if certain >= len(names) - 1:
         return _("The order of all features is certain: %(names)s.") % {"names": sure}
     words = ngettext(
         "Certain is only the largest: %(names)s. Later ranks may be ties.",
@@ -190,11 +196,16 @@ def cost(estimate: Estimate) -> str:
     }
     if estimate.seconds_likely is None:
         return (
-            _("Explaining %(rows)s rows takes about %(likely)s model rows in %(requests)s requests. How long that takes is "
-            "known when the endpoint was asked once.")
+            _(
+                "Explaining %(rows)s rows takes about %(likely)s model rows in %(requests)s requests. How long that "
+                "takes is known when the endpoint was asked once."
+            )
             % words
         )
-    return _("Explaining %(rows)s rows takes about %(likely)s model rows in %(requests)s requests, about %(time)s.") % words
+    return (
+        _("Explaining %(rows)s rows takes about %(likely)s model rows in %(requests)s requests, about %(time)s.")
+        % words
+    )
 
 
 def duration(seconds: float | None) -> str:
@@ -222,10 +233,15 @@ def agreement(job: ExplanationJob) -> Line | None:
         "largest": f"{float(found.get('largest', 0.0)):.2g}",
     }
     if found.get("identical"):
-        return Line("agrees", _("Run again after %(with)s: every value of %(rows)d rows is the same to the last bit.") % words)
+        return Line(
+            "agrees", _("Run again after %(with)s: every value of %(rows)d rows is the same to the last bit.") % words
+        )
     holds = 0 < words["rows"] == words["agree"]
     if holds:
-        sentence = _("Run again after %(with)s: all %(rows)d rows agree within the stated error (largest difference %(largest)s).")
+        sentence = _(
+            "Run again after %(with)s: all %(rows)d rows agree within the stated error "
+            "(largest difference %(largest)s)."
+        )
         return Line("agrees", sentence % words)
     sentence = _(
         "Run again after %(with)s: only %(agree)d of %(rows)d rows agree within the stated error "

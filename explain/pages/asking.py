@@ -11,7 +11,6 @@ from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
-from audit.actors import Actor
 from audit.refusals import BadInput, Refusal
 from explain import inputs, jobs, queries, sentences, tables
 from explain.digests import digest
@@ -66,7 +65,11 @@ def _page(
 ) -> HttpResponse:
     context = {"form": form, "version": version, "estimate": cost, "question": question, "changed": changed}
     if cost is not None:
-        context |= {"cost_sentence": sentences.cost(cost), "algorithm": sentences.algorithm(cost.algorithm)}
+        context |= {
+            "cost_sentence": sentences.cost(cost),
+            "algorithm": sentences.algorithm(cost.algorithm),
+            "time_likely": sentences.duration(cost.seconds_likely),
+        }
     return render(request, "explain/explanation_request.html", context, status=status)
 
 
@@ -113,8 +116,8 @@ def _at_fields(form: RequestForm, refusal: Refusal) -> None:
 
 def _initial(request: HttpRequest, version: ModelVersion | None) -> dict[str, Any]:
     initial: dict[str, Any] = {}
-    if version is not None:
-        initial["endpoint"] = queries.endpoints().filter(version=version).first()
+    if version is not None and (served := queries.endpoints().filter(version=version).first()):
+        initial["endpoint"] = served
     like = request.GET.get("like", "")
     if like.isascii() and like.isdigit() and len(like) < 10:
         job = queries.find(int(like))

@@ -71,7 +71,9 @@ def beeswarm_figure(data: Shown) -> Figure:
     order = np.argsort(-np.abs(data.phi).mean(axis=0), kind="stable")
     shown = min(len(order), figures.SHOWN)
     drawn = len(figures.drawn_rows(len(data.ids), shown, seed=data.seed))
-    caption = _("One mark for each row. Right of zero the feature raises the answer; the colour is the feature’s value.")
+    caption = _(
+        "One mark for each row. Right of zero the feature raises the answer; the colour is the feature’s value."
+    )
     if any(not cells or np.isnan(ordered(cells)).all() for cells in data.columns):
         caption += " " + _("Text and groups are grey: they have no order.")
     if drawn < len(data.ids):
@@ -122,7 +124,7 @@ def row_figure(data: Shown, row: int) -> Figure:
     )
     order = sorted(range(len(phi)), key=lambda j: -abs(phi[j]))
     caption = (
-        _("From the intercept of the local model to its value at this row; whiskers are 95 % intervals over five seeds.")
+        _("From the intercept of the local model to its value here; whiskers are 95 % intervals over five seeds.")
         if data.lime
         else _("From the average prediction of the background to that of this row; whiskers are 95 % intervals.")
     )
@@ -143,9 +145,9 @@ def dependence_figure(data: Shown, feature: int) -> Figure:
     missing = sum(value is None for value in cells)
     caption = _("One mark for each row; whiskers are 95 % intervals.")
     if other is not None:
-        caption += " " + _("Coloured by “%(other)s”, which goes with it most where its own value is about the same.") % {
-            "other": data.names[other]
-        }
+        caption += " " + _(
+            "Coloured by “%(other)s”, which goes with it most where its own value is about the same."
+        ) % {"other": data.names[other]}
     if missing:
         caption += " " + _("Rows without a value are left out: %(n)d.") % {"n": missing}
     spec = figures.dependence(

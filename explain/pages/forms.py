@@ -218,7 +218,9 @@ class ErasureForm(forms.Form):
         label=_("The person, as the questions named them"),
         max_length=256,
         widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false", "dir": "auto"}),
-        help_text=_("For example a customer number. It is not stored and not logged: only a keyed hash finds the rows."),
+        help_text=_(
+            "For example a customer number. It is not stored and not logged: only a keyed hash finds the rows."
+        ),
     )
     reason = forms.CharField(
         label=_("Reason"),

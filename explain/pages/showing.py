@@ -16,9 +16,10 @@ from audit.refusals import NotKnown
 from explain import queries, receipts, sentences
 from explain.methods.quality import certain_ranks
 from explain.models import ExplanationJob, ExplanationRow, State
-from explain.pages import figures
+from explain.pages import figures, spoken
 from explain.pages.access import may
-from explain.pages.shown import Shown, shown
+from explain.pages.shown import Shown, shown, unit_of
+from explain.staleness import standing_now
 
 #: Rows of the table on the page; the rest is a page further.
 PER_PAGE = 100
@@ -69,13 +70,12 @@ def _standing(request: HttpRequest, job: ExplanationJob, rows: Sequence[Explanat
         "history": history(job.subject),
         "may_request": request.user.has_perm("explain.request"),
         "estimate": job.settings.get("estimate") or {},
+        "unit": unit_of(job),
     }
 
 
 def _proof(job: ExplanationJob) -> dict[str, Any]:
     """Whether it still speaks about what is there, and still is what was recorded."""
-    from explain.staleness import standing_now
-
     return {
         "mismatches": receipts.problems(job),
         "receipt_text": json.dumps(job.receipt, ensure_ascii=False, indent=2),
@@ -107,7 +107,7 @@ def _figures(request: HttpRequest, job: ExplanationJob, rows: Sequence[Explanati
         found["single"] = figures.row_figure(data, place)
         phi, se = data.phi[place], data.se[place]
         found["certainty"] = sentences.certainty(certain_ranks(phi, se), phi.tolist(), data.names)
-        found["row_sentence"] = sentences.row(data.names, phi.tolist(), chosen, lime=data.lime)
+        found["row_sentence"] = spoken.told(data, place)
     return found
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from explain.methods.comparing import FeatureChange
 from explain.methods.figures.parts import ordered, short
 from explain.methods.pairperm import Z95
 from explain.methods.quality import Importance
@@ -74,6 +75,28 @@ def row(data: Shown, place: int, base_label: str, total_label: str) -> str:
     return _("From %(base)s to %(total)s: %(list)s") % words
 
 
+def told(data: Shown, place: int) -> str:
+    """One row in a sentence: where its answer lies, what pushed it there, and what pulled the other way."""
+    phi = data.phi[place]
+    total = float(data.base[place] + phi.sum()) if data.lime else float(data.fx[place])
+    words = {"fx": _size(total), "base": _size(data.base[place])}
+    gap = total - float(data.base[place])
+    order = [int(j) for j in np.argsort(-np.abs(phi), kind="stable") if phi[j] != 0][:_TOLD]
+    pushes = [j for j in order if phi[j] * gap > 0][:3]
+    against = [j for j in order if phi[j] * gap < 0][:1]
+    if not pushes:
+        return _("The answer is %(fx)s, the average %(base)s: nothing moves it far.") % words
+    words["list"] = _(", ").join(f"{_feature(data, place, j)} ({_signed(phi[j])})" for j in pushes)
+    if gap > 0:
+        text = _("The answer is %(fx)s, above the average of %(base)s, mostly by %(list)s.") % words
+    else:
+        text = _("The answer is %(fx)s, below the average of %(base)s, mostly by %(list)s.") % words
+    if against:
+        pull = f"{_feature(data, place, against[0])} ({_signed(phi[against[0]])})"
+        text += " " + _("%(feature)s pulls the other way.") % {"feature": pull}
+    return text
+
+
 def _feature(data: Shown, place: int, feature: int) -> str:
     if not data.columns[feature]:
         return data.names[feature]
@@ -130,3 +153,13 @@ def _size(value: float) -> str:
 
 def _signed(value: float) -> str:
     return f"{value:+.3g}".replace("-", "−")
+
+
+def changes(features: Sequence[FeatureChange]) -> str:
+    """How the mean sizes of the largest features change."""
+    told = [
+        _("%(name)s from %(before)s to %(after)s")
+        % {"name": each.name, "before": _size(each.champion), "after": _size(each.challenger)}
+        for each in features[:_TOLD]
+    ]
+    return _("Mean contributions change: %(list)s") % {"list": _listed(told, len(features) - len(told))}

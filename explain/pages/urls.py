@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from django.urls import path
 
-from explain.pages import asking, changing, erasing, listing, showing
+from explain.pages import asking, changing, comparing, erasing, listing, showing
 
 app_name = "explain"
 urlpatterns = [
     path("explanations", listing.explanations, name="explanations"),
     path("explanations/new", asking.request_explanation, name="request"),
+    path("explanations/compare", comparing.compare, name="compare"),
     path("explanations/erase", erasing.erase, name="erase"),
     path("explanations/<int:job_id>", showing.explanation, name="explanation"),
     path("explanations/<int:job_id>/cancel", changing.cancel, name="cancel"),

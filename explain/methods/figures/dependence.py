@@ -25,8 +25,8 @@ from explain.methods.figures.parts import (
 )
 from explain.methods.pairperm import Z95
 
-#: Rows below which no other feature can be told from chance, and rows of one stretch of values.
-LEAST_ROWS, _STRETCH = 20, 10
+#: Rows below which no other feature can be told from chance; stretches of values, and rows of one at least.
+LEAST_ROWS, _STRETCHES, _LEAST_STRETCH = 20, 10, 10
 #: Categories that are told apart by place, and by colour.
 _PLACES, _TONES = 12, len(KINDS)
 
@@ -34,29 +34,47 @@ _PLACES, _TONES = 12, len(KINDS)
 def companion(columns: Sequence[Sequence[Any]], feature: int, phi: Floats) -> int | None:
     """The other feature that goes with the contributions of ``feature`` most, where its own value is about the same.
 
-    ``phi``: (rows,) contributions of ``feature``. The measure is the correlation within stretches of ten rows of about
-    the same value; None for too few rows or when nothing goes with it.
+    ``phi``: (rows,) contributions of ``feature``. The measure is the share of their variance that a line (numbers) or
+    the means of the categories (text) explain, adjusted for chance, within stretches of rows of about the same value.
+    None for too few rows or when nothing goes with it.
     """
     if len(phi) < LEAST_ROWS:
         return None
     order = np.argsort(_places(columns[feature]), kind="stable")
-    stretches = np.array_split(order, max(len(order) // _STRETCH, 1))
+    stretches = np.array_split(order, min(max(len(order) // _LEAST_STRETCH, 1), _STRETCHES))
     strength = np.zeros(len(columns))
     for j, cells in enumerate(columns):
         if j == feature or not cells:
             continue
-        other = _places(cells)
-        strength[j] = sum(_correlation(other[part], phi[part]) * len(part) for part in stretches)
+        other, named = _places(cells), any(isinstance(value, str) for value in cells)
+        share = _means_share if named else _line_share
+        strength[j] = sum(share(other[part], phi[part]) * len(part) for part in stretches)
     best = int(np.argmax(strength))
     return best if strength[best] > 0 else None
 
 
-def _correlation(one: Floats, two: Floats) -> float:
-    known = np.isfinite(one) & np.isfinite(two)
+def _adjusted(share: float, rows: int, parameters: int) -> float:
+    """An explained share of variance less what as many parameters explain by chance."""
+    return max(1.0 - (1.0 - share) * (rows - 1) / (rows - parameters), 0.0) if rows > parameters else 0.0
+
+
+def _line_share(one: Floats, two: Floats) -> float:
+    known = np.isfinite(one)
     one, two = one[known], two[known]
     if len(one) < 3 or np.ptp(one) == 0 or np.ptp(two) == 0:
         return 0.0
-    return float(abs(np.corrcoef(one, two)[0, 1]))
+    return _adjusted(float(np.corrcoef(one, two)[0, 1] ** 2), len(one), 2)
+
+
+def _means_share(kinds: Floats, two: Floats) -> float:
+    known = np.isfinite(kinds)
+    _, place, counts = np.unique(kinds[known], return_inverse=True, return_counts=True)
+    two = two[known]
+    if len(counts) < 2 or np.ptp(two) == 0:
+        return 0.0
+    means = np.bincount(place, weights=two) / counts
+    between = float((counts * (means - two.mean()) ** 2).sum() / ((two - two.mean()) ** 2).sum())
+    return _adjusted(between, len(two), len(counts))
 
 
 def _places(cells: Sequence[Any]) -> Floats:
@@ -96,7 +114,9 @@ def dependence(
     texts = [f"{safe(names[feature])} = {safe(short(cells[row]))} · {safe(ids[row])}" for row in kept]
     if other is not None:
         seen = [columns[other][row] for row in kept]
-        texts = [f"{text}<br>{safe(names[other])} = {safe(short(value))}" for text, value in zip(texts, seen, strict=True)]
+        texts = [
+            f"{text}<br>{safe(names[other])} = {safe(short(value))}" for text, value in zip(texts, seen, strict=True)
+        ]
         data = _toned(names[other], seen, shared, texts)
     else:
         data = [_marks(shared, texts, np.arange(len(kept)), {"color": RAISES})]
