@@ -87,7 +87,7 @@ def beeswarm_figure(data: Shown) -> Figure:
         data.phi,
         data.ids,
         unit=_("contribution to the %(unit)s") % {"unit": data.unit},
-        words=(_("low value"), _("high value")),
+        words=(_("low"), _("high"), _("value of the feature")),
         seed=data.seed,
     )
     quarters = np.percentile(data.phi, [0, 25, 50, 75, 100], axis=0)

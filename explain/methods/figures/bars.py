@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from explain.methods.figures.parts import QUIET, RAISES, SHOWN, TEXT, layout, narrow, safe
+from explain.methods.figures.parts import QUIET, RAISES, SHOWN, TEXT, decimals, layout, narrow, safe
 
 
 def bars(names: Sequence[str], mean: Sequence[float], low: Sequence[float], high: Sequence[float], *, unit: str) -> Any:
@@ -32,12 +32,13 @@ def bars(names: Sequence[str], mean: Sequence[float], low: Sequence[float], high
         "customdata": [[labels[i], low[j], high[j]] for i, j in enumerate(order)],
         "hovertemplate": "%{customdata[0]}: %{x:.3g}<br>%{customdata[1]:.3g} – %{customdata[2]:.3g}<extra></extra>",
     }
+    places = decimals(mean)
     figures = {
         "type": "scatter",
         "mode": "text",
         "x": [max(high[j], mean[j]) for j in order],
         "y": lines,
-        "text": [f"  {mean[j]:.3g}" for j in order],
+        "text": [f"  {mean[j]:.{places}f}" for j in order],
         "textposition": "middle right",
         "textfont": {"color": QUIET, "size": 12},
         "hoverinfo": "skip",

@@ -26,7 +26,7 @@ from explain.methods.figures.parts import (
 #: Marks that would lie closer than this share of the figure's width are put beside each other.
 _BINS = 110
 #: Half of the height that a swarm may take of its line, and the step between two marks where there is room.
-_REACH, _STEP = 0.4, 0.055
+_REACH, _STEP = 0.36, 0.055
 
 
 def beeswarm(
@@ -36,13 +36,13 @@ def beeswarm(
     ids: Sequence[str],
     *,
     unit: str,
-    words: tuple[str, str],
+    words: tuple[str, str, str],
     seed: int,
 ) -> Any:
     """One mark for each row and feature: where it lies is its contribution, its colour the feature's value.
 
     ``columns``: the cells of each feature; empty for one that has no values of its own. ``phi``: (rows, features).
-    ``words``: what the lowest and the highest colour mean. Text and missing values are grey: they have no order.
+    ``words``: for the lowest and the highest colour, and what they are of. Text and missing values have no order: grey.
     """
     order = np.argsort(-np.abs(phi).mean(axis=0), kind="stable")[:SHOWN]
     kept = drawn_rows(len(phi), len(order), seed=seed)
@@ -68,11 +68,11 @@ def beeswarm(
         data.append(_marks(across[grey], down[grey], texts, np.flatnonzero(grey)) | {"marker": _looks(REST)})
     if not grey.all():
         scale = {"color": np.round(tone[~grey], 3).tolist(), "cmin": 0, "cmax": 1, "colorscale": VALUES}
-        scale |= {"showscale": True, "colorbar": colours(*words)}
+        scale |= {"showscale": True, "colorbar": colours(*words[:2], title=words[2])}
         data.append(_marks(across[~grey], down[~grey], texts, np.flatnonzero(~grey)) | {"marker": _looks(None) | scale})
     made = layout(labels, unit, top=44, step=34)
     made["yaxis"] |= {"showgrid": True, "gridcolor": "token:line"}
-    return {"data": data, "layout": made, "narrow": narrow(labels, unit, top=44, step=54)}
+    return {"data": data, "layout": made, "narrow": narrow(labels, unit, top=44, step=60, above=0.36)}
 
 
 def _marks(across: Floats, down: Floats, texts: Sequence[str], which: npt.NDArray[np.intp]) -> dict[str, Any]:

@@ -106,7 +106,7 @@ def dependence(
     known = np.array([value is not None for value in cells], dtype=bool)
     kept = np.flatnonzero(known)[drawn_rows(int(known.sum()), 1, seed=seed)]
     values = [cells[row] for row in kept]
-    made = base_layout(names[feature], height=380, top=56 if other is not None else 16)
+    made = base_layout(names[feature], height=380, top=48 if other is not None else 12)
     across, ticks = _across(values, seed)
     made["xaxis"] |= ticks | {"zeroline": False}
     made["yaxis"] = axis(unit) | {"automargin": True}
@@ -132,7 +132,7 @@ def dependence(
         "itemclick": False,
         "itemdoubleclick": False,
     }
-    less = {"height": 320, "xaxis": {"nticks": 4}, "yaxis": {"title": {"text": ""}}}
+    less = {"height": 340, "xaxis": {"nticks": 4}, "yaxis": {"title": {"text": ""}}}
     return {"data": data, "layout": made, "narrow": less}
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Sequence
+import math
+import textwrap
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -116,29 +118,50 @@ def axis(title: str) -> dict[str, Any]:
     }
 
 
-def narrow(labels: Sequence[str], unit: str, *, top: int = 8, step: int = 46) -> dict[str, Any]:
-    """On a telephone labels stand above their lines, where they take no width from the marks."""
+def narrow(labels: Sequence[str], unit: str, *, top: int = 8, step: int = 46, above: float = 0.3) -> dict[str, Any]:
+    """On a telephone labels stand above their lines, where they take no width from the marks.
+
+    ``above``: how far above the middle of its line a label ends, in lines.
+    """
     notes = [
         {
             "x": 0,
             "xref": "paper",
             "xanchor": "left",
-            "y": place - 0.5,
+            "xshift": -4,
+            "y": place - above,
             "yref": "y",
-            "yanchor": "top",
+            "yanchor": "bottom",
             "text": label,
             "showarrow": False,
             "font": {"color": TEXT, "size": 12},
         }
         for place, label in enumerate(labels)
     ]
-    words = cut(unit, 40)
     return {
-        "height": 64 + top + step * len(labels),
+        "height": 84 + top + step * len(labels),
         "labels": notes,
-        "xaxis": {"nticks": 4, "title": {"text": safe(words), "font": {"color": QUIET, "size": 12}, "standoff": 12}},
-        "yaxis": {"showticklabels": False, "range": [len(labels) - 0.4, -0.6]},
+        "xaxis": narrow_axis(unit),
+        "yaxis": {"showticklabels": False, "range": [len(labels) - 0.5, -0.5 - above]},
     }
+
+
+def narrow_axis(unit: str) -> dict[str, Any]:
+    """Few ticks, and a title in as many lines as it needs."""
+    words = "<br>".join(safe(line) for line in textwrap.wrap(unit, 38))
+    return {"nticks": 4, "title": {"text": words, "font": {"color": QUIET, "size": 12}, "standoff": 12}}
+
+
+def decimals(values: Iterable[float]) -> int:
+    """Decimals with which the largest of ``values`` has three digits: all are written with as many."""
+    largest = max((abs(value) for value in values), default=0.0)
+    return min(max(2 - math.floor(math.log10(largest)), 0), 12) if largest > 0 else 0
+
+
+def signed(value: float, places: int) -> str:
+    """``+0.052``, ``−0.004``, ``±0``: with the sign that typesetters use."""
+    text = f"{abs(value):.{places}f}"
+    return "±0" if float(text) == 0 else ("−" if value < 0 else "+") + text
 
 
 def colours(low: str, high: str, title: str = "") -> dict[str, Any]:

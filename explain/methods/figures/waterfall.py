@@ -6,8 +6,24 @@ from collections.abc import Sequence
 from itertools import accumulate, pairwise
 from typing import Any
 
-from explain.methods.figures.parts import LOWERS, QUIET, RAISES, REST, SHOWN, TEXT, layout, narrow, safe, short
+from explain.methods.figures.parts import (
+    LOWERS,
+    QUIET,
+    RAISES,
+    REST,
+    SHOWN,
+    TEXT,
+    decimals,
+    layout,
+    narrow,
+    safe,
+    short,
+    signed,
+)
 from explain.methods.pairperm import Z95
+
+#: What the digits beyond a bar need of the width, on a screen and on a telephone.
+_DIGITS, _NARROW_DIGITS = 0.12, 0.34
 
 
 def waterfall(
@@ -31,9 +47,13 @@ def waterfall(
     """
     labels, steps, errors = _steps(names, values, phi, se, rest_label)
     ends = list(accumulate(steps, initial=base))
-    left, right = min(*ends, total), max(*ends, total)
+    reach = [
+        *ends,
+        total,
+        *(end + error * side for end, error in zip(ends[1:], errors, strict=True) for side in (-1, 1)),
+    ]
+    left, right = min(reach), max(reach)
     room = (right - left) or max(abs(base), 1e-9)
-    limits = [left - 0.14 * room, right + 0.14 * room]
     made = layout(labels, unit, top=48)
     # the line of the prediction ends at the first bar's side of the plot, that of the base value at the other
     marks = {
@@ -44,9 +64,9 @@ def waterfall(
         ],
     }
     made |= marks
-    made["xaxis"] |= {"range": limits, "zeroline": False}
+    made["xaxis"] |= {"range": [left - _DIGITS * room, right + _DIGITS * room], "zeroline": False}
     less = narrow(labels, unit, top=48)
-    less["xaxis"] |= {"range": [left - 0.3 * room, right + 0.3 * room]}
+    less["xaxis"] |= {"range": [left - _NARROW_DIGITS * room, right + _NARROW_DIGITS * room]}
     less["annotations"] = [
         _note(base, safe(base_label), total, y=1.0, outwards=False, line=1),
         _note(total, safe(total_label), base, y=1.0, outwards=False, strong=True),
@@ -110,12 +130,13 @@ def _figures(ends: Sequence[float], steps: Sequence[float], errors: Sequence[flo
         max(before, after + error) if up else min(before, after - error)
         for (before, after), error, up in zip(pairwise(ends), errors, raises, strict=True)
     ]
+    digits = decimals(steps)
     return {
         "type": "scatter",
         "mode": "text",
         "x": places,
         "y": list(range(len(steps))),
-        "text": [f"  {step:+.3g}  ".replace("-", "−") for step in steps],
+        "text": [f"  {signed(step, digits)}  " for step in steps],
         "textposition": ["middle right" if up else "middle left" for up in raises],
         "textfont": {"color": QUIET, "size": 12},
         "hoverinfo": "skip",
