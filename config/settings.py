@@ -104,6 +104,7 @@ CELERY_TIMEZONE = "UTC"
 #: What nobody has to start. The import is frequent because an alias moved by hand must not stay unseen for long.
 CELERY_BEAT_SCHEDULE = {
     "redeliver waiting explanations": {"task": "explain.tasks.redeliver_waiting", "schedule": 10.0},
+    "redeliver waiting analyses": {"task": "explain.tasks.redeliver_analyses", "schedule": 30.0},
     "expire promotions": {"task": "governance.expire_promotions", "schedule": 60.0},
     "follow up safeguards that ended": {"task": "governance.follow_up_safeguards", "schedule": 30.0},
     "follow up emergencies": {"task": "governance.follow_up_emergencies", "schedule": 30.0},
@@ -269,4 +270,6 @@ REST_FRAMEWORK = {
     "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
     "PAGE_SIZE": 50,
 }
+#: A pickled model runs code when it is opened. Off: such artifacts are refused, and only the endpoint is asked.
+ALLOW_PICKLED_ARTIFACTS = env.flag("ALLOW_PICKLED_ARTIFACTS", False)
 LOGGING = logging_config(env.flag("VERBOSE", False))

@@ -103,10 +103,13 @@ def _grouped(row: RowResult, made: Grouping, *, additive: bool) -> RowResult:
 
 def conclusion(comparison: Comparison) -> str:
     """The first line of the page: what changes for people, not for averages."""
-    change = comparison.change
-    rows = len(change.rows)
-    changed = sum(row.top_changed for row in change.rows)
-    sure = sum(row.top_changed and row.certain for row in change.rows)
+    rows = comparison.change.rows
+    changed = sum(row.top_changed for row in rows)
+    return first_reasons(len(rows), changed, sum(row.top_changed and row.certain for row in rows))
+
+
+def first_reasons(rows: int, changed: int, sure: int) -> str:
+    """In how many of ``rows`` the first reason changed, and in how many of these ``sure``-ly."""
     if not changed:
         sentence = ngettext(
             "The first reason is the same in the %(rows)d row.",

@@ -292,6 +292,8 @@ def run(engine: Engine, claim: Claim, *, poll: Callable[[], bool], stop: threadi
                 yield Done(flying.pop(future), future.result())
             if not poll():
                 raise Cancelled
-    finally:
+    except BaseException:
         stop.set()
+        raise
+    finally:
         pool.shutdown(wait=False, cancel_futures=True)

@@ -2,24 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any, cast
 
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from audit.actors import Actor
 from explain import jobs
-from explain.engines import CHUNK_ROWS, IN_FLIGHT, Engine, Inquiry, LimeEngine, ShapEngine, shap_chunk
-from explain.methods import sampling
-from explain.models import Algorithm, ExplanationJob, Method
+from explain.engines import IN_FLIGHT, Engine, Inquiry, LimeEngine, ShapEngine, shap_chunk
+from explain.methods import choice, sampling
+from explain.methods.choice import Choice
+from explain.models import Algorithm, ExplanationJob, Scale
+from explain.reference import ReplayEngine, replay_chunk
 from explain.serving import probe
 from explain.serving.clients import open_client
-from explain.serving.protocol import ServingClient, Table, WrongAnswer
-from explain.serving.scoring import Scorer
+from explain.serving.limits import Limiter, for_endpoint
+from explain.serving.protocol import ServingClient, ServingError, Table, WrongAnswer
+from explain.serving.scoring import FIRST_BATCH, Scorer
 from registry.environments import allowed_address
 from registry.models import Endpoint
 from registry.serving import credentials
 
+#: Estimators of shap that run unmodified by record and replay.
+REPLAYED = frozenset({Algorithm.EXACT, Algorithm.PERMUTATION, Algorithm.KERNEL})
+#: Why a wished algorithm cannot answer, by the code of ``choice.Impossible``.
+IMPOSSIBLE = {
+    "method.other": gettext_lazy("This algorithm does not compute this method."),
+    "artifact.missing": gettext_lazy("The model's files are not at hand, so it cannot be explained in process."),
+    "artifact.kind": gettext_lazy("The model's files are of another kind than the algorithm is for."),
+    "artifact.scale": gettext_lazy("On this scale the model is not a sum of its trees or terms: ask for log-odds."),
+    "artifact.parity_unknown": gettext_lazy("Nobody compared the model's files with what the endpoint answers."),
+    "artifact.parity": gettext_lazy("The model's files answer differently from the endpoint."),
+    "exact.too_many_features": gettext_lazy("All coalitions of so many features are too many."),
+    "budget.too_small": gettext_lazy("The budget is too small for this algorithm: ask for fewer rows."),
+}
 #: Workers that share one job at most.
 MOST_WORKERS = 8
 
@@ -43,43 +61,84 @@ def client_of(endpoint: Endpoint) -> Iterator[ServingClient]:
         client.close()
 
 
+@contextmanager
+def limits_of(endpoint: Endpoint) -> Iterator[Limiter]:
+    """The endpoint's limits over all workers, given back at the end."""
+    limiter = for_endpoint(endpoint.pk, endpoint.concurrency, endpoint.rows_per_second)
+    try:
+        yield limiter
+    finally:
+        limiter.close()
+
+
 def scorer_of(
-    job: ExplanationJob, client: ServingClient, *, wire: str | None = None, stopped: Callable[[], None] = lambda: None
+    job: ExplanationJob,
+    client: ServingClient,
+    report: Mapping[str, Any],
+    *,
+    limiter: Limiter,
+    stopped: Callable[[], None] = lambda: None,
 ) -> Scorer:
-    """What scores rows of the job in the wire format that the probe chose."""
-    return Scorer(client, wire=wire or job.plan["probe"]["wire"], output=job.output["index"], stopped=stopped)
+    """What scores rows of the job as the probe's ``report`` says: its wire format and its first batch."""
+    return Scorer(
+        client,
+        wire=report["wire"],
+        output=job.output["index"],
+        stopped=stopped,
+        limiter=limiter,
+        scale="log_odds" if job.output["scale"] == Scale.LOG_ODDS else "raw",
+        batch=report.get("first_batch", FIRST_BATCH),
+    )
 
 
-def prepare(job: ExplanationJob, client: ServingClient, inquiry: Inquiry, *, by: Actor) -> None:
+def prepare(job: ExplanationJob, client: ServingClient, inquiry: Inquiry, *, limiter: Limiter, by: Actor) -> None:
     """Probe, choose and draw; the plan is written once, with an entry. Raises a ``ServingError``."""
-    table, output = inquiry.table, job.output["index"]
-    report = probe.inspect(client, table, output=output, probability=job.output.get("kind") == "probability")
-    found = report.as_json()
-    algorithm, because = choose(job, inquiry)
-    selected = _selected(job, inquiry, scorer_of(job, client, wire=report.wire))
+    found = probe.inspect(
+        client,
+        inquiry.table,
+        output=job.output["index"],
+        probability=job.output.get("kind") == "probability",
+        limiter=limiter,
+    )
+    report = found.as_json() | {"first_batch": found.batch}
+    chosen = choose(job, inquiry)
+    selected = _selected(job, inquiry, scorer_of(job, client, report, limiter=limiter))
     plan = {
-        "probe": found,
-        "algorithm": algorithm,
-        "because": because,
+        "probe": report,
+        "algorithm": chosen.algorithm,
+        "because": chosen.because,
         "selected": selected,
-        "chunk": _chunk(inquiry, algorithm),
+        "chunk": _chunk(inquiry, chosen.algorithm),
     }
     jobs.prepared(job, plan, by=by)
 
 
-def choose(job: ExplanationJob, inquiry: Inquiry) -> tuple[str, str]:
-    """The estimator and the code of the reason for it."""
-    asked = job.settings.get("algorithm", Algorithm.AUTO)
-    if asked != Algorithm.AUTO:
-        return asked, "asked"
-    return (Algorithm.LIME, "asked") if job.method == Method.LIME else (Algorithm.PAIR_PERM, "black_box")
+def choose(job: ExplanationJob, inquiry: Inquiry) -> Choice:
+    """The estimator, by the rules of ``methods.choice``. Raises ``ServingError`` for a wish that cannot be met."""
+    try:
+        return choice.choose(
+            method=cast(choice.Method, job.method),
+            features=len(inquiry.columns),
+            background=len(inquiry.background),
+            scale=job.output["scale"],
+            artifact=None,
+            parity=None,
+            budget_per_row=inquiry.budget_per_row,
+            wanted=job.settings.get("algorithm", Algorithm.AUTO),
+            rounds=inquiry.rounds[1],
+        )
+    except choice.Impossible as error:
+        raise ServingError(str(IMPOSSIBLE.get(error.code, error.code)), code=error.code) from error
 
 
 def _chunk(inquiry: Inquiry, algorithm: str) -> int:
     """Rows in a chunk: it depends on the question alone, so that a resumed job has the same ones."""
+    size = {"features": len(inquiry.columns), "background": len(inquiry.background)}
     if algorithm == Algorithm.PAIR_PERM:
-        return shap_chunk(features=len(inquiry.columns), background=len(inquiry.background), least=inquiry.rounds[0])
-    return 1 if algorithm in (Algorithm.LIME, Algorithm.KERNEL, Algorithm.EXACT) else max(1, CHUNK_ROWS // 10_000)
+        return shap_chunk(**size, least=inquiry.rounds[0])
+    if algorithm in REPLAYED:
+        return replay_chunk(cast(Any, algorithm), **size, budget_per_row=inquiry.budget_per_row)
+    return 1
 
 
 def _selected(job: ExplanationJob, inquiry: Inquiry, scorer: Scorer) -> list[int] | None:
@@ -104,11 +163,13 @@ def engine_of(job: ExplanationJob, inquiry: Inquiry, scorer: Scorer) -> Engine:
     """The engine of the estimator that was chosen. Raises a ``ServingError`` when the background cannot be scored."""
     if job.algorithm == Algorithm.LIME:
         return LimeEngine(inquiry, scorer)
+    if job.algorithm in REPLAYED:
+        return ReplayEngine(inquiry, scorer, cast(Any, job.algorithm))
     return ShapEngine(inquiry, scorer)
 
 
 def helpers(job: ExplanationJob) -> int:
     """How many more workers may help: as many as the endpoint takes requests for, and there are chunks."""
-    chunks = -(-job.total // job.plan["chunk"])
+    chunks = -(-job.total // int(job.plan["chunk"]))
     wanted = -(-int(job.endpoint.concurrency) // IN_FLIGHT)
     return max(0, min(chunks, wanted, MOST_WORKERS) - 1)

@@ -19,9 +19,11 @@ from audit.advisory import claimed
 
 logger = logging.getLogger(__name__)
 
-RUN_JOB = "explain.tasks.run_job"
+RUN_JOB, RUN_ANALYSIS = "explain.tasks.run_job", "explain.tasks.run_analysis"
 #: First key of the advisory locks: which jobs living workers hold («expl» in ASCII), and who prepares one.
 _LOCK_CLASS, _PREPARE_CLASS = 0x6578706C, 0x65787072
+#: The same of analyses («exan»).
+_ANALYSIS_CLASS = 0x6578616E
 #: Chunks are locked by one number of 64 bits: this in front, then the job, then the chunk.
 _CHUNK_BASE, _CHUNKS_OF_A_JOB = 0x6578 << 48, 1 << 12
 
@@ -91,3 +93,18 @@ def held() -> set[int]:
             [_LOCK_CLASS],
         )
         return {int(row[0]) for row in cursor.fetchall()}
+
+
+def enqueue_analysis(analysis_id: int, *, expires: float | None = None) -> bool:
+    """Tell a worker about the analysis; False when the broker cannot be reached. ``expires`` in seconds."""
+    try:
+        current_app.send_task(RUN_ANALYSIS, args=[analysis_id], expires=expires, retry=False)
+    except (KombuError, OSError) as error:
+        logger.warning("the broker does not take analysis %s, it will be sent again: %s", analysis_id, error)
+        return False
+    return True
+
+
+def claim_analysis(analysis_id: int) -> AbstractContextManager[bool]:
+    """Hold the analysis for this process; False when a living worker holds it already."""
+    return claimed(_ANALYSIS_CLASS, analysis_id)

@@ -105,10 +105,10 @@ def _moment(at: datetime | None) -> str | None:
     return None if at is None else at.astimezone(UTC).isoformat(timespec="seconds")
 
 
-def libraries() -> dict[str, str]:
+def libraries(names: Sequence[str] = _LIBRARIES) -> dict[str, str]:
     """Versions of what computed; ``"absent"`` for what is not installed."""
     found: dict[str, str] = {}
-    for name in _LIBRARIES:
+    for name in names:
         try:
             found[name] = version(name)
         except PackageNotFoundError:

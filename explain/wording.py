@@ -19,6 +19,10 @@ _SENTENCES: dict[str, Promise] = {
     "compare.columns": gettext_lazy("These explanations cannot be compared: the columns differ."),
     "compare.rows": gettext_lazy("These explanations cannot be compared: they are about other rows."),
     "compare.nothing": gettext_lazy("These explanations cannot be compared: no row has a result in both."),
+    "drift.conditions": gettext_lazy(
+        "Drift cannot be measured between these explanations, because they differ in more than the sample: "
+        "%(differing)s."
+    ),
     "drift.too_few": gettext_lazy(
         "Too few rows to say: there are %(reference)s and %(current)s, and each side needs %(least)s."
     ),
@@ -50,6 +54,8 @@ _SENTENCES: dict[str, Promise] = {
     "sample.score": gettext_lazy("Row %(position)s has no prediction to be sorted by."),
 }
 _CONDITIONS: dict[str, Promise] = {
+    "version": gettext_lazy("the version"),
+    "columns": gettext_lazy("the columns"),
     "rows": gettext_lazy("the rows"),
     "background": gettext_lazy("the background"),
     "seed": gettext_lazy("the seed"),

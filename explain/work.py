@@ -13,12 +13,14 @@ from django.utils.translation import gettext_lazy
 
 from audit.actors import Actor
 from audit.refusals import Conflict, Refusal
+from audit.subject_keys import KeysUnavailable
 from explain import canaries, cells, inputs, jobs, preparing, queueing
 from explain.chunks import Chunks, Keeper
 from explain.engines import Engine, Inquiry, Question, run
 from explain.methods.codes import Column, UnusableColumn
 from explain.models import ExplanationJob, State
 from explain.serving import probe
+from explain.serving.limits import Limiter
 from explain.serving.protocol import Cancelled, ServingClient, ServingError, Table, Unreachable
 from explain.serving.scoring import Scorer
 
@@ -33,17 +35,19 @@ CHANGED = gettext_lazy(
 def perform(job_id: int, *, others: int = 0, by: Actor = jobs.WORKER) -> str:
     """Do the job, or the part of it that ``others`` leave; answers the state that it ended in, or ``IGNORED``.
 
-    A fault of the endpoint or of the rows ends the job with a sentence, or lets it wait. A fault of the database is
-    raised: the job is delivered again and goes on from the last checkpoint.
+    A fault of the endpoint or of the rows ends the job with a sentence, or lets it wait. A fault of the database, or of that of
+    the keys, is raised: the job is delivered again and goes on from the last checkpoint.
     """
     job = jobs.begin(job_id, alone=others == 0, by=by)
     if job is None:
         return IGNORED
     try:
-        with preparing.client_of(job.endpoint) as client:
-            return _perform(job, client, by=by)
+        with preparing.client_of(job.endpoint) as client, preparing.limits_of(job.endpoint) as limiter:
+            return _perform(job, client, limiter, by=by)
     except Cancelled:
         return IGNORED
+    except (DatabaseFault, KeysUnavailable):
+        raise
     except _VersionChanged:
         return _end(State.VERSION_CHANGED, lambda: jobs.discard(job, str(CHANGED), by=by))
     except Unreachable as error:
@@ -53,8 +57,6 @@ def perform(job_id: int, *, others: int = 0, by: Actor = jobs.WORKER) -> str:
         return _end(State.WAITING, lambda: jobs.wait(job, sentence, by=by))
     except (ServingError, UnusableColumn, Refusal) as error:
         return _fail(job, getattr(error, "sentence", str(error)), getattr(error, "code", "column.unusable"), by=by)
-    except DatabaseFault:
-        raise
     except Exception:
         logger.exception("explanation %s met an error of the program", job_id)
         return _fail(job, _("The program met an error; its log names it under this job's number."), "bug", by=by)
@@ -111,7 +113,7 @@ def questions_of(job: ExplanationJob) -> _Questions:
     return _Questions(inquiry, whole.table, {row.id: row.position for row in rows})
 
 
-def _perform(job: ExplanationJob, client: ServingClient, *, by: Actor) -> str:
+def _perform(job: ExplanationJob, client: ServingClient, limiter: Limiter, *, by: Actor) -> str:
     if job.endpoint.version_id != job.version_id or job.version.digest != job.digest:
         raise ServingError(
             _("The endpoint serves another version than the one that was asked about."), code="endpoint.serves_another"
@@ -120,7 +122,7 @@ def _perform(job: ExplanationJob, client: ServingClient, *, by: Actor) -> str:
         with queueing.preparing(job.pk) as mine:
             if not mine:
                 return IGNORED
-            preparing.prepare(job, client, questions_of(job).inquiry, by=by)
+            preparing.prepare(job, client, questions_of(job).inquiry, limiter=limiter, by=by)
         helpers = preparing.helpers(job)
         for _each in range(helpers):
             queueing.enqueue(job.pk)
@@ -131,8 +133,8 @@ def _perform(job: ExplanationJob, client: ServingClient, *, by: Actor) -> str:
         if stop.is_set():
             raise Cancelled
 
-    scorer = preparing.scorer_of(job, client, stopped=stopped)
     report = job.plan["probe"]
+    scorer = preparing.scorer_of(job, client, report, limiter=limiter, stopped=stopped)
 
     def unchanged() -> None:
         if not canaries.still(client, asked.table, report, output=job.output["index"]):

@@ -155,6 +155,10 @@ class Event(StrEnum):
     EXPLANATION_VERSION_CHANGED = "explanation.version_changed"
     EXPLANATION_PREPARED = "explanation.prepared"
     EXPLANATION_ERASED = "explanation.erased"
+    ANALYSIS_REQUESTED = "analysis.requested"
+    ANALYSIS_STARTED = "analysis.started"
+    ANALYSIS_FINISHED = "analysis.finished"
+    ANALYSIS_FAILED = "analysis.failed"
 
 
 #: What a person reads after the actor's name: «Layla Haddad *signed off*».
@@ -297,4 +301,8 @@ SENTENCES: dict[Event, Promise] = {
     Event.EXPLANATION_VERSION_CHANGED: _("discarded an explanation because another model answered"),
     Event.EXPLANATION_PREPARED: _("probed the endpoint of an explanation"),
     Event.EXPLANATION_ERASED: _("erased rows of an explanation"),
+    Event.ANALYSIS_REQUESTED: _("requested an analysis of explanations"),
+    Event.ANALYSIS_STARTED: _("started an analysis of explanations"),
+    Event.ANALYSIS_FINISHED: _("finished an analysis of explanations"),
+    Event.ANALYSIS_FAILED: _("could not finish an analysis of explanations"),
 }

@@ -6,6 +6,8 @@ from typing import Any
 
 SPECTACULAR_SETTINGS: dict[str, Any] = {
     "ENUM_NAME_OVERRIDES": {
+        "AnalysisKindEnum": "explain.models.analyses.Kind",
+        "AnalysisStateEnum": "explain.models.analyses.AnalysisState",
         "DeploymentKindEnum": "registry.models.deployments.DeploymentKind",
         "EvidenceTypeEnum": "governance.models.evidence.EvidenceType",
         "ExplanationStateEnum": "explain.models.jobs.State",

@@ -1,5 +1,8 @@
-"""Tables of explanations: the governed job, its sealed rows, and their results, which the job's receipt covers."""
+"""Tables of explanations: the governed job, its sealed rows, their results, which the job's receipt covers, and
+analyses of finished jobs.
+"""
 
+from explain.models.analyses import ANALYSIS_LIFECYCLE, Analysis, AnalysisState, Kind
 from explain.models.jobs import (
     LIFECYCLE,
     OPEN,
@@ -15,12 +18,16 @@ from explain.models.jobs import (
 )
 
 __all__ = [
+    "ANALYSIS_LIFECYCLE",
     "LIFECYCLE",
     "OPEN",
     "Algorithm",
+    "Analysis",
+    "AnalysisState",
     "ExplanationInput",
     "ExplanationJob",
     "ExplanationRow",
+    "Kind",
     "Level",
     "Method",
     "Scale",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from explain.pages import asking, changing, comparing, erasing, listing, showing
+from explain.pages import analyses, asking, changing, comparing, erasing, listing, showing
 
 app_name = "explain"
 urlpatterns = [
@@ -18,4 +18,5 @@ urlpatterns = [
     path("explanations/<int:job_id>/resume", changing.resume, name="resume"),
     path("explanations/<int:job_id>/rerun", changing.rerun, name="rerun"),
     path("explanations/<int:job_id>/receipt.json", showing.receipt, name="receipt"),
+    *analyses.urlpatterns,
 ]

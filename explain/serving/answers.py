@@ -5,8 +5,8 @@ Nothing is guessed: text that looks like a number, a truth value, a missing or a
 
 from __future__ import annotations
 
-import math
 import re
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,8 @@ from explain.serving.protocol import WrongAnswer
 
 #: Strings (left alone) and the three words that Python writes for numbers that JSON does not have.
 _BARE = re.compile(rb'"(?:[^"\\]|\\.)*"|-?Infinity|NaN')
+#: What JSON has for numbers; null is NaN.
+_NUMBERS = {float, int, type(None)}
 #: So many key names are listed in a sentence.
 _LISTED = 8
 
@@ -70,19 +72,31 @@ def counted(got: int, *, expected: int, url: str) -> None:
 
 
 def numbers(values: list[Any], *, url: str) -> Floats:
-    """A list of numbers or of equally long lists of numbers, as an array. Raises ``WrongAnswer``."""
-    try:
-        made = np.array(values)
-        if made.dtype.kind not in "fiu" or _truths(values, made):
-            made = np.array([[_number(c) for c in row] if isinstance(row, list) else _number(row) for row in values])
-        made = made.astype(np.float64, copy=False)
-    except (ValueError, TypeError, OverflowError) as error:
-        raise not_numbers(url) from error
-    if made.ndim > 2:
-        if any(size != 1 for size in made.shape[2:]):
+    """A list of numbers or of equally long lists of numbers, as an array. Raises ``WrongAnswer``.
+
+    The types are looked at and not only what numpy makes of them: it reads "0.5" and true as numbers.
+    """
+    flat, width = _flat(values, url)
+    if width is not None and flat and type(flat[0]) is list:  # [[[0.1]], [[0.9]]]: axes of length 1 say nothing
+        flat, inner = _flat(flat, url)
+        if inner != 1:
             raise not_numbers(url)
-        made = made.reshape(made.shape[:2])
-    return made
+    if not set(map(type, flat)) <= _NUMBERS:
+        raise not_numbers(url)
+    try:
+        made = np.array(flat, dtype=np.float64)
+    except OverflowError as error:
+        raise not_numbers(url) from error
+    return made if width is None else made.reshape(len(values), width)
+
+
+def _flat(values: list[Any], url: str) -> tuple[list[Any], int | None]:
+    """The cells of equally long lists and their length; ``values`` themselves and None when they are cells."""
+    if not values or type(values[0]) is not list:
+        return values, None
+    if set(map(type, values)) != {list} or len(widths := set(map(len, values))) != 1:
+        raise not_numbers(url)
+    return list(chain.from_iterable(values)), widths.pop()
 
 
 def not_numbers(url: str) -> WrongAnswer:
@@ -93,32 +107,6 @@ def not_numbers(url: str) -> WrongAnswer:
         'log the model with pyfunc_predict_fn="predict_proba".',
         code="answer.shape",
     )
-
-
-def _truths(values: list[Any], made: Any) -> bool:
-    """Whether truth values hide among numbers: numpy reads them as 0 and 1, so that only such rows are looked at."""
-    if made.size == 0:
-        return False
-    whole = made.reshape(len(values), -1)
-    at = np.flatnonzero(((whole == 0) | (whole == 1)).any(axis=1))
-    return bool(len(at)) and _any_truth([values[i] for i in at.tolist()])
-
-
-def _any_truth(values: list[Any]) -> bool:
-    return any(
-        isinstance(row, bool) or (isinstance(row, list) and any(isinstance(cell, bool) for cell in row))
-        for row in values
-    )
-
-
-def _number(cell: Any) -> float:
-    if cell is None:
-        return math.nan
-    if isinstance(cell, list) and len(cell) == 1:
-        return _number(cell[0])
-    if isinstance(cell, bool) or not isinstance(cell, int | float):
-        raise ValueError(cell)
-    return float(cell)
 
 
 def _values(rows: list[Any], output: str, url: str) -> list[Any]:

@@ -136,6 +136,13 @@ def parquet(rows: Table) -> bytes:
     except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError) as error:
         raise RequestRefused(f"A cell cannot be written as Parquet: {error}.", code="rows.not_parquet") from error
     sink = io.BytesIO()
-    table = pa.table(arrays, names=names(rows))
-    pq.write_table(table, sink, compression="none", use_dictionary=False, write_statistics=False)
+    text = [column.name for column in rows.columns if column.kind == "string"]
+    # text repeats: a dictionary makes the body many times smaller; numbers would only be slower
+    pq.write_table(
+        pa.table(arrays, names=names(rows)),
+        sink,
+        compression="none",
+        use_dictionary=text or False,
+        write_statistics=False,
+    )
     return sink.getvalue()

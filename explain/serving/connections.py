@@ -157,10 +157,12 @@ class Connections:
         self._largest = largest
         self._idle: list[_Connection] = []
         self._lock = threading.Lock()
+        self._closed = False
 
     def close(self) -> None:
-        """Close what is not in use."""
+        """Close what is not in use; what is in use is closed when its answer is there."""
         with self._lock:
+            self._closed = True
             while self._idle:
                 self._idle.pop().close()
 
@@ -211,7 +213,7 @@ class Connections:
     def _keep(self, connection: _Connection) -> None:
         connection.used = time.monotonic()
         with self._lock:
-            if len(self._idle) < KEPT:
+            if len(self._idle) < KEPT and not self._closed:
                 self._idle.append(connection)
                 return
         connection.close()

@@ -53,15 +53,16 @@ def of_table(rows: Table, name: str, datatype: str) -> Tensor:
 
 def text(made: Sequence[Tensor], extra: Mapping[str, Any], *, nan: str) -> bytes:
     """A request as JSON. ``nan``: the word for a missing number, ``null`` or ``NaN``."""
-    inputs = []
+    parts = [b'{"inputs":[']
     for tensor in made:
         head = bodies.dumps({"name": tensor.name, "shape": tensor.shape, "datatype": tensor.datatype})
         data = bodies.dumps(tensor.values)
         if nan == "NaN" and tensor.datatype.startswith("FP"):
             data = data.replace(b"null", b"NaN")  # only numbers are in it
-        inputs.append(head[:-1] + b',"data":' + data + b"}")
-    rest = bodies.dumps(dict(extra))
-    return b'{"inputs":[' + b",".join(inputs) + b"]" + (b"," + rest[1:] if extra else b"}")
+        parts += [head[:-1], b',"data":', data, b"},"]
+    parts[-1] = b"}]"
+    parts.append(b"," + bodies.dumps(dict(extra))[1:] if extra else b"}")
+    return b"".join(parts)
 
 
 def binary(made: Sequence[Tensor], extra: Mapping[str, Any]) -> tuple[bytes, bytes]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
@@ -177,6 +179,11 @@ class Endpoint(Governed):
     @property
     def subject(self) -> str:
         return f"endpoint:{self.name}"
+
+    @property
+    def described_options(self) -> list[tuple[str, str]]:
+        """Each option as JSON, for people."""
+        return [(key, json.dumps(value, ensure_ascii=False)) for key, value in sorted(self.options.items())]
 
     @property
     def about(self) -> dict[str, str]:

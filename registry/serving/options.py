@@ -18,6 +18,8 @@ from registry.serving import language
 
 #: Datatypes of tensors that rows can be sent as.
 DATATYPES = ("BOOL", "UINT8", "UINT16", "UINT32", "UINT64", "INT8", "INT16", "INT32", "INT64", "FP16", "FP32", "FP64")
+#: Levels of options: a mapping has one more than its template.
+DEEPEST = language.DEEPEST + 2
 #: Bytes of all options of an endpoint as JSON.
 LARGEST = 8_000
 #: Keys that look like secrets: those are given by name (``registry.serving.credentials``).
@@ -152,9 +154,13 @@ def check(protocol: str, given: Any, *, columns: Sequence[str] | None = None) ->
         if expected := known[key].reads(value):
             raise _bad(_("Option “%(key)s” must be %(expected)s.") % {"key": key, "expected": expected})
     options = dict(given)
-    if len(json.dumps(options)) > LARGEST:
+    _look_through(options, "", depth=0)
+    try:
+        written = json.dumps(options, allow_nan=False)
+    except ValueError:
+        raise _bad(_("Options hold no NaN and no infinity.")) from None
+    if len(written) > LARGEST:
         raise _bad(_("Options take at most %(count)d bytes.") % {"count": LARGEST})
-    _no_secrets(options, "")
     if protocol == Protocol.HTTP_JSON:
         _check_mapping(options, columns)
     return options
@@ -171,11 +177,17 @@ def _check_mapping(options: Mapping[str, Any], columns: Sequence[str] | None) ->
         raise _bad(str(error)) from error
 
 
-def _no_secrets(node: Any, place: str) -> None:
-    """Refuse what looks like a password: options are shown on a page and stand in the log for ever."""
+def _look_through(node: Any, place: str, *, depth: int) -> None:
+    """Refuse what looks like a password (options are shown on a page and stand in the log for ever), what the database
+    cannot hold, and what is nested without end.
+    """
+    if depth > DEEPEST:
+        raise _bad(_("Options are nested too deeply."))
+    if isinstance(node, str) and "\x00" in node:
+        raise _bad(_("Options hold no NUL character."))
     if isinstance(node, list):
         for each in node:
-            _no_secrets(each, place)
+            _look_through(each, place, depth=depth + 1)
     elif isinstance(node, dict):
         for key, each in node.items():
             if _SECRET.search(str(key)) and isinstance(each, str):
@@ -183,7 +195,8 @@ def _no_secrets(node: Any, place: str) -> None:
                     _("Option “%(key)s” looks like a secret, and options are stored and shown: use “credential”.")
                     % {"key": f"{place}{key}"[:80]}
                 )
-            _no_secrets(each, f"{place}{key}.")
+            _look_through(str(key), place, depth=depth)
+            _look_through(each, f"{place}{key}.", depth=depth + 1)
 
 
 def _bad(sentence: str) -> BadInput:

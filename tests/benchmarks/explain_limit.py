@@ -57,7 +57,8 @@ def one(url: str, wire: str) -> float:
         [np.concatenate([table.cells[j] for table in made.tables]) for j in range(len(made.tables[0].cells))],
     )
     bodies = {
-        batch: [encoded(whole.take(slice(i, i + batch)), wire) for i in range(0, len(whole), batch)] for batch in BATCHES
+        batch: [encoded(whole.take(slice(i, i + batch)), wire) for i in range(0, len(whole), batch)]
+        for batch in BATCHES
     }
     settings = [(batch, concurrency) for batch in BATCHES for concurrency in CONCURRENCY]
     tried = {each: limit(url, bodies[each[0]], wire, each[1]) for each in settings}

@@ -96,6 +96,13 @@ PAGES = (
     Page("environment", "/environments/prod-uae", "registry:environment", "sami"),
     Page("environment-unsaid", "/environments/dr-frankfurt", "registry:environment", "yusuf"),
     Page("environment-register", "/environments/new", "registry:environment_register", "yusuf"),
+    Page("endpoint-register", "/environments/prod-uae/endpoints/new", "registry:endpoint_register", "yusuf"),
+    Page(
+        "endpoint-change",
+        "/environments/prod-uae/endpoints/credit-scoring-uae/change",
+        "registry:endpoint_change",
+        "yusuf",
+    ),
     Page("environment-change", "/environments/dr-frankfurt/change", "registry:environment_change", "yusuf"),
     Page("deployments", "/deployments", "registry:deployments", "sami"),
     Page("run", "/runs/run-412", "registry:run"),

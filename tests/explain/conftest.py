@@ -38,7 +38,7 @@ SCHEMA = {
 }
 
 
-def register_endpoint(url: str, *, name: str = "scoring", digest: str = "a") -> Any:
+def register_endpoint(url: str, *, name: str = "scoring", digest: str = "a", schema: Any = SCHEMA) -> Any:
     """A version and the endpoint at ``url`` that serves it, through the registry's own functions."""
     from registry import environments, versions
 
@@ -46,7 +46,7 @@ def register_endpoint(url: str, *, name: str = "scoring", digest: str = "a") -> 
         name, title=name, owner="risk", purpose="Tests.", risk="high", risk_reason="Decides on people.", by=TRAINER
     )
     version = versions.register_version(
-        model, digest="sha256:" + digest * 64, trained_by=["yusuf"], schema=SCHEMA, by=TRAINER
+        model, digest="sha256:" + digest * 64, trained_by=["yusuf"], schema=schema, by=TRAINER
     )
     environment = environments.register_environment(
         f"env-{name}",
@@ -80,6 +80,8 @@ def ask(endpoint: Any, *, count: int = 6, method: str = "shap", by: Actor = TRAI
         "background": sample(30, seed=9),
         "seed": 7,
         "tol": "0.05",
+        # with three features the rules would choose the exact one, which has nothing to resume and no error
+        "algorithm": "pair_perm" if method == "shap" else "auto",
         **changes,
     }
     return jobs.request(endpoint.version, endpoint, by=by, **given)

@@ -26,6 +26,10 @@ MAPPING = {
 }
 
 
+def nested(levels: int) -> Any:
+    return [nested(levels - 1)] if levels else 1
+
+
 def newest() -> Any:
     return log.history("endpoint:credit-uae", limit=1)[0]
 
@@ -71,6 +75,8 @@ def test_what_is_not_said_has_careful_defaults(catalogue: Catalogue, api_for: Ap
         ({"options": {"largest_batch": True}}, "options", "a whole number from 1 to 20000"),
         ({"options": {"params": {"api_key": "s3cret"}}}, "options", "looks like a secret"),
         ({"options": {"params": {"x": "y" * 9000}}}, "options", "at most 8000 bytes"),
+        ({"options": {"params": {"x": "nul \x00"}}}, "options", "no NUL character"),
+        ({"options": {"params": {"x": nested(40)}}}, "options", "nested too deeply"),
         ({"protocol": "v2", "options": {"datatype": "DOUBLE"}}, "options", "or an object of column and datatype"),
         ({"protocol": "v2", "options": {"binary": 1}}, "options", "one of true, false"),
         ({"protocol": "v1", "options": {"model": ""}}, "options", "text of 1 to 200 characters"),
