@@ -13,6 +13,7 @@ from django.utils.translation import gettext_lazy
 
 from audit.actors import Actor
 from audit.refusals import Conflict, Refusal
+from audit.subject_keys import KeysUnavailable
 from explain import canaries, cells, inputs, jobs, preparing, queueing
 from explain.chunks import Chunks, Keeper
 from explain.engines import Engine, Inquiry, Question, run
@@ -34,8 +35,8 @@ CHANGED = gettext_lazy(
 def perform(job_id: int, *, others: int = 0, by: Actor = jobs.WORKER) -> str:
     """Do the job, or the part of it that ``others`` leave; answers the state that it ended in, or ``IGNORED``.
 
-    A fault of the endpoint or of the rows ends the job with a sentence, or lets it wait. A fault of the database is
-    raised: the job is delivered again and goes on from the last checkpoint.
+    A fault of the endpoint or of the rows ends the job with a sentence, or lets it wait. A fault of the database, or of that of
+    the keys, is raised: the job is delivered again and goes on from the last checkpoint.
     """
     job = jobs.begin(job_id, alone=others == 0, by=by)
     if job is None:
@@ -45,6 +46,8 @@ def perform(job_id: int, *, others: int = 0, by: Actor = jobs.WORKER) -> str:
             return _perform(job, client, limiter, by=by)
     except Cancelled:
         return IGNORED
+    except (DatabaseFault, KeysUnavailable):
+        raise
     except _VersionChanged:
         return _end(State.VERSION_CHANGED, lambda: jobs.discard(job, str(CHANGED), by=by))
     except Unreachable as error:
@@ -54,8 +57,6 @@ def perform(job_id: int, *, others: int = 0, by: Actor = jobs.WORKER) -> str:
         return _end(State.WAITING, lambda: jobs.wait(job, sentence, by=by))
     except (ServingError, UnusableColumn, Refusal) as error:
         return _fail(job, getattr(error, "sentence", str(error)), getattr(error, "code", "column.unusable"), by=by)
-    except DatabaseFault:
-        raise
     except Exception:
         logger.exception("explanation %s met an error of the program", job_id)
         return _fail(job, _("The program met an error; its log names it under this job's number."), "bug", by=by)

@@ -52,15 +52,17 @@ class WebServer:
 
 
 @contextmanager
-def web_server(database_url: str, state: Path, *, workers: int = 1) -> Iterator[WebServer]:
-    """Serve ``config.wsgi`` over that database until the block ends."""
+def web_server(
+    database_url: str, state: Path, *, workers: int = 1, broker: str = "redis://127.0.0.1:1/0"
+) -> Iterator[WebServer]:
+    """Serve ``config.wsgi`` over that database until the block ends; without a ``broker``, nothing is delivered."""
     port = free_port()
     environment = {name: value for name, value in os.environ.items() if not name.startswith("COUNTERSIGN_")}
     environment |= {
         "COUNTERSIGN_STATE": str(state),
         "DATABASE_URL": database_url,
         "SUBJECT_KEYS_DATABASE_URL": settings.SUBJECT_KEYS_DATABASE_URL,
-        "CELERY_BROKER_URL": "redis://127.0.0.1:1/0",
+        "CELERY_BROKER_URL": broker,
         "SECRET_KEY": "tests-only-" * 6,
         "ATTESTATION_KEY": settings.ATTESTATION_KEY,
         "PUBLIC_URL": f"http://127.0.0.1:{port}",

@@ -33,7 +33,7 @@ class Answer:
     """``headers`` are found whatever their case."""
 
     status: int
-    headers: Mapping[str, str]
+    headers: http.client.HTTPMessage
     body: bytes
 
     @property
@@ -130,7 +130,7 @@ class _Connection:
             self.http.close()
             raise NoConnection(_words(error)) from error
         self.timed = _Timed(self.http.sock)
-        self.http.sock = self.timed  # type: ignore[assignment]
+        self.http.sock = self.timed
         self.http.auto_open = 0
 
     def close(self) -> None:
@@ -157,10 +157,12 @@ class Connections:
         self._largest = largest
         self._idle: list[_Connection] = []
         self._lock = threading.Lock()
+        self._closed = False
 
     def close(self) -> None:
-        """Close what is not in use."""
+        """Close what is not in use; what is in use is closed when its answer is there."""
         with self._lock:
+            self._closed = True
             while self._idle:
                 self._idle.pop().close()
 
@@ -211,7 +213,7 @@ class Connections:
     def _keep(self, connection: _Connection) -> None:
         connection.used = time.monotonic()
         with self._lock:
-            if len(self._idle) < KEPT:
+            if len(self._idle) < KEPT and not self._closed:
                 self._idle.append(connection)
                 return
         connection.close()

