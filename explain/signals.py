@@ -10,3 +10,5 @@ explanation_finished = Signal()
 explanation_ended = Signal()
 #: ``analysis: Analysis, by: Actor``; sent inside the transaction that finished the analysis.
 analysis_finished = Signal()
+#: ``job: ExplanationJob, by: Actor``; sent inside the transaction that erased rows of the job.
+explanation_erased = Signal()

@@ -17,7 +17,7 @@ from governance.models.roles import Role
 from governance.models.waiver import Waiver
 
 Finding = Mapping[str, Any]
-_SHOWN = re.compile(r": shown by (EV-\S+)\.$")  # as ``policies.explain`` words it
+_SHOWN = re.compile(r": shown by (EV-\S+|explanation:\d+)\.$")  # as ``policies.explain`` words it
 #: What is read first: exceptions before what is quiet.
 _ORDER = ("failed", "error", "emergency", "waiting", "warned", "waived", "passed", "not_applicable")
 
@@ -37,7 +37,7 @@ class GateLine:
     excused: list[Finding] = field(default_factory=list)
     waivers: list[Waiver] = field(default_factory=list)
     propose: str = ""
-    #: Evidence by which rules that ask for it passed.
+    #: Evidence or explanations by which rules that ask for them passed.
     shown_by: list[str] = field(default_factory=list)
     passed: int = 0
     missing: list[Mapping[str, Any]] = field(default_factory=list)
@@ -68,7 +68,8 @@ class GateLine:
         if self.state == "not_applicable":
             return _("Does not apply here.")
         if self.shown_by:
-            return _("Shown by evidence:")
+            explained = self.shown_by[0].startswith("explanation:")
+            return _("Shown by an explanation:") if explained else _("Shown by evidence:")
         if self.waived:
             lawful = ", ".join(sorted({str(each["waived_by"]) for each in self.waived}))
             return _("Lawful by %(safeguards)s.") % {"safeguards": lawful}

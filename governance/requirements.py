@@ -47,12 +47,21 @@ _CONDITIONS: dict[str, str | Promise] = {
     "for_this_place": gettext_lazy("is about this environment"),
     "valid_now": gettext_lazy("is valid now"),
     "independent": gettext_lazy("comes from somebody who did not train it"),
+    "of_method": gettext_lazy("is by the method that is asked for"),
+    "counts": gettext_lazy("counts as evidence"),
+    "fresh": gettext_lazy("is fresh: nothing that it rests on changed"),
+    "stable": gettext_lazy("is stable: another run would say the same"),
+    "repeatable": gettext_lazy("can be run again"),
+    "enough_rows": gettext_lazy("explains enough rows"),
+    "recent": gettext_lazy("is at most half a year old"),
+    "in_this_place": gettext_lazy("asked the model in this environment"),
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Requirement:
-    """A rule in words. ``unless`` is what one safeguard has to be, ``needs`` what one piece of evidence has to be."""
+    """A rule in words. ``unless`` is what one safeguard has to be, ``needs`` what one piece of evidence, or one
+    explanation, has to be."""
 
     rule: Rule
     require: tuple[str, ...]

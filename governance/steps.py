@@ -198,6 +198,12 @@ def _supply(told: Mapping[str, Any]) -> str:
     return _("Supply evidence of the type “%(type)s” about this version.") % {"type": told["type"]}
 
 
+def _explain(told: Mapping[str, Any]) -> str:
+    return _("Explain this version with %(method)s at its endpoint, until the job ends as evidence.") % {
+        "method": str(told["method"]).upper()
+    }
+
+
 def _approve_waiver(told: Mapping[str, Any]) -> str:
     return _("Approve the waiver %(id)s of %(rule)s as a second person. It ends, and what it excuses stays wrong.") % {
         "id": told["waiver"],
@@ -233,6 +239,7 @@ _SENTENCES: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "activate_pack": _activate,
     "move": _move,
     "supply_evidence": _supply,
+    "run_explanation": _explain,
     "approve_waiver": _approve_waiver,
     "record_waiver": _waive,
     "lift_incident": _lift,

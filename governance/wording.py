@@ -44,8 +44,22 @@ _LACKS_AS_EVIDENCE: dict[str, str | Promise] = {
     "valid_now": gettext_lazy("has expired, has no end or is dated in the future"),
     "independent": gettext_lazy("was recorded by somebody who may have trained the version"),
 }
-#: What an engine's finding says it failed when no piece of evidence is enough.
-EVIDENCE = "evidence"
+#: The same of an explanation.
+_LACKS_AS_EXPLANATION: dict[str, str | Promise] = {
+    "of_method": gettext_lazy("was made by another method"),
+    "counts": gettext_lazy("is a draft"),
+    "for_these_files": gettext_lazy("explains other files"),
+    "fresh": gettext_lazy("is stale"),
+    "stable": gettext_lazy("is not stable"),
+    "repeatable": gettext_lazy("cannot be run again, because rows of it were erased"),
+    "enough_rows": gettext_lazy("has too few rows"),
+    "recent": gettext_lazy("is too old"),
+    "in_this_place": gettext_lazy("asked the model in another environment"),
+}
+#: What an engine's finding says it failed when no piece of evidence, or no explanation, is enough.
+EVIDENCE, EXPLANATION = "evidence", "explanation"
+#: The condition of being of the kind that is asked for: what fails it is not close.
+_OTHER_KIND = {EVIDENCE: "of_type", EXPLANATION: "of_method"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +90,10 @@ def blocks(finding: Finding) -> bool:
 
 
 def lacking(condition: str, finding: Finding) -> str:
-    """What a safeguard or evidence that fails ``condition`` is or does. A condition of somebody's own pack is named by
-    its name."""
-    words = (_LACKS_AS_EVIDENCE if _asks_evidence(finding) else _LACKS).get(condition)
+    """What a safeguard, evidence or an explanation that fails ``condition`` is or does. A condition of somebody's own
+    pack is named by its name."""
+    asks = {EVIDENCE: _LACKS_AS_EVIDENCE, EXPLANATION: _LACKS_AS_EXPLANATION}
+    words = asks.get(_asks(finding), _LACKS).get(condition)
     if words is None:
         return _("lacks «%(condition)s»") % {"condition": condition.replace("_", " ")}
     facts = finding.get("facts") or {}
@@ -89,26 +104,32 @@ def lacking(condition: str, finding: Finding) -> str:
 
 
 def closest(finding: Finding) -> tuple[str, ...]:
-    """A sentence for each safeguard or piece of evidence that lacks least; those that lack more are left to the stored
-    decision, and so is evidence of another type, which is not close."""
-    asks = _asks_evidence(finding)
-    misses = [each for each in finding.get("closest") or () if not (asks and "of_type" in each["failed"])]
+    """A sentence for each safeguard, piece of evidence or explanation that lacks least; those that lack more are left
+    to the stored decision, and so is evidence of another type, which is not close."""
+    asks = _asks(finding)
+    misses = [each for each in finding.get("closest") or () if _OTHER_KIND.get(asks) not in each["failed"]]
     least = min((len(each["failed"]) for each in misses), default=0)
     said = []
     for each in misses:
         if len(each["failed"]) == least:
             why = _(" and ").join(lacking(str(name), finding) for name in each["failed"])
             told = {"id": each["id"], "why": why}
-            said.append(
-                _("%(id)s is the closest evidence: it %(why)s.") % told
-                if asks
-                else _("%(id)s is the closest safeguard: it %(why)s.") % told
-            )
+            said.append(_closest(asks) % told)
     return tuple(said)
 
 
-def _asks_evidence(finding: Finding) -> bool:
-    return EVIDENCE in (finding.get("failed") or ())
+def _closest(asks: str) -> str:
+    if asks == EVIDENCE:
+        return _("%(id)s is the closest evidence: it %(why)s.")
+    if asks == EXPLANATION:
+        return _("%(id)s is the closest explanation: it %(why)s.")
+    return _("%(id)s is the closest safeguard: it %(why)s.")
+
+
+def _asks(finding: Finding) -> str:
+    """What the rule needs one of; empty when it needs none."""
+    failed = finding.get("failed") or ()
+    return next((each for each in (EVIDENCE, EXPLANATION) if each in failed), "")
 
 
 def merged(problems: Sequence[Finding]) -> list[Said]:

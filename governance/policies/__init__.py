@@ -14,7 +14,8 @@
                         data_sets={"dataset:loans": DataSetFact(...)}, places=[PlaceFact("serving", ...), ...])
        facts = freeze(now=..., model=ModelFact(...), version=VersionFact(...), environment=EnvironmentFact(...),
                       promotion=PromotionFact(...), flows=flows, safeguards=[SafeguardFact(...)],
-                      evidence=[EvidenceFact(...)], waivers=[WaiverFact(...)])                      # MissingFact
+                      evidence=[EvidenceFact(...)], explanations=[ExplanationFact(...)],
+                      waivers=[WaiverFact(...)])                                                    # MissingFact
        facts.document (JSON without floats), facts.digest; thaw(document) gives the same Facts back
 
 3. Decide: ``evaluate([pack, ...], facts) -> Decision`` (word, findings, policy, engine, facts_digest, valid_until,
@@ -54,6 +55,7 @@ from governance.policies.packs import shipped_packs
 from governance.policies.papers import (
     EmergencyFact,
     EvidenceFact,
+    ExplanationFact,
     IncidentFact,
     ReviewFact,
     SafeguardFact,
@@ -83,6 +85,7 @@ __all__ = [
     "EmergencyFact",
     "EnvironmentFact",
     "EvidenceFact",
+    "ExplanationFact",
     "Facts",
     "Finding",
     "FlowFact",

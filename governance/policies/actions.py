@@ -26,6 +26,7 @@ Kind = Literal[
     "activate_pack",
     "move",
     "supply_evidence",
+    "run_explanation",
     "approve_waiver",
     "record_waiver",
     "lift_incident",

@@ -29,7 +29,7 @@ from governance.policies.actions import (
 from governance.policies.compile import CompiledPack
 from governance.policies.facts import NOWHERE
 from governance.policies.flows import Region
-from governance.policies.leave import ApproveWaiver, Supply, Waive
+from governance.policies.leave import METHODS, ApproveWaiver, Explain, Supply, Waive
 from governance.policies.moves import Complete, Describe, Move, nowhere
 from governance.policies.results import Finding
 from governance.policies.trials import Mark, Reduced, Trials, marks
@@ -75,6 +75,7 @@ def candidates(case: Reduced, blocking: Sequence[Finding], known: Known, trials:
             *_mending(state, still, trials),
             *_recording(state, still, known, trials),
             *_supplying(state, still, known, trials),
+            *_explaining(state, still, trials),
             *_waiving(state, still, trials),
         ):
             found.setdefault(each.name, each)
@@ -276,6 +277,16 @@ def _supplying(state: State, blocking: Sequence[Finding], known: Known, trials: 
                 supply = Supply(type_, one.who, one.where) if one else Supply(type_)
                 if marks(trials.blocking(supply.applied(state))) < before:
                     yield supply
+
+
+def _explaining(state: State, blocking: Sequence[Finding], trials: Trials) -> Iterator[Action]:
+    """A new explanation by each method, for rules that need one."""
+    before = marks(blocking)
+    for each in blocking:
+        for method in METHODS if "explanation" in each.failed else ():
+            one = Explain(method, each.who, each.where)
+            if marks(trials.blocking(one.applied(state))) < before:
+                yield one
 
 
 def _waiving(state: State, blocking: Sequence[Finding], trials: Trials) -> Iterator[Action]:

@@ -23,7 +23,7 @@ from google.protobuf import descriptor_pb2, message_factory
 from governance.policies.facts import Facts
 from governance.policies.parts import Pack, Param, Rule, SignOffRule, Source
 from governance.policies.results import PackRef
-from governance.policies.schema import read_pack
+from governance.policies.schema import SHOWN_BY, read_pack
 from governance.policies.vocabulary import PACKAGE, VARIABLES, Kind, Word, add_struct, facts_file, new_pool
 from governance.policies.written import PackError, Problem, Text
 
@@ -51,7 +51,7 @@ class Verdict:
 
 #: Every condition said true.
 HOLDS = Verdict((), ())
-#: Fields of ``flow`` and of the paper (``safeguard``, ``evidence``) that an expression can see; None: maybe all.
+#: Fields of ``flow`` and of the paper (safeguard, evidence, explanation) that an expression can see; None: maybe all.
 Reads = tuple[tuple[str, ...] | None, tuple[str, ...] | None]
 
 
@@ -109,7 +109,7 @@ def seen(text: str, variable: str) -> tuple[str, ...] | None:
 @dataclass(frozen=True, slots=True)
 class CompiledRule:
     """A rule whose expressions are ready. ``unless`` is None when no safeguard makes a failure lawful, ``needs`` when
-    no evidence is asked for.
+    nothing is asked for.
     """
 
     rule: Rule
@@ -223,7 +223,7 @@ class _Compiler:
             when=self._conditions(rule.id, (("when", rule.when),), scope) if rule.when else None,
             require=self._conditions(rule.id, rule.require, scope),
             unless=self._conditions(rule.id, rule.unless, scope | {"safeguard"}) if rule.unless else None,
-            needs=self._conditions(rule.id, rule.needs, scope | {"evidence"}) if rule.needs else None,
+            needs=self._conditions(rule.id, rule.needs, scope | {rule.asks_for}) if rule.needs else None,
         )
 
     def signoff(self, rule: SignOffRule) -> CompiledSignOff:
@@ -238,7 +238,7 @@ class _Compiler:
         environment = self._environment(scope)
         compiled = [(name, text, self._expression(environment, rule, name, text)) for name, text in named]
         words = {word for _, text, _ in compiled for word in _IDENTIFIER.findall(text.value)}
-        paper = "evidence" if "evidence" in scope else "safeguard"
+        paper = next((each for each in SHOWN_BY if each in scope), "safeguard")
         return Conditions(
             named=tuple((name, expression) for name, _, expression in compiled),
             needs=frozenset(words & scope),

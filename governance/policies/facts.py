@@ -21,7 +21,9 @@ from google.protobuf.message import Message
 from governance.policies.papers import (
     EmergencyFact,
     EvidenceFact,
+    ExplanationFact,
     IncidentFact,
+    Paper,
     ReviewFact,
     SafeguardFact,
     WaiverFact,
@@ -49,6 +51,7 @@ _MANY = {"flows": "Flow", "safeguards": "Safeguard"}
 #: Lists that stand in a document only when they are not empty, so that decisions from before they existed replay.
 _WHEN_ANY = {
     "evidence": "Evidence",
+    "explanations": "Explanation",
     "incidents": "Incident",
     "waivers": "Waiver",
     "emergencies": "Emergency",
@@ -193,6 +196,15 @@ class Facts:
         return tuple(self.document.get("evidence", ()))
 
     @property
+    def explanations(self) -> tuple[Mapping[str, Any], ...]:
+        """Finished explanations of the version, by number."""
+        return tuple(self.document.get("explanations", ()))
+
+    def shown(self, what: str) -> tuple[Mapping[str, Any], ...]:
+        """What a rule that needs ``evidence`` or an ``explanation`` may be satisfied by."""
+        return self.explanations if what == "explanation" else self.evidence
+
+    @property
     def waivers(self) -> tuple[Mapping[str, Any], ...]:
         """Waivers for the version in its environment, proposed ones too, by reference."""
         return tuple(self.document.get("waivers", ()))
@@ -237,6 +249,7 @@ def freeze(
     safeguards: Iterable[SafeguardFact] = (),
     incidents: Iterable[IncidentFact] = (),
     evidence: Iterable[EvidenceFact] = (),
+    explanations: Iterable[ExplanationFact] = (),
     waivers: Iterable[WaiverFact] = (),
     emergencies: Iterable[EmergencyFact] = (),
     reviews: Iterable[ReviewFact] = (),
@@ -256,8 +269,9 @@ def freeze(
         "flows": _sorted((flow.values() for flow in flows), ("kind", "subject", "region", "claimed_region")),
         "safeguards": _sorted((safeguard.values() for safeguard in safeguards), ("id",)),
     }
-    papers: dict[str, Iterable[EvidenceFact | IncidentFact | WaiverFact | EmergencyFact | ReviewFact]] = {
+    papers: dict[str, Iterable[Paper]] = {
         "evidence": evidence,
+        "explanations": explanations,
         "incidents": incidents,
         "waivers": waivers,
         "emergencies": emergencies,

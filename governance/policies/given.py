@@ -2,8 +2,8 @@
 
 A case says only what matters to it; everything else is the base case below: a model of high risk, trained by one
 person and requested by another, for a production environment in the UAE, with one set of personal data of people in the
-UAE that lies there, no safeguard, no evidence and no signature. What is written replaces the base, in the words of the
-vocabulary; a word that no rule could read is refused with its line and column.
+UAE that lies there, no safeguard, no evidence, no explanation and no signature. What is written replaces the base, in
+the words of the vocabulary; a word that no rule could read is refused with its line and column.
 
 Not part of ``read_pack``: cases decide nothing, so a decision can be made again whatever has been learned about them.
 """
@@ -30,7 +30,7 @@ from governance.policies.facts import (
     VersionFact,
     freeze,
 )
-from governance.policies.papers import EvidenceFact, SafeguardFact
+from governance.policies.papers import EvidenceFact, ExplanationFact, SafeguardFact
 from governance.policies.parts import Rule
 from governance.policies.schema import PERIMETERS, ROLES, TIERS
 from governance.policies.signatures import People, SignOffEvent
@@ -50,7 +50,7 @@ BASE: Mapping[str, Mapping[str, Any]] = {
     "environment": {"slug": "prod-uae", "tier": "prod", "perimeter": "AE-federal"},
     "promotion": {"action": "promote", "strategy": "canary", "weight": 10, "requested_by": "user:requester"},
 }
-#: What an item of a list is when it says nothing. The base case has one such flow, no safeguard and no evidence.
+#: What an item of a list is when it says nothing. The base case has one such flow and nothing of the others.
 EACH: Mapping[str, Mapping[str, Any]] = {
     "flows": {
         "kind": "dataset",
@@ -85,6 +85,24 @@ EACH: Mapping[str, Mapping[str, Any]] = {
         "expires_at": "2027-05-12T09:00:00Z",
         "signer": "",
     },
+    "explanations": {
+        "id": "explanation:1",
+        "subject": "version:credit-scoring/14",
+        "version_digest": "sha256:" + "a" * 64,
+        "method": "shap",
+        "algorithm": "pair_perm",
+        "level": "standard",
+        "scale": "probability",
+        "standing": "evidence",
+        "stale": [],
+        "stable": True,
+        "erased": False,
+        "rows": 200,
+        "background": 100,
+        "finished_at": "2026-11-12T09:00:00Z",
+        "environment": "staging-uae",
+        "receipt": "sha256:" + "c" * 64,
+    },
 }
 NOW = "2026-11-22T09:00:00Z"
 #: The subject that the signatures of a case are for.
@@ -93,10 +111,13 @@ LIMIT_CASES = 200
 WORDS = ("allow", "deny", "error")
 OUTCOMES = ("pass", "fail", "error", "not_applicable")
 _STRUCT = {"model": "Model", "version": "Version", "environment": "Environment", "promotion": "Promotion"}
-_STRUCT |= {"flows": "Flow", "safeguards": "Safeguard", "evidence": "Evidence"}
+_STRUCT |= {"flows": "Flow", "safeguards": "Safeguard", "evidence": "Evidence", "explanations": "Explanation"}
 _SECTIONS = (*BASE, *EACH, "signoffs", "now")
-#: Words of a flow that follow from others -> from which.
-_FOLLOWS = {"personal": "classification", "sensitive": "classification", "path": "subject"}
+#: Words that follow from others, by section -> from which.
+_FOLLOWS: Mapping[str, Mapping[str, str]] = {
+    "flows": {"personal": "classification", "sensitive": "classification", "path": "subject"},
+    "explanations": {"fresh": "stale"},
+}
 _LAWS = (*PERIMETERS, UNKNOWN)
 #: Words that have few values: facts read any other as the strictest, so a misspelt one would pass for it in silence.
 _CLOSED: Mapping[tuple[str, str], Sequence[str]] = {
@@ -111,6 +132,10 @@ _CLOSED: Mapping[tuple[str, str], Sequence[str]] = {
     ("safeguards", "status"): ("active", "proposed", "revoked"),
     ("safeguards", "law"): _LAWS,
     ("evidence", "status"): ("active", "withdrawn"),
+    ("explanations", "method"): ("shap", "lime"),
+    ("explanations", "level"): ("quick", "standard", "audit"),
+    ("explanations", "scale"): ("probability", "log_odds", "raw"),
+    ("explanations", "standing"): ("evidence", "draft"),
 }
 
 
@@ -193,6 +218,8 @@ def _facts(reader: Reader, sections: Mapping[str, yaml.Node]) -> Facts:
     flows = [_flow(reader, item, path, place) for item in written]
     guards = [_values(reader, "safeguards", item) for item in reader.items(sections.get("safeguards"))]
     papers = [_values(reader, "evidence", item) for item in reader.items(sections.get("evidence"))]
+    explained = [_values(reader, "explanations", item) for item in reader.items(sections.get("explanations"))]
+    about = {"subject": path, "version_digest": single["version"]["digest"]}
     own = {"subject": path, "artifact_digest": single["version"]["digest"]}
     now = sections.get("now")
     return freeze(
@@ -204,6 +231,9 @@ def _facts(reader: Reader, sections: Mapping[str, yaml.Node]) -> Facts:
         flows=flows,
         safeguards=[SafeguardFact(**_timed("Safeguard", {**EACH["safeguards"], **one})) for one in guards],
         evidence=[EvidenceFact(**_timed("Evidence", {**EACH["evidence"], **own, **one})) for one in papers],
+        explanations=[
+            ExplanationFact(**_timed("Explanation", {**EACH["explanations"], **about, **one})) for one in explained
+        ],
     )
 
 
@@ -235,8 +265,8 @@ def _values(reader: Reader, section: str, node: yaml.Node | None) -> dict[str, A
     words = {word.name: word for word in STRUCTS[_STRUCT[section]]}
     found: dict[str, Any] = {}
     for name, value in reader.mapping(node, optional=tuple(words)).items():
-        if section == "flows" and name in _FOLLOWS:
-            reader.note(value, f"{name} follows from {_FOLLOWS[name]}: write that.")
+        if from_what := _FOLLOWS.get(section, {}).get(name):
+            reader.note(value, f"{name} follows from {from_what}: write that.")
         else:
             found[name] = _value(reader, words[name], value, _CLOSED.get((section, name), ()))
     return found
@@ -360,7 +390,7 @@ def failing(pack: CompiledPack) -> dict[str, tuple[str, ...]]:
 
 
 def _conditions_of(rule: Rule) -> tuple[str, ...]:
-    return (*(name for name, _ in rule.require), *(("evidence",) if rule.needs else ()))
+    return (*(name for name, _ in rule.require), *((rule.asks_for,) if rule.needs else ()))
 
 
 def _list(names: Mapping[str, Any]) -> str:

@@ -18,7 +18,7 @@ from governance.policies.compile import HOLDS, CompiledPack, Conditions, Verdict
 from governance.policies.facts import Facts
 from governance.policies.vocabulary import message_of
 
-_STRUCT = {"flow": "Flow", "safeguard": "Safeguard", "evidence": "Evidence"}
+_STRUCT = {"flow": "Flow", "safeguard": "Safeguard", "evidence": "Evidence", "explanation": "Explanation"}
 #: How many answers of one expression are kept between decisions, and how long a list may be that is part of a key.
 _KEPT = 4_096
 _LONG = 32
@@ -37,6 +37,7 @@ class Case:
             "flow": facts.document["flows"],
             "safeguard": facts.document["safeguards"],
             "evidence": facts.evidence,
+            "explanation": facts.explanations,
         }
         self._messages: dict[tuple[str, int], Message] = {}
         self._tokens_of: dict[tuple[str, tuple[str, ...] | None], tuple[_Tokens, bool]] = {}
@@ -59,7 +60,7 @@ class Case:
         return ask
 
     def judge(self, pack: CompiledPack, conditions: Conditions, flow: int = -1, paper: int = -1) -> Verdict:
-        """What ``Conditions.judge`` says about this flow and paper (safeguard, evidence), by position; -1 for none.
+        """What ``Conditions.judge`` says about this flow and paper (safeguard, evidence ...), by position; -1 for none.
 
         Each condition by itself, each distinct question once. ``HOLDS`` itself when every condition said true.
         """

@@ -14,6 +14,10 @@ from governance.policies.vocabulary import format_time, parse_time
 #: How long a waiver that is tried runs, and the stand-in for who approves it.
 MONTH = timedelta(days=30)
 _SOMEBODY = "user:somebody"
+#: What a new explanation is taken to be: by the estimator that the rules choose, of a sample against the usual rows.
+_ALGORITHM = {"shap": "pair_perm", "lime": "lime"}
+_ROWS, _BACKGROUND = 200, 100
+METHODS = tuple(_ALGORITHM)
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,59 @@ class Supply(Action):
 
     def touches(self, finding: Finding, reads: frozenset[str]) -> bool:
         return "evidence" in reads
+
+
+@dataclass(frozen=True)
+class Explain(Action):
+    """A new explanation by one method, asked of exactly these files in this environment, that ends as evidence."""
+
+    method: str
+    roles: tuple[str, ...] = ("data_scientist",)
+    page: str = ""
+    phase: ClassVar[int] = 3
+    KIND: ClassVar[Kind] = "run_explanation"
+    RANK: ClassVar[int] = 2
+
+    @property
+    def name(self) -> str:
+        return f"explanation:{self.method}"
+
+    @property
+    def who(self) -> tuple[str, ...]:
+        return self.roles
+
+    @property
+    def where(self) -> str:
+        return self.page
+
+    def details(self) -> dict[str, Any]:
+        return {"method": self.method}
+
+    def applied(self, state: State) -> State:
+        document = state.document
+        row = {
+            "id": f"new:{self.method}",
+            "subject": document["version"]["subject"],
+            "version_digest": document["version"]["digest"],
+            "method": self.method,
+            "algorithm": _ALGORITHM[self.method],
+            "level": "standard",
+            "scale": "probability",
+            "standing": "evidence",
+            "fresh": True,
+            "stale": [],
+            "stable": True,
+            "erased": False,
+            "rows": _ROWS,
+            "background": _BACKGROUND,
+            "finished_at": document["now"],
+            "environment": document["environment"]["slug"],
+            "receipt": "sha256:" + "0" * 64,
+        }
+        return with_row(state, "explanations", row)
+
+    def touches(self, finding: Finding, reads: frozenset[str]) -> bool:
+        return "explanation" in reads
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Facts that people put on paper: safeguards, evidence, waivers and freezes."""
+"""Facts that people put on paper, or a receipt: safeguards, evidence, explanations, waivers and freezes."""
 
 from __future__ import annotations
 
@@ -74,6 +74,51 @@ class EvidenceFact:
             "issued_at": _time(self.issued_at),
             "expires_at": _time(self.expires_at),
             **signed,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class ExplanationFact:
+    """A finished explanation of the version. ``version_digest`` is that of the files that were explained, ``receipt``
+    that of what is needed to run it again; ``stale`` are the reasons why it no longer speaks about what is there.
+    """
+
+    id: str
+    subject: str
+    version_digest: str
+    method: str
+    algorithm: str
+    scale: str
+    standing: str
+    stable: bool
+    rows: int
+    background: int
+    finished_at: datetime
+    environment: str
+    receipt: str
+    level: str = ""
+    stale: Sequence[str] = ()
+    erased: bool = False
+
+    def values(self) -> dict[str, Any]:
+        return {
+            "id": self.id,
+            "subject": self.subject,
+            "version_digest": self.version_digest,
+            "method": self.method,
+            "algorithm": self.algorithm,
+            "level": self.level,
+            "scale": self.scale,
+            "standing": self.standing,
+            "fresh": not self.stale,
+            "stale": sorted(set(self.stale)),
+            "stable": self.stable,
+            "erased": self.erased,
+            "rows": self.rows,
+            "background": self.background,
+            "finished_at": _time(self.finished_at),
+            "environment": self.environment,
+            "receipt": self.receipt,
         }
 
 
@@ -182,6 +227,10 @@ class IncidentFact:
             "frozen_by": self.frozen_by,
             "path": list(self.path),
         }
+
+
+#: What stands in facts only when there is any.
+Paper = EvidenceFact | ExplanationFact | IncidentFact | WaiverFact | EmergencyFact | ReviewFact
 
 
 def _time(moment: datetime | None) -> str:

@@ -42,7 +42,8 @@ class Rule:
     """One gate. ``scope`` is ``flow`` or ``version``; ``concern`` is ``residency``, ``hygiene`` or empty.
 
     ``enabled`` False: the rule is to be read, never evaluated. ``unverified`` says what nobody has checked in its
-    source yet, or is empty. ``needs``: one piece of evidence has to satisfy all of these. ``waivable``: two people may
+    source yet, or is empty. ``needs``: one piece of ``asks_for`` (evidence, or an explanation) has to satisfy all of
+    these. ``waivable``: two people may
     let a failure pass for a time. ``line`` and ``column`` are where it begins.
     """
 
@@ -56,6 +57,7 @@ class Rule:
     require: tuple[tuple[str, Text], ...]
     unless: tuple[tuple[str, Text], ...]
     needs: tuple[tuple[str, Text], ...]
+    asks_for: str
     message: str
     remedy: str
     who: tuple[str, ...]

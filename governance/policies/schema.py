@@ -23,6 +23,8 @@ CONCERNS = ("residency", "hygiene")
 #: Tiers and legal perimeters of environments, as the registry knows them (a test compares the two).
 TIERS = ("prod", "dr", "staging")
 PERIMETERS = ("AE-federal", "AE-ADGM", "AE-DIFC", "SA", "QA", "QA-QFC", "BH", "EU")
+#: What a rule may need one of (``needs_any``).
+SHOWN_BY = ("evidence", "explanation")
 #: What a rule can run over -> the struct whose fields its message may name.
 SCOPES = {"flow": "Flow", "version": "Version"}
 _SLUG = re.compile(r"[a-z][a-z0-9-]{0,79}")
@@ -156,6 +158,7 @@ def _rule(reader: Reader, node: yaml.Node) -> Rule:
         require=_conditions(reader, keys.get("require")),
         unless=_conditions(reader, keys.get("unless")),
         needs=_conditions(reader, keys.get("needs")),
+        asks_for=_asked_for(keys.get("needs_any")),
         message=_message(reader, keys.get("message"), scope),
         remedy=reader.text(keys.get("remedy")).value,
         who=reader.texts(keys.get("who"), *ROLES),
@@ -170,14 +173,20 @@ def _rule(reader: Reader, node: yaml.Node) -> Rule:
     return rule
 
 
+def _asked_for(node: yaml.Node | None) -> str:
+    """What a rule needs one of; that it is a known word is looked at in ``_refuse_contradictions``."""
+    return node.value if isinstance(node, yaml.ScalarNode) and node.value in SHOWN_BY else SHOWN_BY[0]
+
+
 def _refuse_contradictions(
     reader: Reader, node: yaml.Node, keys: Mapping[str, yaml.Node], scope: str, concern: str
 ) -> None:
     """What each part of a rule allows by itself, and not together."""
-    for quantifier, part, what in (("unless_any", "unless", "safeguard"), ("needs_any", "needs", "evidence")):
+    known = {"unless_any": ("unless", ("safeguard",)), "needs_any": ("needs", SHOWN_BY)}
+    for quantifier, (part, what) in known.items():
         if (quantifier in keys) != (part in keys):
             reader.note(node, f"{quantifier} and {part} belong together.")
-        reader.word(keys.get(quantifier), what)
+        reader.word(keys.get(quantifier), *what)
     if "require" not in keys and "needs" not in keys:
         reader.note(node, "A rule has to require something (require), or to need evidence (needs).")
     if "unless" in keys and "require" not in keys:

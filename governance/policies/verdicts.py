@@ -13,16 +13,14 @@ from governance.policies.facts import Facts
 from governance.policies.judging import Case
 from governance.policies.results import Outcome
 
-#: A failure that is a lack of evidence names this condition.
-EVIDENCE = "evidence"
-
 
 class Judged(NamedTuple):
     """One rule on one item (the JSON form of a flow or a version); ``flow`` is its position, -1 for the version.
 
     ``failed`` and ``problems`` are the conditions that did not hold, and those that could not be evaluated with why.
-    ``papers`` are the safeguards or the evidence that did not help, with what each lacks; ``by`` is the one that did
-    (or the waiver that lets a failure pass), and ``until`` its end, RFC 3339 or empty.
+    A lack of what a rule needs is named as the failed condition ``evidence`` or ``explanation``.
+    ``papers`` are the safeguards, the evidence or the explanations that did not help, with what each lacks; ``by`` is
+    the one that did (or the waiver that lets a failure pass), and ``until`` its end, RFC 3339 or empty.
     """
 
     pack: CompiledPack
@@ -74,8 +72,9 @@ def _with_papers(one: Judged, verdict: Verdict, facts: Facts, case: Case) -> Jud
     if verdict.errors:
         return one._replace(outcome="error", problems=verdict.errors)
     if verdict.holds and rule.needs is not None:
-        asked = [case.judge(one.pack, rule.needs, paper=position) for position in range(len(facts.evidence))]
-        return _helped(one._replace(failed=(EVIDENCE,)), facts.evidence, asked)
+        shown = facts.shown(rule.rule.asks_for)
+        asked = [case.judge(one.pack, rule.needs, paper=position) for position in range(len(shown))]
+        return _helped(one._replace(failed=(rule.rule.asks_for,)), shown, asked)
     if rule.unless is None:
         return one._replace(failed=verdict.failed)
     guards = facts.document["safeguards"]
@@ -87,12 +86,17 @@ def _helped(one: Judged, papers: Sequence[Mapping[str, Any]], asked: Sequence[Ve
     """A requirement that failed against every paper: the one that lasts longest helps; no end is the longest."""
     helping = [paper for paper, verdict in zip(papers, asked, strict=True) if verdict.holds]
     if helping:
-        best = max(helping, key=lambda paper: (not paper["expires_at"], paper["expires_at"]))
+        best = max(helping, key=lambda paper: (not _end(paper), _end(paper)))
         failed = one.failed if one.rule.needs is None else ()
-        return one._replace(outcome="pass", failed=failed, by=str(best["id"]), until=str(best["expires_at"]))
+        return one._replace(outcome="pass", failed=failed, by=str(best["id"]), until=_end(best))
     problems = [error for verdict in asked for error in verdict.errors]
     lacking = [(str(paper["id"]), verdict) for paper, verdict in zip(papers, asked, strict=True)]
     return one._replace(outcome="error" if problems else "fail", problems=problems, papers=lacking)
+
+
+def _end(paper: Mapping[str, Any]) -> str:
+    """When it ends; empty when nobody set an end. An explanation has none: whether it is fresh is a fact by itself."""
+    return str(paper.get("expires_at", ""))
 
 
 def _waived(one: Judged, facts: Facts) -> Judged:

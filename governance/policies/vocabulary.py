@@ -127,6 +127,25 @@ STRUCTS: dict[str, tuple[Word, ...]] = {
             absent_when_empty=True,
         ),
     ),
+    "Explanation": (
+        Word("id", "string", True, "explanation:<number>"),
+        Word("subject", "string", True, "version:<model>/<number>"),
+        Word("version_digest", "string", False, "digest of the files that were explained; empty when unknown"),
+        Word("method", "string", True, "shap or lime"),
+        Word("algorithm", "string", True, "which estimator: pair_perm, exact, tree, lime ..."),
+        Word("level", "string", False, "quick, standard or audit; empty for those from before there were levels"),
+        Word("scale", "string", True, "probability, log_odds or raw"),
+        Word("standing", "string", True, "evidence, or draft when anything was wrong with it"),
+        Word("fresh", "bool", False, "nothing that it rests on changed since"),
+        Word("stale", "strings", False, "why it is not fresh: model, background, config"),
+        Word("stable", "bool", False, "every row reached its tolerance (SHAP), its seeds agree and it fits (LIME)"),
+        Word("erased", "bool", False, "rows of it were erased: nobody can run it again"),
+        Word("rows", "int", False, "explained rows"),
+        Word("background", "int", False, "rows that they were compared with"),
+        Word("finished_at", "timestamp", True, "when it finished"),
+        Word("environment", "string", True, "slug of the environment whose endpoint answered"),
+        Word("receipt", "string", True, "sha256:<64 hex> of its receipt"),
+    ),
 }
 
 #: Facts that no rule reads: the engine itself decides on them, so no pack can excuse what they say.
@@ -183,6 +202,7 @@ VARIABLES: dict[str, str] = {
     "safeguard": "Safeguard",
     "data": "Data",
     "evidence": "Evidence",
+    "explanation": "Explanation",
 }
 
 

@@ -10,6 +10,7 @@ from governance.policies import (
     CompiledPack,
     EnvironmentFact,
     EvidenceFact,
+    ExplanationFact,
     Facts,
     FlowFact,
     ModelFact,
@@ -71,6 +72,27 @@ def evidence(**changes: Any) -> EvidenceFact:
         "expires_at": NOW + DAY,
     }
     return EvidenceFact(**{**values, **changes})
+
+
+def explanation(**changes: Any) -> ExplanationFact:
+    """SHAP values of these files that count as evidence, asked where it is served, a day old."""
+    values: dict[str, Any] = {
+        "id": "explanation:1",
+        "subject": VERSION,
+        "version_digest": DIGEST,
+        "method": "shap",
+        "algorithm": "pair_perm",
+        "level": "standard",
+        "scale": "probability",
+        "standing": "evidence",
+        "stable": True,
+        "rows": 200,
+        "background": 100,
+        "finished_at": NOW - DAY,
+        "environment": "prod-ksa",
+        "receipt": "sha256:" + "c" * 64,
+    }
+    return ExplanationFact(**{**values, **changes})
 
 
 def facts(

@@ -14,6 +14,7 @@ from typing import Any
 from governance.policies import (
     EnvironmentFact,
     EvidenceFact,
+    ExplanationFact,
     Facts,
     FlowFact,
     ModelFact,
@@ -22,7 +23,7 @@ from governance.policies import (
     VersionFact,
     freeze,
 )
-from tests.governance.policies.cases import DIGEST, NOW, VERSION, evidence, flow, safeguard
+from tests.governance.policies.cases import DIGEST, NOW, VERSION, evidence, explanation, flow, safeguard
 
 COUNTRY = {
     "gcp:me-central2": "SA",
@@ -75,6 +76,7 @@ class Throw:
     flows: tuple[FlowFact, ...]
     safeguards: tuple[SafeguardFact, ...]
     evidence: tuple[EvidenceFact, ...]
+    explanations: tuple[ExplanationFact, ...]
     now: datetime
     facts: Facts
 
@@ -115,7 +117,7 @@ def throw(
             dice.choice(["SA", "AE-federal", "EU", "", law]),
         ),
         "promotion": PromotionFact(
-            dice.choice(["promote", "deploy", "rollback", *(["deploy"] * 3 if calm else [])]),
+            dice.choice(["promote", "deploy", "rollback", "run", *(["deploy"] * 3 if calm else [])]),
             "user:yusuf",
             "canary",
             10,
@@ -129,6 +131,9 @@ def throw(
     }
     parts["now"] = dice.choice(moments)
     parts["evidence"] = _evidence(dice, kinds, calm, parts["version"].digest, parts["now"])
+    # a die of its own: what the other says of everything else is as it was before there were explanations
+    own = random.Random(str((parts["version"], parts["evidence"], parts["flows"])))
+    parts["explanations"] = _explanations(own, calm, parts["version"].digest, parts["now"])
     return Throw(**parts, facts=freeze(**parts))
 
 
@@ -207,3 +212,38 @@ def any_evidence(dice: random.Random, number: int, digest: str, now: datetime) -
     }
     faults = dice.sample(sorted(wrong), dice.choice([0, 1, 1, 2]))
     return evidence(**right | {name: dice.choice(wrong[name]) for name in faults}, id=f"EV-{number}")
+
+
+def _explanations(dice: random.Random, calm: bool, digest: str, now: datetime) -> tuple[ExplanationFact, ...]:
+    """When ``calm``, mostly a good one of each method; and up to two in which one or two things are wrong."""
+    good = [
+        explanation(id=f"explanation:{number}", method=method, version_digest=digest, finished_at=now)
+        for number, method in ((90, "shap"), (91, "lime"))
+        if calm and dice.random() < 0.9
+    ]
+    return (*good, *(any_explanation(dice, number, digest, now) for number in range(dice.randint(0, 2))))
+
+
+def any_explanation(dice: random.Random, number: int, digest: str, now: datetime) -> ExplanationFact:
+    """One in which one or two things may be wrong, each of them often enough to matter."""
+    second, age = timedelta(seconds=1), timedelta(days=180)
+    right: dict[str, Any] = {
+        "method": dice.choice(["shap", "lime"]),
+        "version_digest": digest,
+        "finished_at": now - age + second,
+        "rows": 20,
+    }
+    wrong: dict[str, list[Any]] = {
+        "method": ["anchors", "SHAP"],
+        "standing": ["draft"],
+        "subject": ["version:credit-scoring/13"],
+        "version_digest": ["", "sha256:" + "b" * 64, DIGEST],
+        "stale": [["model"], ["config", "background"]],
+        "stable": [False],
+        "erased": [True],
+        "rows": [0, 19, 21],
+        "finished_at": [now - age, now, now + second],
+        "environment": ["staging-ksa"],
+    }
+    faults = dice.sample(sorted(wrong), dice.choice([0, 1, 1, 2]))
+    return explanation(**right | {name: dice.choice(wrong[name]) for name in faults}, id=f"explanation:{number}")

@@ -199,6 +199,30 @@ def by_somebody_else(one: EvidenceFact, case: Throw) -> bool:
     return one.issued_by[:5] == "user:" and bool(trained) and one.issued_by not in trained
 
 
+def explained(case: Throw, **asked: object) -> bool:
+    """An explanation of exactly these files counts as evidence, is fresh, and is as ``asked``: of a ``method``, with so
+    many ``rows``, ``recent`` (stable, repeatable, of the last half year), or made ``here``."""
+    return bool(case.version.digest) and any(
+        one.standing == "evidence"
+        and one.subject == case.version.subject
+        and one.version_digest == case.version.digest
+        and not one.stale
+        and one.method == asked.get("method", one.method)
+        and one.rows >= int(str(asked.get("rows", 0)))
+        and (not asked.get("recent") or (one.stable and not one.erased and _recent(one.finished_at, case.now)))
+        and (not asked.get("here") or one.environment == case.environment.slug)
+        for one in case.explanations
+    )
+
+
+def _recent(at: datetime, now: datetime) -> bool:
+    return timedelta() <= now - at < timedelta(days=180)
+
+
+def to_explain(case: Throw) -> bool:
+    return forward(case) and case.model.risk in ("high", "")
+
+
 UNION = EEA - {"IS", "LI", "NO"} | {"EU"}
 
 
@@ -349,6 +373,21 @@ LAWS: dict[str, Law] = {
         },
         classes=("none",),
         kinds=EVIDENCE[:7],
+        enforced=True,
+    ),
+    "explained-models": Law(
+        {},
+        {
+            "XPL-001": lambda case: explained(case, method="shap", rows=20, recent=True) if to_explain(case) else None,
+            "XPL-002": lambda case: explained(case, method="lime", recent=True) if to_explain(case) else None,
+            "XPL-003": lambda case: (
+                explained(case, here=True)
+                if to_explain(case) and case.promotion.action in ("increase", "run")
+                else None
+            ),
+        },
+        classes=("none",),
+        risks=("high",),
         enforced=True,
     ),
 }

@@ -19,7 +19,7 @@ ASKING = [
     (pack, rule)
     for pack in (compile_pack(text) for text in shipped_packs().values())
     for rule in pack.rules
-    if rule.needs is not None
+    if rule.needs is not None and rule.rule.asks_for == "evidence"
 ]
 #: The rules that apply only to people elsewhere: they warn.
 ELSEWHERE = {"AIA-086-PLACE", "GDPR-22-PLACE"}

@@ -26,6 +26,7 @@ Place = tuple[str, str, str]
 #: Expressions that no fact can make false or true, each with its reason.
 CONSTANT: dict[Place, str] = {}
 CASES = 300
+PAPERS = ("safeguard", "evidence", "explanation")
 
 
 def _expressions(pack: CompiledPack) -> Iterator[tuple[Place, Text, Conditions, int]]:
@@ -59,7 +60,7 @@ def _plain(struct: str, values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _worlds(pack: CompiledPack, facts: Facts) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
-    """Each flow with each safeguard (or with none), and each piece of evidence, for our engine and for the other."""
+    """Each flow with each safeguard (or with none), each piece of evidence and each explanation, for both engines."""
     document = facts.document
     ours = {**facts.singles, "now": facts.now, "params": pack.params}
     plain: dict[str, Any] = {
@@ -76,6 +77,11 @@ def _worlds(pack: CompiledPack, facts: Facts) -> Iterator[tuple[dict[str, Any], 
             yield {**ours, **more_ours}, {**plain, **more_plain}
     for piece in facts.evidence:
         yield {**ours, "evidence": message_of("Evidence", piece)}, {**plain, "evidence": _plain("Evidence", piece)}
+    for one in facts.explanations:
+        yield (
+            {**ours, "explanation": message_of("Explanation", one)},
+            {**plain, "explanation": _plain("Explanation", one)},
+        )
 
 
 def test_every_shipped_expression_has_the_same_value_on_a_second_engine() -> None:
@@ -92,7 +98,7 @@ def test_every_shipped_expression_has_the_same_value_on_a_second_engine() -> Non
                 add_stdlib_to_context(context)
                 verdicts = {}
                 for place, _text, group, position in found:
-                    if any((paper in group.needs) != (paper in ours) for paper in ("safeguard", "evidence")):
+                    if any((paper in group.needs) != (paper in ours) for paper in PAPERS):
                         continue
                     if "flow" in group.needs and "flow" not in ours:
                         continue

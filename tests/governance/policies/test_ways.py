@@ -16,6 +16,7 @@ from governance.policies import (
     CompiledPack,
     EnvironmentFact,
     EvidenceFact,
+    ExplanationFact,
     Facts,
     FlowFact,
     Inputs,
@@ -117,6 +118,13 @@ def as_thrown(document: Mapping[str, Any]) -> Throw:
             )
             for one in document.get("evidence", ())
         ),
+        "explanations": tuple(
+            ExplanationFact(
+                **{name: value for name, value in one.items() if name not in ("fresh", "finished_at")},
+                finished_at=datetime.fromisoformat(one["finished_at"]),
+            )
+            for one in document.get("explanations", ())
+        ),
         "now": datetime.fromisoformat(document["now"]),
     }
     return Throw(**parts, facts=freeze(**parts))
@@ -164,6 +172,7 @@ def denied(name: str) -> list[Facts]:
             flows={(one.kind, one.subject, one.region): one for one in flows}.values(),
             safeguards=case.safeguards,
             evidence=case.evidence,
+            explanations=case.explanations,
         )
         if evaluate(packs, frozen).blocking:
             found.append(frozen)
