@@ -129,7 +129,7 @@ GROUPS: tuple[Group, ...] = (
                 "explain:explanations",
                 "chart-bar",
                 _("Explanations"),
-                ("explain:explanation", "explain:request"),
+                ("explain:explanation", "explain:request", "explain:compare", "explain:erase"),
             ),
         ),
     ),

@@ -62,7 +62,7 @@ def standing(analysis: Analysis) -> list[str]:
 
 def tables(analysis: Analysis) -> list[Table]:
     """The numbers of a finished analysis."""
-    return _TABLES[analysis.kind](analysis.result) if analysis.state == AnalysisState.FINISHED else []
+    return list(_TABLES[analysis.kind](analysis.result)) if analysis.state == AnalysisState.FINISHED else []
 
 
 def _compared(result: Mapping[str, Any]) -> str:
@@ -110,7 +110,7 @@ def _drifted(result: Mapping[str, Any]) -> str:
     )
     return sentence % {
         "n": len(result["drifted"]["inputs"]),
-        "names": _(", ").join(result["drifted"]["inputs"][:5]) or "–",
+        "names": ", ".join(result["drifted"]["inputs"][:5]) or "–",
         "predictions": _("drifted") if result["drifted"]["predictions"] else _("the same"),
         "contributions": len(result["drifted"]["contributions"]),
         "auc": apart,
@@ -192,7 +192,7 @@ def _of_fairness(result: Mapping[str, Any]) -> list[Table]:
 
 
 def _gaps(result: Mapping[str, Any]) -> list[tuple[str, ...]]:
-    found = []
+    found: list[tuple[str, ...]] = []
     for gap, name in ((result["parity"], _("Demographic parity")), (result["odds"], _("Equalised odds"))):
         if gap is None:
             found.append((name, _("too few to say"), "–"))

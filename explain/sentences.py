@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
+from explain.estimates import Estimate
 from explain.methods.pairperm import Z95
-from explain.models import ExplanationJob, ExplanationRow, Method, Standing, State
+from explain.models import Algorithm, ExplanationJob, ExplanationRow, Method, Standing, State
 
 #: Words for the findings of the probe and the faults of results.
 WORDS = {
@@ -33,6 +34,18 @@ WORDS = {
     "unstable": gettext_lazy("Some local models do not fit, or differ from seed to seed."),
 }
 
+#: Why an estimator was chosen, by the code that the plan holds.
+BECAUSE = {
+    "asked": gettext_lazy("It was asked for."),
+    "few_features": gettext_lazy(
+        "There are so few features that all their combinations can be asked: the values are exact."
+    ),
+    "artifact.agrees": gettext_lazy(
+        "The model’s files are at hand and answer as the endpoint does, so the values are computed from them exactly."
+    ),
+    "black_box": gettext_lazy("The model can only be asked, so its answers are sampled with a stated error."),
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Line:
@@ -49,8 +62,14 @@ def conclusion(job: ExplanationJob) -> str:
             return _("Waiting for a worker. Nothing is lost when the broker or a worker stops.")
         case State.RUNNING:
             return _("A worker is asking the served model.")
+        case State.PAUSED:
+            return _("Paused. Finished rows are kept; nobody asks the model until somebody resumes it.")
+        case State.WAITING:
+            return _("The endpoint does not answer. Finished rows are kept, and the rest is asked for again later.")
         case State.CANCELLED:
             return _("Cancelled before it was finished; its results are no evidence.")
+        case State.VERSION_CHANGED:
+            return _("Another model answered in the middle of the job, so nothing of its results is kept.")
         case State.FAILED:
             return job.error
     if job.standing == Standing.EVIDENCE:
@@ -60,11 +79,11 @@ def conclusion(job: ExplanationJob) -> str:
 
 def quality(job: ExplanationJob, rows: Sequence[ExplanationRow]) -> list[Line]:
     """Quality numbers of a finished job; empty when there are none yet."""
-    good = [row for row in rows if not row.problem]
+    good = [row for row in rows if not row.problem and not row.erased]
     if job.state != State.FINISHED or not good:
         return []
     lines = _lime(good) if job.method == Method.LIME else _shap(job, good)
-    failed = len(rows) - len(good)
+    failed = sum(bool(row.problem) for row in rows)
     if failed:
         lines.append(
             Line(
@@ -72,6 +91,10 @@ def quality(job: ExplanationJob, rows: Sequence[ExplanationRow]) -> list[Line]:
                 ngettext("%(n)d row has no result.", "%(n)d rows have no result.", failed) % {"n": failed},
             )
         )
+    erased = sum(row.erased for row in rows)
+    if erased:
+        words = ngettext("%(n)d row was erased.", "%(n)d rows were erased.", erased) % {"n": erased}
+        lines.append(Line("warned", words))
     return lines + _endpoint(job)
 
 
@@ -136,15 +159,92 @@ def _endpoint(job: ExplanationJob) -> list[Line]:
     return lines
 
 
-def certainty(row: ExplanationRow, names: Sequence[str]) -> str:
-    """Which ranks of one row may be read as a ranking."""
-    if row.certain == 0:
+def certainty(certain: int, phi: Sequence[float], names: Sequence[str]) -> str:
+    """Which ranks of one row may be read as a ranking. ``certain``: how many lead by more than their error."""
+    if certain == 0 and len(names) > 1:
         return _("The order of the features is uncertain: their intervals overlap. Read them as ties.")
-    order = sorted(range(len(names)), key=lambda j: -abs(row.phi[j]))
-    sure = ", ".join(names[j] for j in order[: row.certain][:5])
+    order = sorted(range(len(names)), key=lambda j: -abs(phi[j]))
+    sure = _(", ").join(names[j] for j in order[:certain][:5])
+    if certain >= len(names) - 1:
+        return _("The order of all features is certain: %(names)s.") % {"names": sure}
     words = ngettext(
         "Certain is only the largest: %(names)s. Later ranks may be ties.",
         "The order is certain for the first %(n)d: %(names)s. Later ranks may be ties.",
-        row.certain,
+        certain,
     )
-    return words % {"n": row.certain, "names": sure}
+    return words % {"n": certain, "names": sure}
+
+
+def algorithm(code: str) -> str:
+    """The estimator in words."""
+    return str(dict(Algorithm.choices).get(code, code))
+
+
+def because(job: ExplanationJob) -> str:
+    """Why this estimator; empty before anybody chose."""
+    code = str(job.plan.get("because", ""))
+    return str(BECAUSE.get(code, code))
+
+
+def cost(estimate: Estimate) -> str:
+    """The estimate in one sentence, before anything starts."""
+    words = {
+        "rows": f"{estimate.rows:,}",
+        "likely": f"{estimate.model_rows_likely:,}",
+        "requests": f"{estimate.requests_likely:,}",
+        "time": duration(estimate.seconds_likely),
+    }
+    if estimate.seconds_likely is None:
+        return (
+            _(
+                "Explaining %(rows)s rows takes about %(likely)s model rows in %(requests)s requests. How long that "
+                "takes is known when the endpoint was asked once."
+            )
+            % words
+        )
+    return (
+        _("Explaining %(rows)s rows takes about %(likely)s model rows in %(requests)s requests, about %(time)s.")
+        % words
+    )
+
+
+def duration(seconds: float | None) -> str:
+    """``«40 seconds»``, ``«3 minutes»``, ``«2.5 hours»``; a dash for what is not known."""
+    if seconds is None:
+        return "—"
+    if seconds < 90:
+        whole = max(round(seconds), 1)
+        return ngettext("%(n)d second", "%(n)d seconds", whole) % {"n": whole}
+    if seconds < 5400:
+        whole = round(seconds / 60)
+        return ngettext("%(n)d minute", "%(n)d minutes", whole) % {"n": whole}
+    return _("%(n)s hours") % {"n": f"{seconds / 3600:.1f}"}
+
+
+def agreement(job: ExplanationJob) -> Line | None:
+    """Whether a repeated question had the same answer; None for a job that repeats nothing or has not finished."""
+    found = job.receipt.get("agreement")
+    if not found:
+        return None
+    words = {
+        "with": found.get("with", ""),
+        "agree": found.get("agree", 0),
+        "rows": found.get("rows", 0),
+        "largest": f"{float(found.get('largest', 0.0)):.2g}",
+    }
+    if found.get("identical"):
+        return Line(
+            "agrees", _("Run again after %(with)s: every value of %(rows)d rows is the same to the last bit.") % words
+        )
+    holds = 0 < words["rows"] == words["agree"]
+    if holds:
+        sentence = _(
+            "Run again after %(with)s: all %(rows)d rows agree within the stated error "
+            "(largest difference %(largest)s)."
+        )
+        return Line("agrees", sentence % words)
+    sentence = _(
+        "Run again after %(with)s: only %(agree)d of %(rows)d rows agree within the stated error "
+        "(largest difference %(largest)s)."
+    )
+    return Line("differs", sentence % words)

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from django.urls import path
 
-from explain.pages import analyses, views
+from explain.pages import analyses, asking, changing, comparing, erasing, listing, showing
 
 app_name = "explain"
 urlpatterns = [
-    path("explanations", views.explanations, name="explanations"),
-    path("explanations/new", views.request_explanation, name="request"),
-    path("explanations/<int:job_id>", views.explanation, name="explanation"),
-    path("explanations/<int:job_id>/cancel", views.cancel, name="cancel"),
-    path("explanations/<int:job_id>/receipt.json", views.receipt, name="receipt"),
+    path("explanations", listing.explanations, name="explanations"),
+    path("explanations/new", asking.request_explanation, name="request"),
+    path("explanations/compare", comparing.compare, name="compare"),
+    path("explanations/erase", erasing.erase, name="erase"),
+    path("explanations/<int:job_id>", showing.explanation, name="explanation"),
+    path("explanations/<int:job_id>/cancel", changing.cancel, name="cancel"),
+    path("explanations/<int:job_id>/pause", changing.pause, name="pause"),
+    path("explanations/<int:job_id>/resume", changing.resume, name="resume"),
+    path("explanations/<int:job_id>/rerun", changing.rerun, name="rerun"),
+    path("explanations/<int:job_id>/receipt.json", showing.receipt, name="receipt"),
     *analyses.urlpatterns,
 ]

@@ -38,7 +38,7 @@ SCHEMA = {
 }
 
 
-def register_endpoint(url: str, *, name: str = "scoring", digest: str = "a") -> Any:
+def register_endpoint(url: str, *, name: str = "scoring", digest: str = "a", schema: Any = SCHEMA) -> Any:
     """A version and the endpoint at ``url`` that serves it, through the registry's own functions."""
     from registry import environments, versions
 
@@ -46,7 +46,7 @@ def register_endpoint(url: str, *, name: str = "scoring", digest: str = "a") -> 
         name, title=name, owner="risk", purpose="Tests.", risk="high", risk_reason="Decides on people.", by=TRAINER
     )
     version = versions.register_version(
-        model, digest="sha256:" + digest * 64, trained_by=["yusuf"], schema=SCHEMA, by=TRAINER
+        model, digest="sha256:" + digest * 64, trained_by=["yusuf"], schema=schema, by=TRAINER
     )
     environment = environments.register_environment(
         f"env-{name}",

@@ -10,10 +10,12 @@ import pytest
 from django.db import IntegrityError, connection, transaction
 
 from audit import subject_keys
+from audit.exports.sources import Wanted
 from audit.models.events import Event
 from audit.queries import history
 from audit.refusals import BadInput, Conflict
 from explain import analyses, analysing, tasks
+from explain.documents import documents
 from explain.methods import fairness
 from explain.methods.quality import RowResult
 from explain.models import Analysis, AnalysisState, ExplanationJob, Standing
@@ -69,6 +71,14 @@ def test_fairness_is_measured_stored_and_in_the_log(endpoint: Any, announced: li
     assert found.receipt["about"][0]["receipt"] == found.first.receipt_digest
     assert analyses.problems(found) == []
     assert tasks.run_analysis(found.pk) == "ignored"
+
+
+def test_an_export_of_the_log_takes_the_receipt_along(endpoint: Any) -> None:
+    found = done(of_fairness(explained(endpoint)))
+    for wanted in (Wanted(None), Wanted(frozenset({found.object_key}))):
+        receipts = {each.path for each in documents(wanted) if each.kind == "analyses"}
+        assert receipts == {f"documents/analyses/{found.receipt_digest.replace(':', '-')}.json"}
+    assert list(documents(Wanted(frozenset({"explain_analysis/0"})))) == []
 
 
 def test_who_is_in_which_group_is_sealed_and_destroyed_when_it_ends(endpoint: Any) -> None:

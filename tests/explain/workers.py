@@ -46,7 +46,17 @@ def worker(database_url: str, broker: str, log: Path, *, processes: int = 1) -> 
         "PUBLIC_URL": "http://127.0.0.1:8000",
         "COUNTERSIGN_STATE": str(log.parent / "state"),
     }
-    command = [sys.executable, "-m", "celery", "-A", "config.celery", "worker", "-c", str(processes), "--without-mingle"]
+    command = [
+        sys.executable,
+        "-m",
+        "celery",
+        "-A",
+        "config.celery",
+        "worker",
+        "-c",
+        str(processes),
+        "--without-mingle",
+    ]
     with log.open("ab") as output:
         process = subprocess.Popen(
             [*command, "--without-gossip"],

@@ -27,6 +27,7 @@ GRAPHICS = [
     *[("line-strong", ground) for ground in ("page", "surface", "surface-2")],
     *[("accent", ground) for ground in GROUNDS],
     ("accent-fill", "surface"),
+    *[(mark, "surface") for mark in ("up", "down", "low", "mid", "high")],
 ]
 
 
