@@ -208,7 +208,7 @@ def receipt_says_how_good(job: ExplanationJob) -> None:
 
 def shown_in_the_browser(lab: Lab, shap: int, lime: int) -> None:
     """The version lists what attached; a promotion says by what it passed."""
-    tab = lab.at("noor", f"/versions/credit-scoring/{lab.bank.new.number}")
+    tab = lab.at("noor", lab.bank.new.get_absolute_url())
     words = tab.locator("body").inner_text()
     assert f"explanation:{shap}" in words
     assert f"explanation:{lime}" in words
