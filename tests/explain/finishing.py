@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.db import connection
@@ -43,16 +44,22 @@ def finished(endpoint: Any, *, method: str = Method.SHAP, good: bool = True, **a
     return finish(ask(endpoint, count=2, method=method, **asked), good=good)
 
 
-def finish(asked: ExplanationJob, *, good: bool = True) -> ExplanationJob:
-    """The job as a worker leaves it."""
+def finish(
+    asked: ExplanationJob,
+    *,
+    good: bool = True,
+    rows: Sequence[RowResult] = (),
+    plan: Mapping[str, Any] | None = None,
+) -> ExplanationJob:
+    """The job as a worker leaves it that found ``rows`` (or made-up ones) by ``plan``."""
     if connection.in_atomic_block:
         connection.check_constraints()  # rows come with a question that is still queued: checked at a commit
     job = jobs.begin(asked.pk, alone=True, by=jobs.WORKER)
     assert job is not None
     algorithm = "lime" if job.method == Method.LIME else "pair_perm"
-    plan = {"probe": HEALTHY, "algorithm": algorithm, "because": "", "selected": None, "chunk": 2}
-    jobs.prepared(job, plan, by=TRAINER)
-    rows = [result(f"r{i}", len(job.columns), job.method, good=good) for i in range(job.total)]
+    made_up = {"probe": HEALTHY, "algorithm": algorithm, "because": "", "selected": None, "chunk": 2}
+    jobs.prepared(job, plan or made_up, by=TRAINER)
+    rows = rows or [result(f"r{i}", len(job.columns), job.method, good=good) for i in range(job.total)]
     jobs.checkpoint(job, rows, {row.row_id: i for i, row in enumerate(rows)})
     jobs.finish(job, fatal=[], canaries=[], by=jobs.WORKER)
     return queries.find(job.pk)

@@ -149,7 +149,7 @@ def test_a_killed_worker_loses_nothing_and_both_methods_satisfy_the_gate(
     tab = lab.at("yusuf", f"/explanations/{number}")
     with works.worker() as first:
         works.until(lambda: progress(lab, number)["done"] > 0, first)
-        watched(tab, number)
+        watched(tab, number, works, first)
         os.killpg(first.pid, signal.SIGKILL)
         first.wait(20)
     kept = progress(lab, number)["done"]
@@ -172,10 +172,12 @@ def test_a_killed_worker_loses_nothing_and_both_methods_satisfy_the_gate(
     assert blocking(lab) == RULES, "the contract changed, so that the explanations are stale"
 
 
-def watched(tab: Any, number: int) -> None:
+def watched(tab: Any, number: int, works: Works, process: subprocess.Popen[bytes]) -> None:
     """The page shows how far it is and what it may cost, and goes on by itself."""
-    tab.wait_for_function("Number(document.querySelector('#progress progress').value) > 0", timeout=60_000)
-    words = tab.locator("#progress").inner_text()
+    part = tab.get_by_role("region", name="Progress")
+    bar = part.get_by_role("progressbar")
+    works.until(lambda: float(bar.get_attribute("value", timeout=10_000)) > 0, process)
+    words = part.inner_text()
     assert str(ROWS) in words
     assert "2000000" in words.replace(",", "").replace("\u202f", ""), words
     assert ExplanationJob.objects.get(pk=number).state == State.RUNNING
@@ -206,7 +208,7 @@ def receipt_says_how_good(job: ExplanationJob) -> None:
 
 def shown_in_the_browser(lab: Lab, shap: int, lime: int) -> None:
     """The version lists what attached; a promotion says by what it passed."""
-    tab = lab.at("noor", f"/versions/credit-scoring/{lab.bank.new.number}")
+    tab = lab.at("noor", lab.bank.new.get_absolute_url())
     words = tab.locator("body").inner_text()
     assert f"explanation:{shap}" in words
     assert f"explanation:{lime}" in words
