@@ -81,7 +81,7 @@ def _fair(result: Mapping[str, Any]) -> str:
         return (
             _(
                 "Selection rates differ by up to %(gap)s points between groups; groups drawn by lot differ as much in "
-                "%(chance)s %% of cases, so chance explains it."
+                "%(chance)s %% of cases, so chance alone can explain it."
             )
             % words
         )
@@ -195,7 +195,8 @@ def _gaps(result: Mapping[str, Any]) -> list[tuple[str, ...]]:
     found: list[tuple[str, ...]] = []
     for gap, name in ((result["parity"], _("Demographic parity")), (result["odds"], _("Equalised odds"))):
         if gap is None:
-            found.append((name, _("too few to say"), "–"))
+            labelled = "true_positive_rate" in result["overall"]
+            found.append((name, _("too few to say") if labelled else _("no outcomes were given"), "–"))
         else:
             found.append((name, _between(gap["value"], gap["low"], gap["high"]), f"{100 * gap['chance']:.2g} %"))
     ratio = result["parity_ratio"]

@@ -185,6 +185,7 @@ def test_a_person_asks_by_the_form_and_reads_the_page(client_for: ClientFor, job
     page = client.get(sent["Location"]).content.decode()
     assert "Selection rates differ" in page
     assert "Counts as evidence" in page
+    assert "no outcomes were given" not in page
     assert "hill" in page
     assert "too few to say" in page  # equalised odds: nobody's outcome is 0
     assert client.get("/analyses").content.decode().count('scope="row"') == 1
