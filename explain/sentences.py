@@ -164,8 +164,9 @@ def certainty(certain: int, phi: Sequence[float], names: Sequence[str]) -> str:
     if certain == 0 and len(names) > 1:
         return _("The order of the features is uncertain: their intervals overlap. Read them as ties.")
     order = sorted(range(len(names)), key=lambda j: -abs(phi[j]))
-    sure = _(", ").join(names[j] for j in order[:certain][:5])
-    if certain >= len(names) - 1:
+    whole = certain >= len(names) - 1
+    sure = _(", ").join(names[j] for j in order[: len(names) if whole else certain][:5])
+    if whole:
         return _("The order of all features is certain: %(names)s.") % {"names": sure}
     words = ngettext(
         "Certain is only the largest: %(names)s. Later ranks may be ties.",
