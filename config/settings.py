@@ -120,6 +120,7 @@ CELERY_BEAT_SCHEDULE = {
     "finish erasures": {"task": "governance.finish_erasures", "schedule": 60.0},
     "redeliver waiting exports": {"task": "audit.redeliver_exports", "schedule": 30.0},
     "redeliver waiting back-tests": {"task": "governance.redeliver_backtests", "schedule": 30.0},
+    "check explanations against their receipts": {"task": "governance.check_explanations", "schedule": 86_400.0},
     "forget kept answers": {"task": "governance.forget_answers", "schedule": 86_400.0},
 }
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
@@ -189,6 +190,8 @@ MLFLOW_WEBHOOK_SECRET = env.text("MLFLOW_WEBHOOK_SECRET", "")
 ALLOWED_ENDPOINT_HOSTS = env.words("ALLOWED_ENDPOINT_HOSTS", "127.0.0.1,localhost")
 #: Name -> header or headers, as JSON of mode 0600; beside it, ENDPOINT_CREDENTIAL_<NAME> of the environment is read.
 ENDPOINT_CREDENTIALS_FILE = env.text("ENDPOINT_CREDENTIALS_FILE", "")
+#: Where the workers that explain models are, as ``provider:region``; environments that do not name it are refused.
+EXPLANATION_WORKER_REGION = env.text("EXPLANATION_WORKER_REGION", "")
 
 # ── people ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 AUTH_USER_MODEL = "governance.User"

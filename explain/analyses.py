@@ -14,7 +14,7 @@ from audit import log, subject_keys
 from audit.actors import Actor
 from audit.models.events import Event
 from audit.refusals import Conflict, NotKnown
-from explain import given, inputs, queueing, receipts
+from explain import given, inputs, queueing, receipts, signals
 from explain.digests import digest
 from explain.given import Given, refused
 from explain.jobs import WORKER
@@ -201,7 +201,9 @@ def finish(analysis: Analysis, result: Mapping[str, Any], *, by: Actor = WORKER)
         "receipt": receipt,
         "receipt_digest": facts["receipt"],
     }
-    return _end(analysis, AnalysisState.FINISHED, facts=facts, changes=changes, ended=ended, by=by)
+    _end(analysis, AnalysisState.FINISHED, facts=facts, changes=changes, ended=ended, by=by)
+    signals.analysis_finished.send(sender=Analysis, analysis=analysis, by=by)
+    return analysis
 
 
 @transaction.atomic
@@ -221,7 +223,8 @@ def _end(
     reason: str = "",
     by: Actor,
 ) -> Analysis:
-    key_id = analysis.key_id
+    # as stored: in memory it is gone when an attempt to finish was rolled back
+    key_id = Analysis.objects.values_list("key_id", flat=True).get(pk=analysis.pk)
     gone = {"sealed": None, "key_id": None, "ended": ended or timezone.now()}
     ANALYSIS_LIFECYCLE.transition(analysis, state, facts=facts, reason=reason, changes={**changes, **gone}, by=by)
     if key_id is not None:

@@ -5,8 +5,9 @@ fairlearn and scikit-learn are imported here, so that nothing of this runs in a 
 
 from __future__ import annotations
 
+import json
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -41,6 +42,8 @@ def perform(analysis_id: int, *, by: Actor = WORKER) -> str:
         return "ignored"
     try:
         result = _MEASURES[analysis.kind](analysis)
+        # jsonb has no NaN: a fault of the database would have the task delivered again for ever
+        json.dumps(result, allow_nan=False)
         analyses.finish(analysis, result, by=by)
     except CannotSay as error:
         return _fail(analysis, in_words(error), error.code, by)
@@ -179,7 +182,7 @@ def _conditions(job: ExplanationJob) -> dict[str, Any]:
     }
 
 
-_MEASURES: Mapping[str, Callable[[Analysis], dict[str, Any]]] = {
+_MEASURES: dict[str, Callable[[Analysis], dict[str, Any]]] = {
     Kind.COMPARISON: _comparison,
     Kind.FAIRNESS: _fairness,
     Kind.DRIFT: _drift,

@@ -62,7 +62,7 @@ def standing(analysis: Analysis) -> list[str]:
 
 def tables(analysis: Analysis) -> list[Table]:
     """The numbers of a finished analysis."""
-    return _TABLES[analysis.kind](analysis.result) if analysis.state == AnalysisState.FINISHED else []
+    return list(_TABLES[analysis.kind](analysis.result)) if analysis.state == AnalysisState.FINISHED else []
 
 
 def _compared(result: Mapping[str, Any]) -> str:
@@ -81,7 +81,7 @@ def _fair(result: Mapping[str, Any]) -> str:
         return (
             _(
                 "Selection rates differ by up to %(gap)s points between groups; groups drawn by lot differ as much in "
-                "%(chance)s %% of cases, so chance explains it."
+                "%(chance)s %% of cases, so chance alone can explain it."
             )
             % words
         )
@@ -110,7 +110,7 @@ def _drifted(result: Mapping[str, Any]) -> str:
     )
     return sentence % {
         "n": len(result["drifted"]["inputs"]),
-        "names": _(", ").join(result["drifted"]["inputs"][:5]) or "–",
+        "names": ", ".join(result["drifted"]["inputs"][:5]) or "–",
         "predictions": _("drifted") if result["drifted"]["predictions"] else _("the same"),
         "contributions": len(result["drifted"]["contributions"]),
         "auc": apart,
@@ -192,10 +192,11 @@ def _of_fairness(result: Mapping[str, Any]) -> list[Table]:
 
 
 def _gaps(result: Mapping[str, Any]) -> list[tuple[str, ...]]:
-    found = []
+    found: list[tuple[str, ...]] = []
     for gap, name in ((result["parity"], _("Demographic parity")), (result["odds"], _("Equalised odds"))):
         if gap is None:
-            found.append((name, _("too few to say"), "–"))
+            labelled = "true_positive_rate" in result["overall"]
+            found.append((name, _("too few to say") if labelled else _("no outcomes were given"), "–"))
         else:
             found.append((name, _between(gap["value"], gap["low"], gap["high"]), f"{100 * gap['chance']:.2g} %"))
     ratio = result["parity_ratio"]

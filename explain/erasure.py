@@ -18,7 +18,7 @@ from audit import log, subject_keys
 from audit.actors import Actor
 from audit.models.events import Event
 from audit.refusals import BadInput, Conflict, NotKnown
-from explain import inputs
+from explain import inputs, signals
 from explain.models import ExplanationInput, ExplanationJob
 
 
@@ -63,6 +63,7 @@ def _erase(subjects: list[str], *, reason: str, by: Actor) -> tuple[Erased, set[
         facts = {"rows": [row.position for row in rows], "commitments": [row.commitment for row in rows]}
         log.append(Event.EXPLANATION_ERASED, job, facts=facts, reason=reason, by=by)
         _empty(job, rows)
+        signals.explanation_erased.send(sender=ExplanationJob, job=job, by=by)
         count += len(rows)
     return Erased(len(jobs), count), keys
 

@@ -15,7 +15,7 @@ from audit import log
 from audit.actors import Actor
 from audit.models.events import Event
 from audit.refusals import Conflict, Refused
-from explain import estimates, inputs, queueing, receipts, requests, signals
+from explain import estimates, inputs, queueing, receipts, regions, requests, signals
 from explain.digests import digest
 from explain.methods import quality
 from explain.methods.quality import RowResult
@@ -33,8 +33,9 @@ def request(version: ModelVersion, endpoint: Endpoint, *, by: Actor, **asked: An
     """Ask for an explanation; the words of the question are ``requests.Asked``.
 
     The job is queued when this transaction commits, also while the broker is down. Raises ``BadInput`` for rows,
-    numbers or a method that cannot be used (with the place), ``Refused`` when the endpoint does not serve the version
-    or the work is beyond the budget, ``KeysUnavailable`` while rows cannot be sealed.
+    numbers or a method that cannot be used (with the place), ``Refused`` when the endpoint does not serve the version,
+    the work is beyond the budget or the workers are where its rows may not go, ``KeysUnavailable`` while rows cannot
+    be sealed.
     """
     question = requests.Asked(**asked)
     inquiry = requests.read(version, endpoint, question)
@@ -114,6 +115,7 @@ def _digests(
 def _ask(
     job: ExplanationJob, rows: Sequence[inputs.Drawn], background: Sequence[inputs.Drawn], *, by: Actor
 ) -> ExplanationJob:
+    regions.refuse_elsewhere(job.endpoint)
     job.requested_by = by.id
     job.rows_count, job.background_count = len(rows), len(background)
     job.save()

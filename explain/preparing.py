@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import asdict
 from typing import Any, cast
 
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from audit.actors import Actor
-from explain import jobs
-from explain.engines import IN_FLIGHT, Engine, Inquiry, LimeEngine, ShapEngine, shap_chunk
+from explain import artifacts, in_process, jobs
+from explain.engines import IN_FLIGHT, Engine, Inquiry, LimeEngine, ShapEngine, background_outputs, shap_chunk
+from explain.in_process import ArtifactEngine
+from explain.isolated import run as isolated
 from explain.methods import choice, sampling
 from explain.methods.choice import Choice
-from explain.models import Algorithm, ExplanationJob, Scale
+from explain.models import Algorithm, ExplanationJob, Method, Scale
 from explain.reference import ReplayEngine, replay_chunk
 from explain.serving import probe
 from explain.serving.clients import open_client
@@ -27,6 +31,8 @@ from registry.serving import credentials
 
 #: Estimators of shap that run unmodified by record and replay.
 REPLAYED = frozenset({Algorithm.EXACT, Algorithm.PERMUTATION, Algorithm.KERNEL})
+#: Estimators that open the version's files, in a process of their own.
+IN_PROCESS = frozenset({Algorithm.TREE, Algorithm.LINEAR})
 #: Why a wished algorithm cannot answer, by the code of ``choice.Impossible``.
 IMPOSSIBLE = {
     "method.other": gettext_lazy("This algorithm does not compute this method."),
@@ -38,6 +44,8 @@ IMPOSSIBLE = {
     "exact.too_many_features": gettext_lazy("All coalitions of so many features are too many."),
     "budget.too_small": gettext_lazy("The budget is too small for this algorithm: ask for fewer rows."),
 }
+logger = logging.getLogger(__name__)
+
 #: Workers that share one job at most.
 MOST_WORKERS = 8
 
@@ -101,19 +109,47 @@ def prepare(job: ExplanationJob, client: ServingClient, inquiry: Inquiry, *, lim
         limiter=limiter,
     )
     report = found.as_json() | {"first_batch": found.batch}
-    chosen = choose(job, inquiry)
+    artifact = _artifact(job, client, inquiry, report, limiter)
+    chosen = choose(job, inquiry, artifact)
     selected = _selected(job, inquiry, scorer_of(job, client, report, limiter=limiter))
     plan = {
         "probe": report,
         "algorithm": chosen.algorithm,
         "because": chosen.because,
+        "artifact": None if artifact is None else asdict(artifact),
         "selected": selected,
         "chunk": _chunk(inquiry, chosen.algorithm),
     }
     jobs.prepared(job, plan, by=by)
 
 
-def choose(job: ExplanationJob, inquiry: Inquiry) -> Choice:
+def _artifact(
+    job: ExplanationJob, client: ServingClient, inquiry: Inquiry, report: Mapping[str, Any], limiter: Limiter
+) -> in_process.Parity | None:
+    """How far the version's files answer as the endpoint does; None when they are not at hand or of no use.
+
+    On the scale of probabilities only a forest is a sum of its trees, and a process takes seconds: it is then opened
+    only when somebody asks for it. Raises ``ServingError`` when somebody did and it cannot be.
+    """
+    wanted = job.settings.get("algorithm", Algorithm.AUTO)
+    asked = wanted in IN_PROCESS
+    if not asked and (wanted != Algorithm.AUTO or job.method != Method.SHAP or job.output["scale"] == "probability"):
+        return None
+    path = artifacts.path_of(job.version)
+    if path is None:
+        return None
+    plain = Scorer(client, wire=report["wire"], output=job.output["index"], limiter=limiter)
+    rows = Table(inquiry.columns, [column[len(inquiry.rows) :] for column in inquiry.table.cells])
+    try:
+        return in_process.parity(path, inquiry, background_outputs(plain, rows), output=job.output["index"])
+    except isolated.Unloadable as error:
+        if asked:
+            raise ServingError(error.sentence, code=error.code) from error
+        logger.info("the files of %s cannot be used: %s", job.version.subject, error.sentence)
+        return None
+
+
+def choose(job: ExplanationJob, inquiry: Inquiry, artifact: in_process.Parity | None) -> Choice:
     """The estimator, by the rules of ``methods.choice``. Raises ``ServingError`` for a wish that cannot be met."""
     try:
         return choice.choose(
@@ -121,14 +157,19 @@ def choose(job: ExplanationJob, inquiry: Inquiry) -> Choice:
             features=len(inquiry.columns),
             background=len(inquiry.background),
             scale=job.output["scale"],
-            artifact=None,
-            parity=None,
+            artifact=None if artifact is None else artifact.kind,
+            artifact_scale=None if artifact is None else _scale(artifact),
+            parity=None if artifact is None else artifact.difference,
             budget_per_row=inquiry.budget_per_row,
             wanted=job.settings.get("algorithm", Algorithm.AUTO),
             rounds=inquiry.rounds[1],
         )
     except choice.Impossible as error:
         raise ServingError(str(IMPOSSIBLE.get(error.code, error.code)), code=error.code) from error
+
+
+def _scale(artifact: in_process.Parity) -> choice.Scale | None:
+    return cast(choice.Scale, artifact.scale) if artifact.scale in ("raw", "probability", "log_odds") else None
 
 
 def _chunk(inquiry: Inquiry, algorithm: str) -> int:
@@ -138,7 +179,7 @@ def _chunk(inquiry: Inquiry, algorithm: str) -> int:
         return shap_chunk(**size, least=inquiry.rounds[0])
     if algorithm in REPLAYED:
         return replay_chunk(cast(Any, algorithm), **size, budget_per_row=inquiry.budget_per_row)
-    return 1
+    return in_process.CHUNK if algorithm in IN_PROCESS else 1
 
 
 def _selected(job: ExplanationJob, inquiry: Inquiry, scorer: Scorer) -> list[int] | None:
@@ -165,6 +206,12 @@ def engine_of(job: ExplanationJob, inquiry: Inquiry, scorer: Scorer) -> Engine:
         return LimeEngine(inquiry, scorer)
     if job.algorithm in REPLAYED:
         return ReplayEngine(inquiry, scorer, cast(Any, job.algorithm))
+    if job.algorithm in IN_PROCESS:
+        path = artifacts.path_of(job.version)
+        if path is None:
+            raise ServingError(str(IMPOSSIBLE["artifact.missing"]), code="artifact.missing")
+        kind, output = cast(Any, job.algorithm), job.output["index"]
+        return ArtifactEngine(inquiry, scorer, kind, path, output=output, fallback=ShapEngine)
     return ShapEngine(inquiry, scorer)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from django.utils.translation import gettext as _
@@ -12,6 +12,7 @@ from django.utils.translation import ngettext
 
 from audit.refusals import BadInput, Conflict, NotKnown, Refused
 from explain import cells, inputs, receipts
+from explain.digests import digest
 from explain.methods.reasons import MOST, Baseline, Reasons, Rules, reason_codes
 from explain.methods.refused import CannotSay
 from explain.models import ExplanationJob, State
@@ -67,6 +68,11 @@ def of_row(job: ExplanationJob, row_id: str, asked: Asked) -> Reasons:
         )
     except CannotSay as error:
         raise refusal(error) from error
+
+
+def rules_digest(asked: Asked) -> str:
+    """The digest of texts and choices, to be kept with what is sent to a person."""
+    return digest(asdict(asked))
 
 
 def _rules(job: ExplanationJob, asked: Asked) -> Rules:
@@ -139,14 +145,14 @@ def sentences(found: Reasons) -> list[str]:
                 "Stop: the protected attributes %(names)s are principal reasons. A person must look at this decision.",
                 len(principal),
             )
-            % {"names": _(", ").join(principal)}
+            % {"names": ", ".join(principal)}
         )
     if not found.reasons:
         told.append(_("No contribution is certainly on the adverse side."))
     if missing := [reason.feature for reason in found.reasons if not reason.text]:
-        told.append(_("There is no text for: %(names)s.") % {"names": _(", ").join(missing)})
+        told.append(_("There is no text for: %(names)s.") % {"names": ", ".join(missing)})
     if found.tied_out:
         told.append(
-            _("As important as the last reason, within the error: %(names)s.") % {"names": _(", ").join(found.tied_out)}
+            _("As important as the last reason, within the error: %(names)s.") % {"names": ", ".join(found.tied_out)}
         )
     return told

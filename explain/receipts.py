@@ -64,6 +64,7 @@ def write(
         "method": job.method,
         "algorithm": job.algorithm,
         "because": job.plan.get("because", ""),
+        "artifact": job.plan.get("artifact"),
         "level": job.settings.get("level", ""),
         "rounds": job.settings.get("rounds"),
         "groups": job.settings.get("groups"),

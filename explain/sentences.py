@@ -112,7 +112,9 @@ def _shap(job: ExplanationJob, rows: Sequence[ExplanationRow]) -> list[Line]:
             else _("Base value plus contributions miss the prediction by up to %(value)s.")
             % {"value": f"{residual:.2g}"},
         ),
-        Line(
+        Line("passed", _("Every value is exact: nothing of it is left to chance."))
+        if error == 0
+        else Line(
             "passed" if reached == len(rows) else "unstable",
             _(
                 "%(reached)d of %(rows)d rows reached the tolerance of %(tol)s %%; "

@@ -8,3 +8,7 @@ from django.dispatch import Signal
 explanation_finished = Signal()
 #: ``job: ExplanationJob, by: Actor``; sent inside the transaction that ended the job, however it ended.
 explanation_ended = Signal()
+#: ``analysis: Analysis, by: Actor``; sent inside the transaction that finished the analysis.
+analysis_finished = Signal()
+#: ``job: ExplanationJob, by: Actor``; sent inside the transaction that erased rows of the job.
+explanation_erased = Signal()

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from django.utils.functional import Promise
-from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from audit.refusals import Refused
@@ -80,7 +79,7 @@ def _told(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.4g}"
     if isinstance(value, list):
-        return _(", ").join(str(_CONDITIONS.get(name, name)) for name in value)
+        return ", ".join(str(_CONDITIONS.get(name, name)) for name in value)
     if isinstance(value, dict):
-        return _(", ").join(f"{name[:40]}: {count}" for name, count in list(value.items())[:8])
+        return ", ".join(f"{name[:40]}: {count}" for name, count in list(value.items())[:8])
     return str(value)[:80]

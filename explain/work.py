@@ -17,6 +17,7 @@ from audit.subject_keys import KeysUnavailable
 from explain import canaries, cells, inputs, jobs, preparing, queueing
 from explain.chunks import Chunks, Keeper
 from explain.engines import Engine, Inquiry, Question, run
+from explain.isolated.run import Unloadable
 from explain.methods.codes import Column, UnusableColumn
 from explain.models import ExplanationJob, State
 from explain.serving import probe
@@ -35,8 +36,8 @@ CHANGED = gettext_lazy(
 def perform(job_id: int, *, others: int = 0, by: Actor = jobs.WORKER) -> str:
     """Do the job, or the part of it that ``others`` leave; answers the state that it ended in, or ``IGNORED``.
 
-    A fault of the endpoint or of the rows ends the job with a sentence, or lets it wait. A fault of the database, or of that of
-    the keys, is raised: the job is delivered again and goes on from the last checkpoint.
+    A fault of the endpoint or of the rows ends the job with a sentence, or lets it wait. A fault of the database, or of
+    that of the keys, is raised: the job is delivered again and goes on from the last checkpoint.
     """
     job = jobs.begin(job_id, alone=others == 0, by=by)
     if job is None:
@@ -55,7 +56,7 @@ def perform(job_id: int, *, others: int = 0, by: Actor = jobs.WORKER) -> str:
         if error.code == "endpoint.too_large":
             return _fail(job, sentence, error.code, by=by)
         return _end(State.WAITING, lambda: jobs.wait(job, sentence, by=by))
-    except (ServingError, UnusableColumn, Refusal) as error:
+    except (ServingError, UnusableColumn, Unloadable, Refusal) as error:
         return _fail(job, getattr(error, "sentence", str(error)), getattr(error, "code", "column.unusable"), by=by)
     except Exception:
         logger.exception("explanation %s met an error of the program", job_id)

@@ -13,10 +13,16 @@ class GovernanceConfig(AppConfig):
 
     def ready(self) -> None:
         from audit.exports import sources
-        from governance import access  # noqa: F401  (registers its system check)
+        from explain.signals import explanation_erased, explanation_finished
+        from governance import (
+            access,  # noqa: F401  (registers its system check)
+            explained,
+        )
         from governance.documents import documents
         from governance.undeployed import undeployed
         from registry.reconciling import approvals
 
         sources.register("governance", documents)
         approvals.register("governance", undeployed)
+        explanation_finished.connect(explained.attach)
+        explanation_erased.connect(explained.detach)

@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 from django.db import connection
 
 from audit.refusals import BadInput
-from governance import access, emergency_facts, policies, sharing, signed_events
-from governance.models.evidence import Evidence, EvidenceState
+from governance import access, emergency_facts, evidence_facts, policies, sharing, signed_events
+from governance.models.evidence import EvidenceState
 from governance.models.promotion import Promotion
 from governance.models.roles import Action
 from governance.models.signoff import SignOff
@@ -34,7 +34,8 @@ from registry.models import Dataset, Environment, ModelVersion
 _STANDS = """
     SELECT EXISTS (SELECT 1 FROM registry_incident WHERE state IN ('frozen', 'lifted')),
         EXISTS (SELECT 1 FROM governance_emergency WHERE state = 'confirmed'),
-        EXISTS (SELECT 1 FROM governance_waiver WHERE version_id = %s AND environment_id = %s AND state <> 'revoked')
+        EXISTS (SELECT 1 FROM governance_waiver WHERE version_id = %s AND environment_id = %s AND state <> 'revoked'),
+        EXISTS (SELECT 1 FROM explain_explanationjob WHERE version_id = %s AND state = 'finished')
 """
 _DATA_SETS = """
     SELECT id, name, classification, regions, subjects, perimeter FROM registry_dataset WHERE name = ANY(%s)
@@ -46,12 +47,6 @@ _SAFEGUARDS = """
 _WAIVERS = """
     SELECT id, reference, pack, pack_version, rule, subjects, state, approved_by, starts_at, ends_at
     FROM governance_waiver WHERE version_id = %s AND environment_id = %s AND state <> 'revoked' ORDER BY id
-"""
-_EVIDENCE = """
-    SELECT e.id, e.reference, e.type, e.state, e.environment_id, e.artifact_digest, e.digest, e.issued_by, e.issued_at,
-        e.expires_at, coalesce(k.name, '') AS key_name
-    FROM governance_evidence e LEFT JOIN governance_evidencekey k ON k.id = e.signed_by_id AND k.state = 'active'
-    WHERE e.version_id = %s AND (e.environment_id IS NULL OR e.environment_id = %s)
 """
 _SIGNOFFS = """
     SELECT s.id, s.meaning, s.signer, s.role, s.subject_digest, s.signed_at, s.reauth_at, s.factors, s.delegation_id,
@@ -140,7 +135,8 @@ def collect(case: Case, *, now: datetime, also: Sequence[str] = ()) -> Collected
         ),
         flows=flows,
         safeguards=safeguards,
-        evidence=_evidence(case),
+        evidence=evidence_facts.of(case.version, case.environment),
+        explanations=evidence_facts.explained(case.version) if stands.explanations else (),
         incidents=[_frozen(hold) for hold in holds if hold.counts],
         waivers=waivers,
         emergencies=emergencies,
@@ -157,20 +153,23 @@ def collect(case: Case, *, now: datetime, also: Sequence[str] = ()) -> Collected
 
 
 class _Stands(NamedTuple):
-    """Whether there is any incident or emergency at all, and any waiver of the case."""
+    """Whether there is any incident or emergency at all, any waiver of the case and any explanation of its version."""
 
     incidents: bool
     emergencies: bool
     waivers: bool
+    explanations: bool
 
 
 def _what_stands(case: Case) -> _Stands:
     """True for what has to be read. Shared cases have read their waivers and emergencies already."""
     if sharing.current():
-        return _Stands(sharing.once("any incident", incidents.any_counts), emergencies=True, waivers=True)
+        return _Stands(
+            sharing.once("any incident", incidents.any_counts), emergencies=True, waivers=True, explanations=True
+        )
     with connection.cursor() as cursor:
-        cursor.execute(_STANDS, [case.version.pk, case.environment.pk])
-        return _Stands(*(cursor.fetchone() or (True, True, True)))
+        cursor.execute(_STANDS, [case.version.pk, case.environment.pk, case.version.pk])
+        return _Stands(*(cursor.fetchone() or (True, True, True, True)))
 
 
 def _parents(version: ModelVersion) -> dict[str, list[str]]:
@@ -303,29 +302,6 @@ def _waiver(case: Case, row: Waiver, people: policies.People) -> policies.Waiver
     )
 
 
-def _evidence(case: Case) -> list[policies.EvidenceFact]:
-    """What is on record about the version, for every environment or for this one; withdrawn and expired pieces too, so
-    that a denial can name them."""
-    shared, asked = sharing.current(), [case.version.pk, case.environment.pk]
-    rows: Iterable[Evidence] = shared.evidence_of(*asked) if shared else Evidence.objects.raw(_EVIDENCE, asked)
-    return [
-        policies.EvidenceFact(
-            id=row.reference,
-            type=row.type,
-            status=row.state,
-            subject=case.version.subject,
-            digest=row.digest,
-            artifact_digest=row.artifact_digest,
-            environment=case.environment.slug if row.environment_id else "",
-            issued_by=row.issued_by,
-            issued_at=row.issued_at,
-            expires_at=row.expires_at,
-            signer=row.key_name,  # type: ignore[attr-defined]  # a column of the query, or of ``signers``
-        )
-        for row in rows
-    ]
-
-
 def counting_signoffs(promotion: Promotion) -> list[SignOff]:
     """Those of the promotion's round. An earlier round is void even when its subject comes back: what was seen to
     change in between has to be looked at again.
@@ -363,6 +339,7 @@ def _subject_parts(
 ) -> dict[str, Any]:
     """What a sign-off is about (gates.md 2.2). The clock, the requester and the action are no part of it.
 
+    What a machine measured is none either: it adds itself while people sign, and a rule that asks for it reads it anew.
     An incident is part of it from its freeze on, lifted or not: whoever signed before has to look again. A waiver is
     part of it from its approval to its end.
     """
@@ -375,7 +352,11 @@ def _subject_parts(
     document = facts.document
     told = ("subject", "region", "claimed_region", "classification", "data_subjects", "path", "perimeter")
     data = [{key: flow[key] for key in told} for flow in document["flows"] if flow["kind"] == "dataset"]
-    evidence = [each for each in document.get("evidence", ()) if each["status"] == EvidenceState.ACTIVE]
+    evidence = [
+        each
+        for each in document.get("evidence", ())
+        if each["status"] == EvidenceState.ACTIVE and each["issued_by"] != evidence_facts.MACHINE
+    ]
     return {
         "artifact": {"version": case.version.subject, "digest": case.version.digest},
         "risk": document["model"]["risk"],

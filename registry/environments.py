@@ -226,7 +226,8 @@ def allowed_address(url: str, *, field: str = "url") -> str:
         host, _port = parts.hostname, parts.port
     except ValueError:
         raise _bad_address(_("“%(url)s” is not an address.") % {"url": url[:200]}, field) from None
-    if parts.scheme not in ("http", "https") or not host or parts.username or parts.password:
+    written = url.startswith(("http://", "https://")) and url.isascii() and url.isprintable() and " " not in url
+    if not written or not host or parts.username or parts.password:
         raise _bad_address(
             _("Write the address as http://host:port/path or https://…, without a user name: “%(url)s” is not.")
             % {"url": url[:200]},

@@ -9,6 +9,7 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
         "AnalysisKindEnum": "explain.models.analyses.Kind",
         "AnalysisStateEnum": "explain.models.analyses.AnalysisState",
         "DeploymentKindEnum": "registry.models.deployments.DeploymentKind",
+        "DecisionSideEnum": "explain.reasons.SIDES",
         "EvidenceTypeEnum": "governance.models.evidence.EvidenceType",
         "ExplanationStateEnum": "explain.models.jobs.State",
         "FindingKindEnum": "registry.models.findings.FindingKind",

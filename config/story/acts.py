@@ -180,10 +180,15 @@ def explain() -> list[ExplanationJob]:
     rows = {f"applicant-{number:03d}": row for number, row in enumerate(sample, start=1)}
     background = applications(BACKGROUND_ROWS, seed=502, market="AE")[COLUMNS].to_dict("records")
     endpoint = Endpoint.objects.get(name="credit-scoring-uae")
-    return [
-        jobs.request(version(2), endpoint, method="shap", rows=rows, background=background, seed=7, by=actor("yusuf")),
-        jobs.request(version(2), endpoint, method="lime", rows=rows, background=background, seed=7, by=actor("yusuf")),
-    ]
+    asked = {
+        "rows": rows,
+        "background": background,
+        "seed": 7,
+        "level": "standard",
+        "scale": "probability",
+        "subjects": {name: f"customer:{name}" for name in rows},
+    }
+    return [jobs.request(version(2), endpoint, method=name, **asked, by=actor("yusuf")) for name in ("shap", "lime")]
 
 
 def play_promotions() -> None:

@@ -11,6 +11,7 @@ from audit import queries as audit_queries
 from audit.actors import Actor
 from config.story.acts import ENVIRONMENTS, MODEL
 from config.story.people import PEOPLE
+from explain import receipts
 from explain.models import ExplanationJob
 from governance import replay
 from governance.models.evidence import Evidence
@@ -31,6 +32,16 @@ def _promotions(slug: str, state: str) -> int:
 
 def _jobs(**conditions: object) -> int:
     return ExplanationJob.objects.filter(version__model__name=MODEL, state="finished", **conditions).count()
+
+
+def _evidence(number: int) -> int:
+    return Evidence.objects.filter(version__model__name=MODEL, version__number=number).count()
+
+
+def _receipts_agree() -> bool:
+    """Rows, results and receipts are those whose digests the log holds."""
+    finished = ExplanationJob.objects.filter(version__model__name=MODEL, state="finished")
+    return not any(receipts.problems(job) for job in finished)
 
 
 def _people() -> bool:
@@ -67,11 +78,13 @@ FACTS: list[tuple[str, Callable[[], bool]]] = [
     ("one promotion is blocked", lambda: _promotions("dr-frankfurt", PromotionState.BLOCKED) == 1),
     ("one promotion was signed and deployed", lambda: _promotions("prod-uae", PromotionState.DEPLOYED) >= 1),
     ("one promotion waits for a signature", lambda: _promotions("prod-uae", PromotionState.IN_REVIEW) == 1),
-    ("version 3 has evidence on record", lambda: Evidence.objects.filter(version__model__name=MODEL).count() == 3),
+    ("version 3 has evidence on record", lambda: _evidence(3) == 3),
     ("one transfer safeguard has expired", _expired_safeguard),
     ("an alias was moved outside the ledger", _alias_moved),
-    ("the SHAP job is finished", lambda: _jobs(method="shap") == 1),
+    ("the SHAP job is finished and counts as evidence", lambda: _jobs(method="shap", standing="evidence") == 1),
     ("the LIME job is finished", lambda: _jobs(method="lime") == 1),
+    ("what counts as evidence is on record for version 2", lambda: _evidence(2) == _jobs(standing="evidence")),
+    ("every explanation still fits its receipt", _receipts_agree),
     ("every decision comes out the same again", _decisions_replay),
     ("the log holds the story", lambda: audit_queries.log_state().entries > 60),
 ]

@@ -100,8 +100,10 @@ class ReasonsOfRow(APIView):
 
 def _reasons(job_id: int, given: dict[str, Any]) -> Response:
     row_id = given.pop("row")
-    found = reasons.of_row(queries.find(job_id), row_id, reasons.Asked(**given))
-    return Response(ReasonsSerializer({**asdict(found), "sentences": reasons.sentences(found)}).data)
+    asked = reasons.Asked(**given)
+    found = reasons.of_row(queries.find(job_id), row_id, asked)
+    told = {**asdict(found), "rules": reasons.rules_digest(asked), "sentences": reasons.sentences(found)}
+    return Response(ReasonsSerializer(told).data)
 
 
 class Compare(APIView):

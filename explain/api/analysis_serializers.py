@@ -21,7 +21,7 @@ class AnalysisRequestSerializer(serializers.Serializer[Any]):
     threshold = serializers.FloatField(
         required=False, allow_null=True, default=None, help_text="The output at which the decision turns."
     )
-    favourable = serializers.ChoiceField(choices=["higher", "lower"], default="higher")
+    favourable = serializers.ChoiceField(choices=[*SIDES], default="higher")
     attribute = serializers.CharField(max_length=64, required=False, default="", help_text="What the groups are of.")
     column = serializers.CharField(
         max_length=200, required=False, default="", help_text="The column of the rows that says the group."
@@ -153,4 +153,5 @@ class ReasonsSerializer(serializers.Serializer[Any]):
     flags = FlagSerializer(many=True)
     held = serializers.BooleanField()
     baseline = BaselineSerializer()
+    rules = serializers.CharField(help_text="Digest of texts and choices: everything that was asked but the row.")
     sentences = serializers.ListField(child=serializers.CharField())

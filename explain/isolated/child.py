@@ -68,7 +68,8 @@ def _answer(header: dict[str, Any], arrays: dict[str, Any], held: list[str]) -> 
     order = _order(loaded, header["columns"])
     rows = loaded.transform(arrays["rows"][:, order])
     if wanted == "predict":
-        return {"isolation": held}, {"outputs": loaded.served(rows)}
+        about = {"kind": loaded.kind, "scale": loaded.scale, "isolation": held}
+        return about, {"outputs": loaded.served(rows)}
     if wanted != loaded.kind:
         raise loading.Unusable("other_kind", loaded.kind)
     background = loaded.transform(arrays["background"][:, order])

@@ -78,26 +78,40 @@ def explain(
             isolation=tuple(map(str, header["isolation"])),
         )
     except (KeyError, TypeError, ValueError):
-        raise _unloadable("garbled") from None
+        raise refused("garbled") from None
     if made.phi.shape != rows.shape or made.fx.shape != (len(rows),):
-        raise _unloadable("garbled")
+        raise refused("garbled")
     # the check is ours, whatever the process says about it
     residual = np.abs(made.base + made.phi.sum(axis=1) - made.fx)
     if set(np.flatnonzero(~(residual <= 1.1e-6 * np.maximum(1.0, np.abs(made.fx)))).tolist()) - set(made.failed):
-        raise _unloadable("garbled")
+        raise refused("garbled")
     return made
 
 
-def predict(artifact: Path, rows: Floats, columns: list[str]) -> Floats:
-    """The artifact's answers (rows, outputs) as a server gives them: probabilities of each class, or values.
-
-    Raises ``Unloadable``.
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """``outputs``: (rows, outputs) as a server gives them, probabilities of each class or values. ``kind`` and
+    ``scale``: what ``explain`` can do with the artifact.
     """
-    _header, arrays = _ask(artifact, {"wanted": "predict", "columns": columns}, {"rows": rows})
-    outputs = arrays.get("outputs")
-    if outputs is None or outputs.ndim != 2 or len(outputs) != len(rows):
-        raise _unloadable("garbled")
-    return outputs
+
+    outputs: Floats
+    kind: Kind
+    scale: str
+    isolation: tuple[str, ...]
+
+
+def answers(artifact: Path, rows: Floats, columns: list[str]) -> Answers:
+    """What the artifact answers to ``rows`` (rows, features). Raises ``Unloadable``."""
+    header, arrays = _ask(artifact, {"wanted": "predict", "columns": columns}, {"rows": rows})
+    outputs, kind = arrays.get("outputs"), header.get("kind")
+    if outputs is None or outputs.ndim != 2 or len(outputs) != len(rows) or kind not in ("tree", "linear"):
+        raise refused("garbled")
+    return Answers(outputs, kind, str(header.get("scale")), tuple(map(str, header.get("isolation", ()))))
+
+
+def predict(artifact: Path, rows: Floats, columns: list[str]) -> Floats:
+    """Only the outputs of ``answers``."""
+    return answers(artifact, rows, columns).outputs
 
 
 def _ask(artifact: Path, asked: dict[str, Any], arrays: dict[str, Floats]) -> tuple[dict[str, Any], dict[str, Floats]]:
@@ -110,9 +124,9 @@ def _ask(artifact: Path, asked: dict[str, Any], arrays: dict[str, Floats]) -> tu
     try:
         header, values = message.unpack(answer)
     except message.Garbled:
-        raise _unloadable("garbled") from None
+        raise refused("garbled") from None
     if "refused" in header:
-        raise _unloadable(str(header["refused"]), str(header.get("detail", ""))[:300])
+        raise refused(str(header["refused"]), str(header.get("detail", ""))[:300])
     return header, values
 
 
@@ -136,7 +150,7 @@ def _run(question: bytes, folder: str, out: IO[bytes]) -> None:
     try:
         _nothing, errors = process.communicate(question, timeout=LONGEST)
     except subprocess.TimeoutExpired:
-        raise _unloadable("slow") from None
+        raise refused("slow") from None
     finally:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
@@ -145,11 +159,11 @@ def _run(question: bytes, folder: str, out: IO[bytes]) -> None:
         logger.warning(
             "the isolated process ended with %s: %s", process.returncode, errors[-2000:].decode(errors="replace")
         )
-        raise _unloadable("ended")
+        raise refused("ended")
 
 
-def _unloadable(code: str, detail: str = "") -> Unloadable:
-    """The sentence for a code."""
+def refused(code: str, detail: str = "") -> Unloadable:
+    """The refusal that a code stands for, with its sentence."""
     sentences = {
         "pickled": _(
             "%(detail)s is a pickle, which runs code when it is opened. Save the model with skops or in its own "

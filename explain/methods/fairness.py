@@ -1,10 +1,9 @@
 """How decisions and contributions differ between groups of people.
 
 fairlearn measures; around it stand the rules about when a number says anything. A group of fewer than 30 people is not
-shown, nor a rate over fewer than 10: fairlearn would answer 0 or 1 for it. The label that counts as positive is always
-named: left out, fairlearn takes the largest value that occurs, which in a group of refusals is the refusal. The largest
-difference between groups is never negative, so that its bootstrap interval stays above zero even where all groups are
-alike; therefore ``chance`` says how often groups drawn by lot differ as much.
+shown, nor a rate over fewer than 10: fairlearn answers 0 for a rate over nobody. The largest difference between groups
+is never negative, so that its bootstrap interval stays above zero even where all groups are alike; therefore ``chance``
+says how often groups drawn by lot differ as much.
 
 fairlearn imports scikit-learn: call this in workers only.
 """
@@ -14,7 +13,6 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -152,10 +150,10 @@ def _frame(of: npt.NDArray[Any], chosen: Bools, truth: Bools | None, seed: int) 
         from fairlearn.metrics import MetricFrame, false_positive_rate, selection_rate, true_positive_rate
         from sklearn.metrics import accuracy_score
 
-        metrics: dict[str, Callable[..., float]] = {SELECTION: partial(selection_rate, pos_label=1)}
+        metrics: dict[str, Callable[..., float]] = {SELECTION: selection_rate}
         if truth is not None:
-            metrics[TPR] = partial(true_positive_rate, pos_label=1)
-            metrics[FPR] = partial(false_positive_rate, pos_label=1)
+            metrics[TPR] = true_positive_rate
+            metrics[FPR] = false_positive_rate
             metrics[ACCURACY] = accuracy_score
         return MetricFrame(
             metrics=metrics,

@@ -4,10 +4,14 @@ The ``lime`` library (0.2.0.1, the last on PyPI) does the sampling and the fit. 
 declared categorical (undeclared, almost every sampled code is no category), all features are fitted (up to 6 it would
 do a forward selection, six times slower, and the choice is a display matter), one output is explained per call
 (lime#506 mixes the scores of several), and the seeds of explainer, base and discretiser are all set, five times over.
+The samples of all five go out together: they depend on no answer. Within a quartile the values are drawn by our own
+discretiser: the library's puts 0 where a quartile has a single value, whatever that value is.
 """
 
 from __future__ import annotations
 
+import copy
+import functools
 import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -34,7 +38,7 @@ class LocalModel:
 
     ``r2``: weighted fit of the local model. ``vsi``: mean Jaccard index of the top features over pairs of seeds.
     ``csi``: share of pairs of seeds that agree on the sign, averaged over all features that any seed ranks at the
-    top.
+    top. With one seed nothing can be compared: ``spread`` is NaN, ``vsi`` and ``csi`` are 0, and it is not stable.
     """
 
     weights: Floats
@@ -74,6 +78,28 @@ class Neighbourhood:
                 )
         self.training = self.encode(background)
 
+    @functools.cached_property
+    def explainer(self) -> Any:
+        """The library's explainer over this background, never used itself: ``seeded`` copies it."""
+        from lime.lime_tabular import LimeTabularExplainer  # seconds to import: only workers pay
+
+        names = [column.name for column in self.columns]
+        return LimeTabularExplainer(
+            self.training,
+            mode="regression",
+            feature_names=names,
+            categorical_features=self.categorical,
+            feature_selection="none",
+            discretizer=_discretizer()(self.training, self.categorical, names),
+        )
+
+    def seeded(self, seed: int) -> Any:
+        """An explainer of its own, with a generator of its own in all three places that draw."""
+        made = copy.copy(self.explainer)
+        made.base, made.discretizer = copy.copy(made.base), copy.copy(made.discretizer)
+        made.random_state = made.base.random_state = made.discretizer.random_state = np.random.RandomState(seed)
+        return made
+
     def encode(self, rows: Sequence[Sequence[Any]]) -> Floats:
         """(rows, features) floats: numbers, and codes where the column is categorical."""
         codes = {j: {value: code for code, value in enumerate(values)} for j, values in self._categories.items()}
@@ -97,22 +123,42 @@ class Neighbourhood:
         return cells
 
 
-def explain(
-    around: Neighbourhood, row: Sequence[Any], score: Score, *, seed: int, row_id: str, budget: int
-) -> LocalModel:
-    """Fit local models around ``row`` under five seeds; double the samples until they agree, 20,000 are reached, or
-    ``budget`` model rows would not suffice for the next attempt.
+@functools.cache
+def _discretizer() -> type:
+    from lime.discretize import QuartileDiscretizer
+    from scipy.special import ndtr, ndtri
 
-    ``score`` maps columns of values to outputs (rows,). Each call scores the samples of one seed.
+    class Discretizer(QuartileDiscretizer):  # type: ignore[misc]
+        """Quartiles; values within one from the normal distribution of its rows, cut off at its ends."""
+
+        def get_undiscretize_values(self, feature: int, values: npt.NDArray[Any]) -> Floats:
+            low, high = np.array(self.mins[feature]), np.array(self.maxs[feature])
+            mean, deviation = np.array(self.means[feature]), np.array(self.stds[feature])
+            start, stop = ndtr((low - mean) / deviation), ndtr((high - mean) / deviation)
+            drawn = self.random_state.uniform(start[values], stop[values])
+            values_drawn = mean[values] + deviation[values] * ndtri(drawn)
+            return np.asarray(np.clip(values_drawn, low[values], high[values]))
+
+    return Discretizer
+
+
+def explain(
+    around: Neighbourhood, row: Sequence[Any], score: Score, *, seed: int, row_id: str, budget: int, seeds: int = SEEDS
+) -> LocalModel:
+    """Fit local models around ``row`` under several ``seeds``; double the samples until they agree, 20,000 are
+    reached, or ``budget`` model rows would not suffice for the next attempt. One seed is fitted once.
+
+    ``score`` maps columns of values to outputs (rows,). Each call scores the samples of all seeds; the first sample is
+    the row itself.
     """
     x = around.encode([row])[0]
     samples, evals = FIRST_SAMPLES, 0
     while True:
-        fits = [_fit(around, x, score, seed=_seed(seed, row_id, i), samples=samples) for i in range(SEEDS)]
-        evals += SEEDS * samples
+        fits = _fits(around, x, score, [_seed(seed, row_id, i) for i in range(seeds)], samples)
+        evals += seeds * samples
         made = _agreement(fits, samples=samples, evals=evals)
         # a poor fit is the local model's bias and does not improve with samples; disagreement does
-        spent = samples * 2 > MOST_SAMPLES or evals + SEEDS * samples * 2 > budget
+        spent = seeds == 1 or samples * 2 > MOST_SAMPLES or evals + seeds * samples * 2 > budget
         if (made.vsi >= LEAST_VSI and made.csi >= LEAST_CSI) or spent:
             return made
         samples *= 2
@@ -130,22 +176,43 @@ class _Fit:
     r2: float
 
 
-def _fit(around: Neighbourhood, x: Floats, score: Score, *, seed: int, samples: int) -> _Fit:
-    from lime.lime_tabular import LimeTabularExplainer  # seconds to import: only workers pay
+class _Sampled(Exception):  # noqa: N818
+    """Ends the library's call when it has sampled, with the samples."""
 
-    # an integer seed gives explainer, base and discretiser a stream each; a new explainer leaves no state behind
-    explainer = LimeTabularExplainer(
-        around.training,
-        mode="regression",
-        feature_names=[column.name for column in around.columns],
-        categorical_features=around.categorical,
-        feature_selection="none",
-        discretizer="quartile",
-        random_state=seed,
-    )
-    made = explainer.explain_instance(
-        x, lambda sampled: score(around.decode(sampled)), num_features=len(x), num_samples=samples
-    )
+    def __init__(self, rows: Floats) -> None:
+        super().__init__()
+        self.rows = rows
+
+
+def _fits(around: Neighbourhood, x: Floats, score: Score, seeds: Sequence[int], samples: int) -> list[_Fit]:
+    """One fit for each seed, their samples scored together."""
+    if len(seeds) == 1:
+        return [_fit(around, x, lambda sampled: score(around.decode(sampled)), seed=seeds[0], samples=samples)]
+    drawn = np.concatenate([_sampled(around, x, seed=seed, samples=samples) for seed in seeds])
+    answers = score(around.decode(drawn)).reshape(len(seeds), samples)
+    return [
+        _fit(around, x, functools.partial(_known, mine), seed=seed, samples=samples)
+        for seed, mine in zip(seeds, answers, strict=True)
+    ]
+
+
+def _known(answers: Floats, _rows: Floats) -> Floats:
+    return answers
+
+
+def _sampled(around: Neighbourhood, x: Floats, *, seed: int, samples: int) -> Floats:
+    def stop(rows: Floats) -> Floats:
+        raise _Sampled(rows)
+
+    try:
+        _fit(around, x, stop, seed=seed, samples=samples)
+    except _Sampled as found:
+        return found.rows
+    raise RuntimeError("lime did not ask for its samples")
+
+
+def _fit(around: Neighbourhood, x: Floats, predict: Callable[[Floats], Floats], *, seed: int, samples: int) -> _Fit:
+    made = around.seeded(seed).explain_instance(x, predict, num_features=len(x), num_samples=samples)
     weights = np.zeros(len(x))
     for j, weight in made.local_exp[1]:
         weights[j] = weight
@@ -160,12 +227,12 @@ def _agreement(fits: Sequence[_Fit], *, samples: int, evals: int) -> LocalModel:
     signs = np.sign(weights[:, leading])
     return LocalModel(
         weights=weights.mean(axis=0),
-        spread=weights.std(axis=0, ddof=1) / np.sqrt(len(fits)),
+        spread=weights.std(axis=0, ddof=1) / np.sqrt(len(fits)) if pairs else np.full(weights.shape[1], np.nan),
         intercept=float(np.mean([fit.intercept for fit in fits])),
         local=float(np.mean([fit.local for fit in fits])),
         r2=float(np.mean([fit.r2 for fit in fits])),
-        vsi=float(np.mean([len(tops[a] & tops[b]) / len(tops[a] | tops[b]) for a, b in pairs])),
-        csi=float(np.mean([(signs[a] == signs[b]).mean() for a, b in pairs])),
+        vsi=float(np.mean([len(tops[a] & tops[b]) / len(tops[a] | tops[b]) for a, b in pairs] or [0.0])),
+        csi=float(np.mean([(signs[a] == signs[b]).mean() for a, b in pairs] or [0.0])),
         samples=samples,
         evals=evals,
     )

@@ -75,7 +75,12 @@ def columns(rows: Table) -> dict[str, Any]:
 
 def in_form(rows: Table, form: str) -> Any:
     """Rows as ``lists`` (default), ``named`` objects or ``columns``."""
-    return {"named": objects, "columns": columns}.get(form, lists)(rows)
+    match form:
+        case "named":
+            return objects(rows)
+        case "columns":
+            return columns(rows)
+    return lists(rows)
 
 
 def matrix(rows: Table, datatype: str) -> npt.NDArray[Any]:
@@ -112,7 +117,7 @@ def vector(column: Column, cells: npt.NDArray[Any], datatype: str) -> npt.NDArra
             )
         if isinstance(cell, float) and not cell.is_integer():
             raise RequestRefused(
-                f"Column “{column.name}” holds {cell!r}, which is no {datatype}.", code="rows.not_integers"
+                f"Column “{column.name}” is no {datatype} in row {i + 1} of a request.", code="rows.not_integers"
             )
     try:
         return np.array(plain, dtype=wanted)
@@ -122,19 +127,30 @@ def vector(column: Column, cells: npt.NDArray[Any], datatype: str) -> npt.NDArra
         ) from error
 
 
+def _whole(cells: list[Any]) -> bool:
+    """Whether no cell has a fraction."""
+    if float not in set(map(type, cells)):
+        return True
+    return all(cell.is_integer() for cell in cells if isinstance(cell, float))
+
+
 def parquet(rows: Table) -> bytes:
     """One Parquet file; None is null and NaN stays NaN."""
     import pyarrow as pa  # 60 ms, and only workers need it
     import pyarrow.parquet as pq
 
     types = {"number": pa.float64(), "integer": pa.int64(), "boolean": pa.bool_(), "string": pa.string()}
-    try:
-        arrays = [
-            pa.array(cells, type=types[column.kind], from_pandas=False)
-            for column, cells in zip(rows.columns, rows.cells, strict=True)
-        ]
-    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError) as error:
-        raise RequestRefused(f"A cell cannot be written as Parquet: {error}.", code="rows.not_parquet") from error
+    arrays = []
+    for column, cells in zip(rows.columns, rows.cells, strict=True):
+        try:
+            if column.kind == "integer" and not _whole(cells.tolist()):
+                raise OverflowError  # pyarrow would cut 1.5 down to 1 and say nothing
+            arrays.append(pa.array(cells, type=types[column.kind], from_pandas=False))
+        except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError) as error:
+            raise RequestRefused(
+                f"Column “{column.name}” has a cell that is no {column.kind}, or does not fit in Parquet.",
+                code="rows.not_parquet",
+            ) from error
     sink = io.BytesIO()
     text = [column.name for column in rows.columns if column.kind == "string"]
     # text repeats: a dictionary makes the body many times smaller; numbers would only be slower

@@ -33,7 +33,7 @@ class Answer:
     """``headers`` are found whatever their case."""
 
     status: int
-    headers: Mapping[str, str]
+    headers: http.client.HTTPMessage
     body: bytes
 
     @property
@@ -130,7 +130,7 @@ class _Connection:
             self.http.close()
             raise NoConnection(_words(error)) from error
         self.timed = _Timed(self.http.sock)
-        self.http.sock = self.timed  # type: ignore[assignment]
+        self.http.sock = self.timed
         self.http.auto_open = 0
 
     def close(self) -> None:

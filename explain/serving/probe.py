@@ -127,9 +127,7 @@ def inspect(
     timings = {production: _timing(ask, rows, production)}
     for wire in others:
         try:
-            answers = ask(rows, wire)
-            differences[wire], found = _consistency(ask, rows, wire, answers, alone=ALONE)
-            same = not found and answers.tobytes() == together.tobytes()
+            differences[wire], same = _as_production(ask, rows, wire, together)
             if same:
                 timings[wire] = _timing(ask, rows, wire)
             elif not _INCONSISTENT & set(findings):
@@ -208,6 +206,13 @@ def _consistency(ask: _Asker, rows: Table, wire: str, together: Floats, *, alone
         return largest, ["not_deterministic"]
     found = ["batch_dependent"] if apart > allowed else ["order_dependent"] if backwards > allowed else []
     return largest, found
+
+
+def _as_production(ask: _Asker, rows: Table, wire: str, together: Floats) -> tuple[float, bool]:
+    """How consistent another format is, and whether it gets the same answers to the last bit."""
+    answers = ask(rows, wire)
+    difference, found = _consistency(ask, rows, wire, answers, alone=ALONE)
+    return difference, not found and answers.tobytes() == together.tobytes()
 
 
 def _difference(one: Floats, other: Floats) -> float:

@@ -227,7 +227,7 @@ def log_odds(outputs: Floats, problems: dict[int, str]) -> Floats:
     for i in np.flatnonzero(wrong).tolist():
         problems.setdefault(i, f"The model answered {outputs[i]:g}, which is no probability and has no log-odds.")
     clipped = np.clip(np.where(wrong, np.nan, outputs), CLIP, 1 - CLIP)
-    return np.log(clipped / (1 - clipped))
+    return np.asarray(np.log(clipped / (1 - clipped)), dtype=np.float64)
 
 
 def choose(outputs: Floats, index: int | None) -> Floats:

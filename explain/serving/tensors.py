@@ -143,8 +143,9 @@ def _from_bytes(raw: bytes, datatype: str, name: str, url: str) -> npt.NDArray[A
 def _flat(data: Any, name: str, url: str) -> list[Any]:
     if not isinstance(data, list):
         raise WrongAnswer(f"{url} answered output “{name}” without data.", code="answer.no_predictions")
-    while data and isinstance(data[0], list):  # the protocol allows nested data
-        if not all(isinstance(each, list) for each in data):
+    flat: list[Any] = data
+    while flat and isinstance(flat[0], list):  # the protocol allows nested data
+        if not all(isinstance(each, list) for each in flat):
             raise answers.not_numbers(url)
-        data = [cell for each in data for cell in each]
-    return data
+        flat = [cell for each in flat for cell in each]
+    return flat

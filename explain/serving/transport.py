@@ -28,6 +28,8 @@ ATTEMPTS = 5
 LONGEST_WAIT = 30.0
 #: Seconds for one answer, and the largest answer in bytes: 20,000 rows of 100 outputs fit.
 TIMEOUT, LARGEST_ANSWER = 30.0, 64_000_000
+#: Seconds for what a server may say of itself: no job waits long for that.
+ASIDE = 3.0
 
 
 class Transport:
@@ -67,7 +69,7 @@ class Transport:
     def get(self, url: str) -> Answer | None:
         """One GET at the same host without retries; ``None`` when there is no answer."""
         try:
-            return self._exchange("GET", target_of(url), None, {})
+            return self._exchange("GET", target_of(url), None, {}, timeout=min(self._timeout, ASIDE))
         except (OSError, http.client.HTTPException, AnswerTooLarge):
             return None
 
@@ -86,7 +88,7 @@ class Transport:
         for attempt in range(self._attempts):
             asked = ""
             try:
-                answer = self._exchange("POST", self._target, body, sent)
+                answer = self._exchange("POST", self._target, body, sent, timeout=self._timeout)
             except ssl.SSLError as error:
                 raise self._no_trust(error) from error
             except NoConnection as error:
@@ -115,11 +117,13 @@ class Transport:
             code="endpoint.unreachable",
         )
 
-    def _exchange(self, method: str, target: str, body: bytes | None, headers: Mapping[str, str]) -> Answer:
+    def _exchange(
+        self, method: str, target: str, body: bytes | None, headers: Mapping[str, str], *, timeout: float
+    ) -> Answer:
         """One request; a connection that was kept and is dead by now is replaced once, which costs no attempt."""
         while True:
             self.stopped()
-            connection, used = self._connections.take(timeout=self._timeout)
+            connection, used = self._connections.take(timeout=timeout)
             with self._count:
                 self.requests += 1
             try:
@@ -129,7 +133,7 @@ class Transport:
                     target,
                     body=body,
                     headers={**self._headers, **headers},
-                    deadline=Deadline(self._timeout, self.stopped),
+                    deadline=Deadline(timeout, self.stopped),
                 )
             except TimeoutError:
                 raise

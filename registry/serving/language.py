@@ -186,9 +186,16 @@ def _same(value: Any, rows: Rows) -> Iterator[Any]:
 
 
 def _cells(template: Mapping[str, Any], rows: Rows) -> Iterator[Any]:
-    cells, missing = rows.columns[template["$cell"]], template.get("missing")
-    convert: Callable[[Any], Any] = _CONVERT[template.get("as", "")]
-    return (missing if cell is None or cell != cell else convert(cell) for cell in cells)
+    name, missing, kind = template["$cell"], template.get("missing"), template.get("as", "")
+    convert: Callable[[Any], Any] = _CONVERT[kind]
+    for i, cell in enumerate(rows.columns[name]):
+        if cell is None or cell != cell:
+            yield missing
+            continue
+        try:
+            yield convert(cell)
+        except (ValueError, TypeError):  # without the value: the sentence is stored, and a cell is personal data
+            raise ValueError(f"column “{name}” of row {i + 1} is no {kind}") from None
 
 
 def _text(cell: Any) -> str:
@@ -197,7 +204,7 @@ def _text(cell: Any) -> str:
 
 def _integer(cell: Any) -> int:
     if int(cell) != float(cell):
-        raise ValueError(f"{cell!r} is no whole number")
+        raise ValueError("no whole number")
     return int(cell)
 
 

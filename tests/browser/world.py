@@ -36,6 +36,7 @@ class World:
     endpoint: Endpoint
     promotions: list[int] = field(default_factory=list)
     explanations: list[int] = field(default_factory=list)
+    analyses: list[int] = field(default_factory=list)
     decisions: list[str] = field(default_factory=list)
     backtests: list[int] = field(default_factory=list)
     exports: list[int] = field(default_factory=list)
@@ -349,6 +350,25 @@ def _explain(world: World) -> None:
     again = jobs.rerun(queries.find(world.explanations[0]), by=yusuf)
     work.perform(again.pk)
     world.explanations.insert(1, again.pk)
+    _analyse(world)
+
+
+def _analyse(world: World) -> None:
+    """Fairness that was measured, and a comparison that waits for a worker."""
+    from explain import analyses, analysing, jobs, queries, work
+
+    rows = {f"applicant-{number}": row for number, row in enumerate(sample(64, seed=21))}
+    by = personas.get("yusuf").actor
+    job = jobs.request(
+        world.versions[0], world.endpoint, method="shap", rows=rows, background=sample(30, seed=9), seed=7, by=by
+    )
+    work.perform(job.pk)
+    first = queries.find(job.pk)
+    groups = {name: ("younger", "55 and older")[number % 2] for number, name in enumerate(rows)}
+    fair = analyses.request("fairness", first, threshold=0.5, attribute="age group", groups=groups, by=by)
+    analysing.perform(fair.pk)
+    waiting = analyses.request("comparison", queries.find(world.explanations[0]), first, by=by)
+    world.analyses += [fair.pk, waiting.pk]
 
 
 def export(world: World, signer: Signer, folder: Path) -> None:

@@ -97,6 +97,25 @@ def mlflow_server(model: Any, example: pd.DataFrame, folder: Path) -> Iterator[s
             pip_requirements=[],
             serialization_format="cloudpickle",
         )
+    with scoring(path, folder) as url:
+        yield url
+
+
+@contextmanager
+def from_code(source: Path, folder: Path) -> Iterator[str]:
+    """The address of a real server of the model that a Python file is: no pickle, nothing to go stale."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of MLflow's own making
+        import mlflow
+
+        mlflow.pyfunc.save_model(folder / "model", python_model=str(source), pip_requirements=[])
+    with scoring(folder / "model", folder) as url:
+        yield url
+
+
+@contextmanager
+def scoring(path: Path, folder: Path) -> Iterator[str]:
+    """The address of MLflow's scoring server of the model that was saved at ``path``."""
     with socket.socket() as chosen:
         chosen.bind(("127.0.0.1", 0))
         port = chosen.getsockname()[1]

@@ -10,10 +10,12 @@ import pytest
 from django.db import IntegrityError, connection, transaction
 
 from audit import subject_keys
+from audit.exports.sources import Wanted
 from audit.models.events import Event
 from audit.queries import history
 from audit.refusals import BadInput, Conflict
-from explain import analyses, analysing, tasks
+from explain import analyses, analysing, signals, tasks
+from explain.documents import documents
 from explain.methods import fairness
 from explain.methods.quality import RowResult
 from explain.models import Analysis, AnalysisState, ExplanationJob, Standing
@@ -69,6 +71,14 @@ def test_fairness_is_measured_stored_and_in_the_log(endpoint: Any, announced: li
     assert found.receipt["about"][0]["receipt"] == found.first.receipt_digest
     assert analyses.problems(found) == []
     assert tasks.run_analysis(found.pk) == "ignored"
+
+
+def test_an_export_of_the_log_takes_the_receipt_along(endpoint: Any) -> None:
+    found = done(of_fairness(explained(endpoint)))
+    for wanted in (Wanted(None), Wanted(frozenset({found.object_key}))):
+        receipts = {each.path for each in documents(wanted) if each.kind == "analyses"}
+        assert receipts == {f"documents/analyses/{found.receipt_digest.replace(':', '-')}.json"}
+    assert list(documents(Wanted(frozenset({"explain_analysis/0"})))) == []
 
 
 def test_who_is_in_which_group_is_sealed_and_destroyed_when_it_ends(endpoint: Any) -> None:
@@ -213,6 +223,29 @@ def test_an_error_of_the_program_ends_it_with_a_sentence(endpoint: Any, monkeypa
     monkeypatch.setattr(analysing.fairness, "measure", broken)
     found = done(of_fairness(explained(endpoint)))
     assert (found.state, "program" in found.error) == (AnalysisState.FAILED, True)
+
+
+def test_a_number_that_json_has_not_ends_it_and_is_not_tried_for_ever(
+    endpoint: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(analysing._MEASURES, "fairness", lambda analysis: {"value": float("nan")})
+    assert done(of_fairness(explained(endpoint))).state == AnalysisState.FAILED
+
+
+def test_whoever_listens_hears_of_the_end_in_the_same_transaction(endpoint: Any) -> None:
+    def refuse(**_signal: Any) -> None:
+        raise Conflict("no", code="no")
+
+    asked = of_fairness(explained(endpoint))
+    key = asked.key_id
+    assert key is not None
+    signals.analysis_finished.connect(refuse)
+    try:
+        assert done(asked).state == AnalysisState.FAILED
+    finally:
+        signals.analysis_finished.disconnect(refuse)
+    subject_keys.forget()
+    assert subject_keys.ciphers([key]) == {key: None}
 
 
 @pytest.mark.parametrize(

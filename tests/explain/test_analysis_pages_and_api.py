@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -104,6 +106,10 @@ def test_the_reasons_of_a_row_with_texts(api_for: ClientFor, job: ExplanationJob
     without = client.get(f"/api/v1/explanations/{job.pk}/reasons", {**ASKED, "protected": "age, sector"})
     assert without.status_code == 200, without.json()
     assert "age" not in {reason["feature"] for reason in without.json()["reasons"]}
+    other_row = post(
+        client, f"explanations/{job.pk}/reasons", {**ASKED, "row": "r2", "templates": texts, "protected": ["age"]}
+    )
+    assert other_row.json()["rules"] == found["rules"] != without.json()["rules"]
 
 
 @pytest.mark.parametrize(
@@ -179,6 +185,7 @@ def test_a_person_asks_by_the_form_and_reads_the_page(client_for: ClientFor, job
     page = client.get(sent["Location"]).content.decode()
     assert "Selection rates differ" in page
     assert "Counts as evidence" in page
+    assert "no outcomes were given" not in page
     assert "hill" in page
     assert "too few to say" in page  # equalised odds: nobody's outcome is 0
     assert client.get("/analyses").content.decode().count('scope="row"') == 1
@@ -228,3 +235,25 @@ def test_who_may_not_request_may_not(client_for: ClientFor, api_for: ClientFor, 
     assert client_for("noor").get("/analyses").status_code == 200
     assert Client().get("/analyses").status_code == 302
     assert Client().get("/api/v1/analyses").status_code == 401
+
+
+def test_the_addresses_import_nothing_that_only_workers_need() -> None:
+    code = (
+        "import os, sys, django; os.environ['DJANGO_SETTINGS_MODULE'] = 'tests.settings'; django.setup();"
+        "import config.urls, explain.api.analyses, explain.pages.analyses;"
+        "found = {'sklearn', 'fairlearn', 'shap', 'lime', 'numba'} & set(sys.modules);"
+        "sys.exit(str(found) if found else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_lost_message_is_sent_again(job: ExplanationJob, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = analyses.request("fairness", job, threshold=0.5, groups=GROUPS, by=TRAINER)
+    sent: list[int] = []
+    monkeypatch.setattr(tasks.queueing, "enqueue_analysis", lambda number, **_how: sent.append(number) or True)
+    assert tasks.redeliver_analyses() == 0
+    monkeypatch.setattr(tasks, "REDELIVER_AFTER", -1.0)
+    assert (tasks.redeliver_analyses(), sent) == (1, [asked.pk])
+    tasks.run_analysis(asked.pk)
+    assert tasks.redeliver_analyses() == 0

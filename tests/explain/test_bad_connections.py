@@ -243,7 +243,7 @@ def test_a_413_that_comes_before_the_body_is_read_is_understood() -> None:
 
     threading.Thread(target=refuse, daemon=True).start()
     with pytest.raises(TooLarge):
-        post(f"http://127.0.0.1:{listener.getsockname()[1]}", body=b"x" * 3_000_000, attempts=1)
+        post(f"http://127.0.0.1:{listener.getsockname()[1]}", body=b"x" * 50_000_000, attempts=1)
     listener.close()
 
 

@@ -86,8 +86,15 @@ def test_a_rate_over_few_is_not_given_and_equalised_odds_then_neither() -> None:
     assert result.odds is None
 
 
+def test_fairlearn_answers_zero_for_a_rate_over_nobody_and_we_do_not() -> None:
+    from fairlearn.metrics import true_positive_rate
+
+    assert true_positive_rate([0] * 40, [1] * 40) == 0.0
+    result = found(("a", 0, 10, 0, 30), ("b", 20, 0, 10, 10))
+    assert (rate(result, "a", TPR).n, rate(result, "a", TPR).value) == (0, None)
+
+
 def test_a_group_that_is_always_refused_has_a_selection_rate_of_zero() -> None:
-    """Without a named positive label fairlearn takes the largest value that occurs: the refusal."""
     result = found(("a", 0, 0, 0, 40), ("b", 20, 0, 0, 20), labels=None)
     assert rate(result, "a", SELECTION).value == 0.0
     assert result.odds is None

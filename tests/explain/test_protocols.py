@@ -302,6 +302,9 @@ def test_objects_of_outputs_are_read_by_key_and_never_in_another_order() -> None
             ask(server, "v1", options={"model": "a", "output": "odds"})
     with recorder({"predictions": [{"no": 0.1, "yes": 0.9}, {"yes": 0.2, "no": 0.8}]}) as server:
         assert ask(server, "v1", options={"model": "a"}).tolist() == [[0.1, 0.9], [0.8, 0.2]]
+    for other in ({"yes": 0.2}, {"yes": 0.2, "no": 0.8, "maybe": 0.0}, [0.8, 0.2], 0.2):
+        with recorder({"predictions": [{"no": 0.1, "yes": 0.9}, other]}) as server, pytest.raises(WrongAnswer):
+            ask(server, "v1", options={"model": "a"})
 
 
 @pytest.mark.parametrize("cell", ['"0.5"', "true", '"NaN"', "[0.1]", "{}"])

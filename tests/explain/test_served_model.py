@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from explain import queries
+from explain import inputs, queries
 from explain.engines import Inquiry, Question, ShapEngine
 from explain.methods.codes import columns_of
 from explain.models import Standing, State
@@ -38,9 +38,11 @@ def test_a_pipeline_with_text_and_numbers_is_explained_end_to_end(
     job = perform(ask(register_endpoint(pipeline_url), count=5))
     assert (job.state, job.standing, job.error) == (State.FINISHED, Standing.EVIDENCE, "")
     rows = queries.results(job)
-    direct = pipeline.predict_proba(pd.DataFrame([row["cells"] for row in job.rows], columns=job.names))[:, 1]
+    direct = pipeline.predict_proba(pd.DataFrame([row.cells for row in inputs.rows_of(job)], columns=job.names))[:, 1]
     assert np.array_equal([row.fx for row in rows], direct)
-    background = pipeline.predict_proba(pd.DataFrame(job.background, columns=job.names))[:, 1]
+    background = pipeline.predict_proba(
+        pd.DataFrame([row.cells for row in inputs.background_of(job)], columns=job.names)
+    )[:, 1]
     assert rows[0].base == pytest.approx(background.mean(), abs=1e-12)
     assert max(abs(row.residual) for row in rows) < 1e-12
     assert job.receipt["probe"]["findings"] == []

@@ -197,6 +197,10 @@ def test_an_endpoint_is_registered_changed_and_found_each_with_its_entry(
     [
         ("url", "http://169.254.169.254/latest", 400),
         ("url", "file:///etc/passwd", 400),
+        ("url", "HTTP://127.0.0.1:9/invocations", 400),
+        ("url", "http://127.0.0.1:9/two words", 400),
+        ("url", "http://127.0.0.1:9/é", 400),
+        ("url", "http://127.0.0.1:9/a\r\nx: y", 400),
         ("identity", "http://10.0.0.1/", 400),
         ("version", "version:credit-scoring/99", 404),
         ("version", "credit-scoring", 404),
