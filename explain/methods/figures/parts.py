@@ -70,7 +70,7 @@ def spread(values: Floats) -> Floats:
         low, high = known.min(), known.max()
     if high <= low:
         return np.where(np.isfinite(values), 0.5, np.nan)
-    return np.clip((values - low) / (high - low), 0.0, 1.0)
+    return np.asarray(np.clip((values - low) / (high - low), 0.0, 1.0), dtype=np.float64)
 
 
 def layout(labels: Sequence[str], unit: str, *, top: int = 8, step: int = 30) -> dict[str, Any]:
