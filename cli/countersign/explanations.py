@@ -1,4 +1,4 @@
-"""Explanations of served models: ask, follow, read, run again; check a result against its receipt without the server."""
+"""Explanations of served models: ask, follow, read, run again; check a result against its receipt offline."""
 
 from __future__ import annotations
 
@@ -204,7 +204,7 @@ def _waited(arguments: argparse.Namespace, answer: dict[str, Any]) -> dict[str, 
 
 
 def _code(answer: Mapping[str, Any]) -> Exit:
-    """0 for evidence and drafts alike, which the answer tells apart; 3 while it is under way; 1 when it ended without."""
+    """0 for evidence and drafts alike, which the answer tells apart; 3 while it is under way; 1 when it ended badly."""
     state = answer.get("state")
     if state in _OPEN:
         return Exit.PENDING

@@ -1,4 +1,4 @@
-"""``countersign explanations``: what is sent, what the exit codes say, and results checked against a receipt offline."""
+"""``countersign explanations``: what is sent, what exit codes say, and results checked against a receipt offline."""
 
 from __future__ import annotations
 
