@@ -17,6 +17,8 @@ from explain.models.jobs import (
     State,
 )
 
+from explain.models.notices import Notice, NoticeState
+
 __all__ = [
     "ANALYSIS_LIFECYCLE",
     "LIFECYCLE",
@@ -30,6 +32,8 @@ __all__ = [
     "Kind",
     "Level",
     "Method",
+    "Notice",
+    "NoticeState",
     "Scale",
     "Standing",
     "State",

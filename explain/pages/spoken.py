@@ -56,7 +56,7 @@ def _direction(data: Shown, feature: int) -> str:
     if known.sum() < 3 or np.ptp(values[known]) == 0 or np.ptp(data.phi[known, feature]) == 0:
         return ""
     ranks = [np.argsort(np.argsort(each, kind="stable")) for each in (values[known], data.phi[known, feature])]
-    clear = float(np.corrcoef(*ranks)[0, 1])
+    clear = float(np.corrcoef(np.array(ranks, dtype=np.float64))[0, 1])
     if clear >= _CLEAR:
         return _(", higher values raise it")
     return _(", higher values lower it") if clear <= -_CLEAR else ""
