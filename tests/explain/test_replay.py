@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +21,7 @@ from explain.serving.protocol import ServingError, Table
 from explain.serving.scoring import Scored
 from tests.explain.test_pairperm_oracles import brute_force
 
+ROOT = Path(__file__).resolve().parents[2]
 FEATURES = 5
 ALGORITHMS: tuple[Algorithm, ...] = ("exact", "permutation", "kernel")
 
@@ -255,3 +259,19 @@ def test_codes_stay_apart_however_many_there_are() -> None:
         made = Replay(background, algorithm=algorithm, seed=1)
         recorded = made.record(x, "r")
         assert made.replay(x, "r", recorded, model(recorded)).phi == pytest.approx([-1.5, 0.0], abs=1e-12)
+
+
+def test_warming_up_compiles_and_leaves_numpys_own_generator_alone() -> None:
+    np.random.seed(2)
+    expected = np.random.random()
+    np.random.seed(2)
+    replay.warm()
+    assert np.random.random() == expected
+
+
+def test_importing_the_estimators_imports_no_library_of_the_workers() -> None:
+    modules = "reference, in_process, isolated.run, methods.replay, methods.analytic, methods.choice, methods.lime"
+    code = "import sys\n" + "\n".join(f"import explain.{name}" for name in modules.split(", "))
+    code += "\nprint(sorted({'shap', 'lime', 'numba', 'sklearn', 'xgboost', 'skops', 'joblib'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
+    assert done.stdout.strip() == "[]"
