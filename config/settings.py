@@ -65,6 +65,7 @@ MIDDLEWARE = [
     "django_htmx.middleware.HtmxMiddleware",
     "config.middleware.RefusalMiddleware",
     "governance.api.waiting.WaitMiddleware",
+    "explain.api.waiting.ExplainedMiddleware",
     "governance.api.idempotency.IdempotencyMiddleware",
 ]
 ROOT_URLCONF = "config.urls"
@@ -138,6 +139,8 @@ LOG_SHARDS = env.choice("LOG_SHARDS", "off", "year")
 #: Years that a closed log's entries stay in the live tables before they may be detached.
 #: How many requests a web process keeps waiting for a promotion (``wait``); it must leave threads for the others.
 GATE_WAITERS = env.number("GATE_WAITERS", 2)
+#: The same for requests that wait for the explanation of one row, at most ten seconds.
+EXPLANATION_WAITERS = env.number("EXPLANATION_WAITERS", 2)
 LOG_RETENTION_YEARS = env.number("LOG_RETENTION_YEARS", 10)
 #: Days that old and new keys sign side by side after a rotation.
 KEY_OVERLAP_DAYS = env.number("KEY_OVERLAP_DAYS", 30)

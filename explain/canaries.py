@@ -13,7 +13,7 @@ from explain.serving.protocol import ServingClient, ServingError, Table, WrongAn
 from explain.serving.scoring import choose
 
 
-class AnotherVersion(ServingError):
+class AnotherVersion(ServingError):  # noqa: N818
     """The server says that another version of the model answers."""
 
 

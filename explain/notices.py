@@ -70,18 +70,20 @@ def write(*, job: ExplanationJob, **_signal: Any) -> None:
 
 def deliver(now: datetime | None = None) -> int:
     """Send what is due; answers how many were taken. Several workers may do it at once."""
-    taken = 0
+    taken, tried = 0, list[int]()
     for _each in range(ROUND):
         with transaction.atomic():
             notice = (
                 Notice.objects.select_for_update(skip_locked=True, of=("self",))
                 .select_related("job__version__model")
                 .filter(state=NoticeState.WAITING, next_at__lte=now or timezone.now())
+                .exclude(pk__in=tried)
                 .order_by("next_at")
                 .first()
             )
             if notice is None:
                 return taken
+            tried.append(notice.pk)
             taken += _send(notice)
     return taken
 

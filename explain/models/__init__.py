@@ -16,7 +16,6 @@ from explain.models.jobs import (
     Standing,
     State,
 )
-
 from explain.models.notices import Notice, NoticeState
 
 __all__ = [

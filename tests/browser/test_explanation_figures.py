@@ -145,6 +145,10 @@ def test_figures_run_from_left_to_right_in_arabic_too(browser: Browser, site: Si
         places = [box["x"] for box in (tick.bounding_box() for tick in ticks.all()) if box]
         assert len(places) > 2
         assert places == sorted(places), "the axis of values grows to the right"
+        for place in watched.tab.locator("[data-figure]").all():
+            plot = place.bounding_box()
+            labels = [tick.bounding_box() for tick in place.locator(".ytick text").all()]
+            assert all(plot and box and box["x"] >= plot["x"] for box in labels), "labels are whole"
         _shot(watched, "shap-ar")
         watched.must_fit(320)
         _shot(watched, "shap-ar-320")

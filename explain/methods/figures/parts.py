@@ -178,7 +178,8 @@ def colour_key(low: str, high: str, title: str) -> dict[str, Any]:
             "xref": "paper",
             "yref": "paper",
             "x0": left + i * width,
-            "x1": left + (i + 1) * width,
+            # a little below the next one: browsers leave a seam between edges that meet
+            "x1": min(left + (i + 1.5) * width, 1.0),
             "ysizemode": "pixel",
             "yanchor": 1,
             "y0": 20,
