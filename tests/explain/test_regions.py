@@ -7,8 +7,11 @@ from typing import Any
 import pytest
 
 from audit.refusals import Refused
-from explain import regions
+from explain import jobs, regions
+from explain.models import ExplanationJob
 from registry.models import Endpoint, Environment
+from tests.explain import finishing
+from tests.explain.conftest import TRAINER, ask, register_endpoint
 
 
 def endpoint(workers: list[str] | None) -> Endpoint:
@@ -50,3 +53,15 @@ def test_a_region_that_nobody_knows_explains_nothing(wrong: str, settings: Any) 
     with pytest.raises(Refused) as caught:
         regions.refuse_elsewhere(endpoint([wrong]))
     assert caught.value.code == "explanation.region_unknown"
+
+
+@pytest.mark.usefixtures("committed_db")
+def test_a_question_and_a_rerun_are_refused_before_anything_is_stored(settings: Any) -> None:
+    here = register_endpoint("http://127.0.0.1:9/invocations")
+    done = finishing.finished(here)
+    settings.EXPLANATION_WORKER_REGION = "azure:uaenorth"
+    for again in (lambda: ask(here), lambda: jobs.rerun(done, by=TRAINER)):
+        with pytest.raises(Refused) as caught:
+            again()
+        assert caught.value.code == "explanation.region_none"
+    assert list(ExplanationJob.objects.values_list("pk", flat=True)) == [done.pk]
