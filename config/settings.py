@@ -65,6 +65,7 @@ MIDDLEWARE = [
     "django_htmx.middleware.HtmxMiddleware",
     "config.middleware.RefusalMiddleware",
     "governance.api.waiting.WaitMiddleware",
+    "explain.api.waiting.ExplainedMiddleware",
     "governance.api.idempotency.IdempotencyMiddleware",
 ]
 ROOT_URLCONF = "config.urls"
@@ -104,6 +105,7 @@ CELERY_TIMEZONE = "UTC"
 #: What nobody has to start. The import is frequent because an alias moved by hand must not stay unseen for long.
 CELERY_BEAT_SCHEDULE = {
     "redeliver waiting explanations": {"task": "explain.tasks.redeliver_waiting", "schedule": 10.0},
+    "tell who waits for explanations": {"task": "explain.tasks.deliver_notices", "schedule": 15.0},
     "redeliver waiting analyses": {"task": "explain.tasks.redeliver_analyses", "schedule": 30.0},
     "expire promotions": {"task": "governance.expire_promotions", "schedule": 60.0},
     "follow up safeguards that ended": {"task": "governance.follow_up_safeguards", "schedule": 30.0},
@@ -137,6 +139,8 @@ LOG_SHARDS = env.choice("LOG_SHARDS", "off", "year")
 #: Years that a closed log's entries stay in the live tables before they may be detached.
 #: How many requests a web process keeps waiting for a promotion (``wait``); it must leave threads for the others.
 GATE_WAITERS = env.number("GATE_WAITERS", 2)
+#: The same for requests that wait for the explanation of one row, at most ten seconds.
+EXPLANATION_WAITERS = env.number("EXPLANATION_WAITERS", 2)
 LOG_RETENTION_YEARS = env.number("LOG_RETENTION_YEARS", 10)
 #: Days that old and new keys sign side by side after a rotation.
 KEY_OVERLAP_DAYS = env.number("KEY_OVERLAP_DAYS", 30)
@@ -190,6 +194,8 @@ MLFLOW_WEBHOOK_SECRET = env.text("MLFLOW_WEBHOOK_SECRET", "")
 ALLOWED_ENDPOINT_HOSTS = env.words("ALLOWED_ENDPOINT_HOSTS", "127.0.0.1,localhost")
 #: Name -> header or headers, as JSON of mode 0600; beside it, ENDPOINT_CREDENTIAL_<NAME> of the environment is read.
 ENDPOINT_CREDENTIALS_FILE = env.text("ENDPOINT_CREDENTIALS_FILE", "")
+#: Hosts that may be told that an explanation ended; signed with WEBHOOK_SECRET.
+EXPLANATION_WEBHOOK_HOSTS = env.words("EXPLANATION_WEBHOOK_HOSTS", "")
 #: Where the workers that explain models are, as ``provider:region``; environments that do not name it are refused.
 EXPLANATION_WORKER_REGION = env.text("EXPLANATION_WORKER_REGION", "")
 

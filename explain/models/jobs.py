@@ -287,6 +287,8 @@ class ExplanationRow(models.Model):
         verbose_name = _("explained row")
         verbose_name_plural = _("explained rows")
         constraints = [models.UniqueConstraint(fields=["job", "row_id"], name="explain_row_once")]
+        #: An id may be that of a prediction, which is looked up over all jobs.
+        indexes = [models.Index(fields=["row_id"], name="explain_row_of_prediction")]
 
     def __str__(self) -> str:
         return f"{self.job_id}/{self.row_id}"

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import ast
 import itertools
 import json
+import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 from audit.refusals import Conflict, Refused
-from explain import comparisons
+from explain import comparisons, wording
 from explain.methods.quality import RowResult
 from tests.explain.conftest import Perform, ask, register_endpoint, sample
 from tests.explain.finished import finished, result
@@ -123,3 +126,16 @@ def test_two_served_versions_differ_by_what_they_really_differ_in(perform: Perfo
     assert found.change.features[1].name == "age"
     assert found.change.features[1].low is not None
     assert found.change.features[1].low > 0
+
+
+def test_everything_that_cannot_be_said_has_a_sentence_with_its_facts() -> None:
+    raised = {}
+    for path in (Path(__file__).resolve().parents[2] / "explain").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "CannotSay":
+                assert isinstance(node.args[0], ast.Constant)
+                raised.setdefault(str(node.args[0].value), set()).update(str(each.arg) for each in node.keywords)
+    assert raised.keys() == wording._SENTENCES.keys()
+    for code, facts in raised.items():
+        used = set(re.findall(r"%\((\w+)\)", str(wording._SENTENCES[code])))
+        assert used <= facts, code

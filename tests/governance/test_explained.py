@@ -102,7 +102,8 @@ def test_both_methods_attach_as_evidence_and_satisfy_the_gate(bank: Bank, endpoi
 
 
 def test_what_a_machine_records_is_nobodys_word(bank: Bank, endpoint: Endpoint) -> None:
-    job = finishing.finished(endpoint, by=scene.actor("layla"))
+    layla = scene.actor("layla")
+    job = finishing.finish(finishing.ask(endpoint, count=2, by=layla), by=layla)
     row = piece(job)
     assert (row.issued_by, row.author, row.artifact_digest) == (jobs.WORKER.id,) * 2 + (bank.new.digest,)
     assert row.issued_by.startswith("system:"), "a rule for independent people asks for user:"
