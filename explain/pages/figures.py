@@ -112,7 +112,7 @@ def row_figure(data: Shown, row: int) -> Figure:
     }
     spec = figures.waterfall(
         data.names,
-        values,
+        [value if data.columns[j] else figures.NO_VALUE for j, value in enumerate(values)],
         phi,
         se,
         base=base,

@@ -12,11 +12,12 @@ from explain.methods.figures.beeswarm import beeswarm
 from explain.methods.figures.decision import decision
 from explain.methods.figures.dependence import companion, dependence
 from explain.methods.figures.dumbbell import dumbbell
-from explain.methods.figures.parts import MOST_POINTS, SHOWN, drawn_rows
+from explain.methods.figures.parts import MOST_POINTS, NO_VALUE, SHOWN, drawn_rows
 from explain.methods.figures.waterfall import waterfall
 
 __all__ = [
     "MOST_POINTS",
+    "NO_VALUE",
     "SHOWN",
     "bars",
     "beeswarm",

@@ -20,6 +20,8 @@ MOST_POINTS = 5_000
 
 RAISES, LOWERS, REST, TEXT, QUIET = "token:up", "token:down", "token:line-strong", "token:text", "token:text-2"
 SURFACE = "token:surface"
+#: The value of a feature that has none of its own: a group of columns.
+NO_VALUE = object()
 #: From the lowest to the highest value of a feature.
 VALUES = [[0.0, "token:low"], [0.5, "token:mid"], [1.0, "token:high"]]
 #: Steps of the key to the scale.

@@ -8,6 +8,7 @@ from typing import Any
 
 from explain.methods.figures.parts import (
     LOWERS,
+    NO_VALUE,
     QUIET,
     RAISES,
     REST,
@@ -23,7 +24,7 @@ from explain.methods.figures.parts import (
 from explain.methods.pairperm import Z95
 
 #: What the digits beyond a bar need of the width, on a screen and on a telephone.
-_DIGITS, _NARROW_DIGITS = 0.12, 0.34
+_DIGITS, _NARROW_DIGITS = 0.2, 0.34
 
 
 def waterfall(
@@ -42,8 +43,7 @@ def waterfall(
     """One row from the base value to its prediction, each step with the 95 % interval of its contribution.
 
     There is no bar for base and total: Plotly draws those from zero and they would dwarf the steps. They are the two
-    vertical lines. ``values``: None for a feature that has no single value of its own (a group) as well as for a
-    missing one.
+    vertical lines. ``values``: ``NO_VALUE`` for a feature that has no single value of its own (a group).
     """
     labels, steps, errors = _steps(names, values, phi, se, rest_label)
     ends = list(accumulate(steps, initial=base))
@@ -54,23 +54,13 @@ def waterfall(
     ]
     left, right = min(reach), max(reach)
     room = (right - left) or max(abs(base), 1e-9)
-    made = layout(labels, unit, top=48)
-    # the line of the prediction ends at the first bar's side of the plot, that of the base value at the other
-    marks = {
-        "shapes": [_line(base), _line(total)],
-        "annotations": [
-            _note(base, safe(base_label), total, y=1.0, outwards=True),
-            _note(total, safe(total_label), base, y=1.0, outwards=True, strong=True),
-        ],
-    }
-    made |= marks
+    made = layout(labels, unit, top=52)
+    # one above the other, so that the two never meet
+    notes = [_note(base, safe(base_label), line=1), _note(total, safe(total_label), strong=True)]
+    made |= {"shapes": [_line(base), _line(total)], "annotations": notes}
     made["xaxis"] |= {"range": [left - _DIGITS * room, right + _DIGITS * room], "zeroline": False}
-    less = narrow(labels, unit, top=48)
+    less = narrow(labels, unit, top=52)
     less["xaxis"] |= {"range": [left - _NARROW_DIGITS * room, right + _NARROW_DIGITS * room]}
-    less["annotations"] = [
-        _note(base, safe(base_label), total, y=1.0, outwards=False, line=1),
-        _note(total, safe(total_label), base, y=1.0, outwards=False, strong=True),
-    ]
     data = [_fall(labels, steps, base), _whiskers(steps, errors, base), _figures(ends, steps, errors)]
     return {"data": data, "layout": made, "narrow": less}
 
@@ -81,7 +71,9 @@ def _steps(
     """Labels, contributions and half-widths of the steps, largest first; what is not shown is one step."""
     order = sorted(range(len(names)), key=lambda j: -abs(phi[j]))
     shown, rest = (order, []) if len(order) <= SHOWN else (order[: SHOWN - 1], order[SHOWN - 1 :])
-    labels = [f"{safe(names[j])} = {safe(short(values[j]))}" for j in shown]
+    labels = [
+        safe(names[j]) if values[j] is NO_VALUE else f"{safe(names[j])} = {safe(short(values[j]))}" for j in shown
+    ]
     steps, errors = [phi[j] for j in shown], [Z95 * se[j] for j in shown]
     if rest:
         labels.append(safe(rest_label))
@@ -158,19 +150,16 @@ def _line(x: float) -> dict[str, Any]:
     }
 
 
-def _note(
-    x: float, text: str, other: float, *, y: float, outwards: bool, strong: bool = False, line: int = 0
-) -> dict[str, Any]:
-    """A label above its line; ``outwards``: on the side away from the ``other`` line, so that the two never meet."""
-    anchor = ("left" if x > other else "right") if outwards else "center"
+def _note(x: float, text: str, *, strong: bool = False, line: int = 0) -> dict[str, Any]:
+    """A label above its line, ``line`` lines higher."""
     return {
         "x": x,
-        "y": y,
+        "y": 1,
         "xref": "x",
         "yref": "paper",
         "text": text,
         "showarrow": False,
-        "xanchor": anchor,
+        "xanchor": "center",
         "yanchor": "bottom",
         "yshift": 4 + 18 * line,
         # no <b>: Plotly would make a style attribute of it, which the page's policy refuses
