@@ -105,6 +105,7 @@ CELERY_TIMEZONE = "UTC"
 #: What nobody has to start. The import is frequent because an alias moved by hand must not stay unseen for long.
 CELERY_BEAT_SCHEDULE = {
     "redeliver waiting explanations": {"task": "explain.tasks.redeliver_waiting", "schedule": 10.0},
+    "tell who waits for explanations": {"task": "explain.tasks.deliver_notices", "schedule": 15.0},
     "redeliver waiting analyses": {"task": "explain.tasks.redeliver_analyses", "schedule": 30.0},
     "expire promotions": {"task": "governance.expire_promotions", "schedule": 60.0},
     "follow up safeguards that ended": {"task": "governance.follow_up_safeguards", "schedule": 30.0},
@@ -193,6 +194,8 @@ MLFLOW_WEBHOOK_SECRET = env.text("MLFLOW_WEBHOOK_SECRET", "")
 ALLOWED_ENDPOINT_HOSTS = env.words("ALLOWED_ENDPOINT_HOSTS", "127.0.0.1,localhost")
 #: Name -> header or headers, as JSON of mode 0600; beside it, ENDPOINT_CREDENTIAL_<NAME> of the environment is read.
 ENDPOINT_CREDENTIALS_FILE = env.text("ENDPOINT_CREDENTIALS_FILE", "")
+#: Hosts that may be told that an explanation ended; signed with WEBHOOK_SECRET.
+EXPLANATION_WEBHOOK_HOSTS = env.words("EXPLANATION_WEBHOOK_HOSTS", "")
 #: Where the workers that explain models are, as ``provider:region``; environments that do not name it are refused.
 EXPLANATION_WORKER_REGION = env.text("EXPLANATION_WORKER_REGION", "")
 

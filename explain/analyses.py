@@ -14,15 +14,17 @@ from audit import log, subject_keys
 from audit.actors import Actor
 from audit.models.events import Event
 from audit.refusals import Conflict, NotKnown
-from explain import given, inputs, queueing, receipts, signals
+from explain import given, inputs, queueing, receipts, signals, staleness
 from explain.digests import digest
 from explain.given import Given, refused
 from explain.jobs import WORKER
 from explain.models import ANALYSIS_LIFECYCLE, Analysis, AnalysisState, ExplanationJob, Kind, Standing, State
+from explain.staleness import Freshness
 
 #: Version of the receipt's shape.
 SHAPE = 1
 FAVOURABLE = ("higher", "lower")
+_READ = tuple(f"{side}__{name}" for side in ("first", "second") for name in ("version__model", "endpoint__environment"))
 
 
 @transaction.atomic
@@ -129,12 +131,7 @@ def _about(job: ExplanationJob) -> dict[str, str]:
 @transaction.atomic
 def begin(analysis_id: int, *, by: Actor = WORKER) -> Analysis | None:
     """Start the analysis, or take over what a killed worker left; ``None`` when nothing is to be done any more."""
-    analysis = (
-        Analysis.objects.select_for_update(of=("self",))
-        .select_related("first__version__model", "second__version__model")
-        .filter(pk=analysis_id)
-        .first()
-    )
+    analysis = Analysis.objects.select_for_update(of=("self",)).select_related(*_READ).filter(pk=analysis_id).first()
     if analysis is None or not analysis.open:
         return None
     if analysis.state == AnalysisState.QUEUED:
@@ -149,6 +146,13 @@ def people(analysis: Analysis) -> Given:
     return given.unseal(bytes(analysis.sealed), analysis.key_id, analysis.parameters["given"])
 
 
+def freshness(analysis: Analysis) -> Freshness:
+    """Whether every explanation that it rests on still speaks about what is there now, recomputed on every read."""
+    found = [staleness.standing_now(job).reasons for job in analysis.jobs]
+    reasons = tuple(reason for reason in staleness.SENTENCES if any(reason in each for each in found))
+    return Freshness("stale" if reasons else "fresh", reasons)
+
+
 def faults(analysis: Analysis, result: Mapping[str, Any]) -> list[str]:
     """Why a finished analysis must not count as evidence, as codes; empty means that it may.
 
@@ -158,8 +162,8 @@ def faults(analysis: Analysis, result: Mapping[str, Any]) -> list[str]:
     jobs = analysis.jobs
     if any(job.standing != Standing.EVIDENCE for job in jobs):
         found.append("input_is_draft")
-    if any(job.version.digest != job.digest for job in jobs):
-        found.append("version_changed")
+    if not freshness(analysis).fresh:
+        found.append("input_is_stale")
     if any(receipts.problems(job) for job in jobs):
         found.append("receipt_mismatch")
     if result.get("left_out"):
@@ -245,12 +249,7 @@ def problems(analysis: Analysis) -> list[str]:
 
 def find(analysis_id: int) -> Analysis:
     """The analysis with what its page reads. Raises ``NotKnown``."""
-    analysis = (
-        Analysis.objects.select_related("first__version__model", "second__version__model")
-        .defer("sealed")
-        .filter(pk=analysis_id)
-        .first()
-    )
+    analysis = Analysis.objects.select_related(*_READ).defer("sealed").filter(pk=analysis_id).first()
     if analysis is None:
         raise NotKnown(_("There is no analysis %(id)s.") % {"id": analysis_id}, code="analysis.unknown")
     return analysis

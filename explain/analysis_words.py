@@ -14,7 +14,7 @@ from explain.models import Analysis, AnalysisState, Kind, Standing
 
 FAULTS = {
     "input_is_draft": gettext_lazy("An explanation that it rests on is a draft."),
-    "version_changed": gettext_lazy("The version is another one by now."),
+    "input_is_stale": gettext_lazy("An explanation that it rests on was stale when this was measured."),
     "receipt_mismatch": gettext_lazy("What is stored of an explanation does not fit its receipt."),
     "rows_left_out": gettext_lazy("Rows without a result were left out."),
 }

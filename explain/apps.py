@@ -11,11 +11,14 @@ class ExplainConfig(AppConfig):
 
     def ready(self) -> None:
         from audit.exports import sources
+        from explain import notices
         from explain.documents import documents
         from explain.evidence import of_versions
+        from explain.signals import explanation_ended
         from registry.lineage import attached
         from registry.signals import evidence_asked
 
         sources.register("explain", documents)
         attached.register("explanation", "explain_explanationjob", "explained")
         evidence_asked.connect(of_versions)
+        explanation_ended.connect(notices.write)

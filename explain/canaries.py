@@ -8,16 +8,28 @@ from typing import Any
 import numpy as np
 
 from explain.serving import probe
-from explain.serving.protocol import ServingClient, Table, WrongAnswer
+from explain.serving.limits import Limiter
+from explain.serving.protocol import ServingClient, ServingError, Table, WrongAnswer
 from explain.serving.scoring import choose
 
 
-def answers(client: ServingClient, table: Table, report: Mapping[str, Any], *, output: int | None) -> list[float]:
-    """What the canary rows of ``table`` get now, in the wire format of the probe's ``report``.
+class AnotherVersion(ServingError):  # noqa: N818
+    """The server says that another version of the model answers."""
 
-    Raises a ``ServingError`` when there is no usable answer.
+
+def answers(
+    client: ServingClient, table: Table, report: Mapping[str, Any], *, output: int | None, limiter: Limiter
+) -> list[float]:
+    """What the canary rows of ``table`` get now, in the wire format of the probe's ``report``, within the limits.
+
+    Raises ``AnotherVersion``, or a ``ServingError`` when there is no usable answer.
     """
-    got = choose(client.send(probe.canary_rows(table), wire=report["wire"]), output)
+    rows = probe.canary_rows(table)
+    with limiter.slot(len(rows)):
+        got = choose(client.send(rows, wire=report["wire"]), output)
+    says, said = getattr(client, "model_version", ""), report.get("model_version", "")
+    if says and said and says != said:
+        raise AnotherVersion(f"The server says version {says} and said {said}.", code="version_changed")
     return [float(value) for value in got]
 
 
@@ -30,9 +42,11 @@ def unchanged(was: Sequence[float], now: Sequence[float]) -> bool:
     return bool(np.abs(after - before).max(initial=0.0) <= allowed)
 
 
-def still(client: ServingClient, table: Table, report: Mapping[str, Any], *, output: int | None) -> bool:
+def still(
+    client: ServingClient, table: Table, report: Mapping[str, Any], *, output: int | None, limiter: Limiter
+) -> bool:
     """Whether the canary rows get the answers of the probe; a wrong answer is another model's too."""
     try:
-        return unchanged(report["canaries"], answers(client, table, report, output=output))
-    except WrongAnswer:
+        return unchanged(report["canaries"], answers(client, table, report, output=output, limiter=limiter))
+    except (WrongAnswer, AnotherVersion):
         return False

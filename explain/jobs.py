@@ -15,7 +15,7 @@ from audit import log
 from audit.actors import Actor
 from audit.models.events import Event
 from audit.refusals import Conflict, Refused
-from explain import estimates, inputs, queueing, receipts, regions, requests, signals
+from explain import estimates, inputs, notices, queueing, receipts, regions, requests, signals
 from explain.digests import digest
 from explain.methods import quality
 from explain.methods.quality import RowResult
@@ -38,6 +38,7 @@ def request(version: ModelVersion, endpoint: Endpoint, *, by: Actor, **asked: An
     be sealed.
     """
     question = requests.Asked(**asked)
+    notify = notices.allowed(question.notify)
     inquiry = requests.read(version, endpoint, question)
     cost = estimates.estimate(endpoint, inquiry, method=question.method)
     rows, background = inputs.draw(inquiry.rows, inquiry.background, question.subjects)
@@ -52,7 +53,7 @@ def request(version: ModelVersion, endpoint: Endpoint, *, by: Actor, **asked: An
         tol=inquiry.tol,
         seed=inquiry.seed,
         budget=inquiry.budget,
-        settings=settings | ({"notify": question.notify} if question.notify else {}),
+        settings=settings | ({"notify": notify} if notify else {}),
         digests=_digests(inquiry.described, rows, background, inquiry.config(question.method)),
     )
     return _ask(job, rows, background, by=by)

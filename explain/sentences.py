@@ -112,7 +112,9 @@ def _shap(job: ExplanationJob, rows: Sequence[ExplanationRow]) -> list[Line]:
             else _("Base value plus contributions miss the prediction by up to %(value)s.")
             % {"value": f"{residual:.2g}"},
         ),
-        Line(
+        Line("passed", _("Every value is exact: nothing of it is left to chance."))
+        if error == 0
+        else Line(
             "passed" if reached == len(rows) else "unstable",
             _(
                 "%(reached)d of %(rows)d rows reached the tolerance of %(tol)s %%; "
@@ -164,8 +166,9 @@ def certainty(certain: int, phi: Sequence[float], names: Sequence[str]) -> str:
     if certain == 0 and len(names) > 1:
         return _("The order of the features is uncertain: their intervals overlap. Read them as ties.")
     order = sorted(range(len(names)), key=lambda j: -abs(phi[j]))
-    sure = _(", ").join(names[j] for j in order[:certain][:5])
-    if certain >= len(names) - 1:
+    whole = certain >= len(names) - 1
+    sure = _(", ").join(names[j] for j in order[: len(names) if whole else certain][:5])
+    if whole:
         return _("The order of all features is certain: %(names)s.") % {"names": sure}
     words = ngettext(
         "Certain is only the largest: %(names)s. Later ranks may be ties.",

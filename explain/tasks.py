@@ -7,7 +7,7 @@ from datetime import timedelta
 from celery import shared_task
 from django.utils import timezone
 
-from explain import analysing, queueing, work
+from explain import analysing, notices, queueing, work
 from explain.models import Analysis, ExplanationJob
 
 #: How long a job may wait, and how often waiting jobs are sent again, in seconds.
@@ -49,3 +49,9 @@ def redeliver_analyses() -> int:
     waiting = Analysis.objects.unfinished().filter(requested__lte=since).order_by("id")
     ids = list(waiting.values_list("id", flat=True))
     return sum(queueing.enqueue_analysis(analysis_id, expires=REDELIVER_AFTER) for analysis_id in ids)
+
+
+@shared_task(name="explain.tasks.deliver_notices", ignore_result=True)  # type: ignore[untyped-decorator]
+def deliver_notices() -> int:
+    """Tell who asked to be told of the end of an explanation; answers how many were told."""
+    return notices.deliver()

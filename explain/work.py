@@ -138,12 +138,12 @@ def _perform(job: ExplanationJob, client: ServingClient, limiter: Limiter, *, by
     scorer = preparing.scorer_of(job, client, report, limiter=limiter, stopped=stopped)
 
     def unchanged() -> None:
-        if not canaries.still(client, asked.table, report, output=job.output["index"]):
+        if not canaries.still(client, asked.table, report, output=job.output["index"], limiter=limiter):
             raise _VersionChanged(CHANGED)
 
     unchanged()
     _explain(job, asked, scorer, unchanged, stop)
-    return _finish(job, client, asked, by=by)
+    return _finish(job, client, limiter, asked, by=by)
 
 
 def _explain(
@@ -160,7 +160,7 @@ def _explain(
         chunks.release_all()
 
 
-def _finish(job: ExplanationJob, client: ServingClient, asked: _Questions, *, by: Actor) -> str:
+def _finish(job: ExplanationJob, client: ServingClient, limiter: Limiter, asked: _Questions, *, by: Actor) -> str:
     """Whoever finds every row explained ends the job; the others leave."""
     if job.results.count() < job.total:
         return IGNORED
@@ -170,7 +170,10 @@ def _finish(job: ExplanationJob, client: ServingClient, asked: _Questions, *, by
             _("No row could be explained. %(problem)s") % {"problem": problems[0]},
             code="explanation.every_row_failed",
         )
-    answers = canaries.answers(client, asked.table, job.plan["probe"], output=job.output["index"])
+    try:
+        answers = canaries.answers(client, asked.table, job.plan["probe"], output=job.output["index"], limiter=limiter)
+    except canaries.AnotherVersion as error:
+        raise _VersionChanged from error
     if not canaries.unchanged(job.plan["probe"]["canaries"], answers):
         raise _VersionChanged(CHANGED)
     fatal = [finding for finding in job.plan["probe"]["findings"] if finding in probe.FATAL]

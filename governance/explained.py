@@ -63,6 +63,14 @@ def evidence_of(job: ExplanationJob) -> Evidence | None:
     return found.first() if job.receipt_digest else None
 
 
+def subject_of(row: Evidence) -> str:
+    """The explanation that put the piece on record; empty for what people recorded. At most one query."""
+    if row.type != EvidenceType.EXPLANATION or row.issued_by != WORKER.id:
+        return ""
+    job = ExplanationJob.objects.only("id").filter(version=row.version_id, receipt_digest=row.digest).first()
+    return job.subject if job else ""
+
+
 def withdraw_tampered(*, by: Actor = CLOCK) -> list[str]:
     """Withdraw the evidence of every explanation whose stored data no longer fit its receipt; their references.
 

@@ -37,6 +37,10 @@ _STANDS = """
         EXISTS (SELECT 1 FROM governance_waiver WHERE version_id = %s AND environment_id = %s AND state <> 'revoked'),
         EXISTS (SELECT 1 FROM explain_explanationjob WHERE version_id = %s AND state = 'finished')
 """
+_STANDS_AT_ALL = """
+    SELECT EXISTS (SELECT 1 FROM registry_incident WHERE state IN ('frozen', 'lifted')),
+        EXISTS (SELECT 1 FROM explain_explanationjob WHERE state = 'finished')
+"""
 _DATA_SETS = """
     SELECT id, name, classification, regions, subjects, perimeter FROM registry_dataset WHERE name = ANY(%s)
 """
@@ -164,12 +168,17 @@ class _Stands(NamedTuple):
 def _what_stands(case: Case) -> _Stands:
     """True for what has to be read. Shared cases have read their waivers and emergencies already."""
     if sharing.current():
-        return _Stands(
-            sharing.once("any incident", incidents.any_counts), emergencies=True, waivers=True, explanations=True
-        )
+        return sharing.once("what stands", _what_stands_at_all)
     with connection.cursor() as cursor:
         cursor.execute(_STANDS, [case.version.pk, case.environment.pk, case.version.pk])
         return _Stands(*(cursor.fetchone() or (True, True, True, True)))
+
+
+def _what_stands_at_all() -> _Stands:
+    with connection.cursor() as cursor:
+        cursor.execute(_STANDS_AT_ALL)
+        any_incident, any_explanation = cursor.fetchone() or (True, True)
+    return _Stands(any_incident, emergencies=True, waivers=True, explanations=any_explanation)
 
 
 def _parents(version: ModelVersion) -> dict[str, list[str]]:

@@ -35,8 +35,8 @@ Alter = Callable[[TransferSafeguard], TransferSafeguard | None]
 @dataclass(frozen=True)
 class Shared:
     """What was read: ``parents`` of every subject upstream of the cases' versions, every data set among them, every
-    safeguard, the accounts of who asks or trained, and every waiver, all evidence and the newest explanations for
-    the cases' versions. ``kept`` holds what ``once`` was asked for.
+    safeguard, the accounts of who asks or trained, and every waiver and all evidence for the cases' ``versions``.
+    ``kept`` holds what ``once`` was asked for.
     """
 
     parents: Mapping[str, Sequence[str]]
@@ -45,7 +45,7 @@ class Shared:
     users: tuple[User, ...]
     waivers: tuple[Waiver, ...] = ()
     evidence: tuple[Evidence, ...] = ()
-    explanations: tuple[explaining.Explained, ...] = ()
+    versions: frozenset[int] = frozenset()
     kept: dict[str, Any] = field(default_factory=dict)
 
     def parents_of(self, version: str) -> dict[str, list[str]]:
@@ -90,8 +90,11 @@ class Shared:
         return found
 
     def explanations_of(self, version_id: int) -> list[explaining.Explained]:
-        """The newest finished explanations of the version."""
-        return [row for row in self.explanations if row.version_id == version_id]
+        """The newest finished explanations of the version, from one reading for all of them."""
+        if "explanations" not in self.kept:
+            self.kept["explanations"] = explaining.newest(self.versions)
+        rows: list[explaining.Explained] = self.kept["explanations"]
+        return [row for row in rows if row.version_id == version_id]
 
     def people(self, uuids: Iterable[str], usernames: Iterable[str]) -> list[User]:
         """The accounts with these identifiers or names."""
@@ -148,7 +151,7 @@ def using(shared: Shared) -> Iterator[None]:
 
 
 def read(versions: Iterable[ModelVersion], actors: Iterable[str]) -> Shared:
-    """Read what cases about ``versions``, asked for by ``actors`` (their ids), share. Seven queries."""
+    """Read what cases about ``versions``, asked for by ``actors`` (their ids), share. Five queries."""
     listed = list(versions)
     parents: dict[str, list[str]] = {}
     if subjects := sorted({version.subject for version in listed}):
@@ -173,5 +176,5 @@ def read(versions: Iterable[ModelVersion], actors: Iterable[str]) -> Shared:
         users=tuple(User.objects.filter(Q(uuid__in=uuids) | Q(username__in=trained))),
         waivers=waivers,
         evidence=tuple(Evidence.objects.signers().filter(version__in={version.pk for version in listed})),
-        explanations=tuple(explaining.newest(version.pk for version in listed)),
+        versions=frozenset(version.pk for version in listed),
     )

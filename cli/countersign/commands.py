@@ -17,6 +17,7 @@ from countersign import (
     decisions,
     emergencies,
     evidence,
+    explanations,
     exports,
     halts,
     lineage,
@@ -235,6 +236,7 @@ def _parser() -> argparse.ArgumentParser:
     _trail(commands)
     _decided(commands)
     _transfers(commands)
+    explanations.add(commands, _command, _flags, _EPILOG)
     _waivers(commands)
     signoffs.add(commands, _command, _flags)
     emergencies.add(commands, _command, _flags)

@@ -6,6 +6,7 @@ from typing import Any
 
 from rest_framework import serializers
 
+from explain import analyses
 from explain.methods.reasons import MOST
 from explain.models import Analysis, Kind
 from explain.reasons import SIDES
@@ -63,12 +64,17 @@ class AnalysisSerializer(serializers.ModelSerializer[Analysis]):
 
 
 class AnalysisDetailSerializer(AnalysisSerializer):
-    """An analysis with result and receipt."""
+    """An analysis with result and receipt; ``stale``: why it no longer speaks about what is there now."""
+
+    stale = serializers.SerializerMethodField()
 
     class Meta:
         model = Analysis
-        fields = (*AnalysisSerializer.Meta.fields, "result", "receipt")
+        fields = (*AnalysisSerializer.Meta.fields, "stale", "result", "receipt")
         read_only_fields = fields
+
+    def get_stale(self, analysis: Analysis) -> list[str]:
+        return analyses.freshness(analysis).sentences
 
 
 class ReasonsRequestSerializer(serializers.Serializer[Any]):

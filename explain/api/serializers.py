@@ -40,6 +40,9 @@ class RequestSerializer(serializers.Serializer[Any]):
     )
     sample = serializers.IntegerField(default=None, allow_null=True, help_text="Rows to draw from those given.")
     budget = serializers.IntegerField(default=None, allow_null=True, help_text="Model rows at most.")
+    notify = serializers.CharField(
+        max_length=400, default="", allow_blank=True, help_text="An https:// address that is told of the end."
+    )
     subjects = serializers.DictField(
         child=serializers.CharField(max_length=200), default=dict, help_text="Row id: the person it is about."
     )

@@ -16,6 +16,7 @@ from explain.models.jobs import (
     Standing,
     State,
 )
+from explain.models.notices import Notice, NoticeState
 
 __all__ = [
     "ANALYSIS_LIFECYCLE",
@@ -30,6 +31,8 @@ __all__ = [
     "Kind",
     "Level",
     "Method",
+    "Notice",
+    "NoticeState",
     "Scale",
     "Standing",
     "State",

@@ -164,6 +164,7 @@ def analysis(request: HttpRequest, analysis_id: int) -> HttpResponse:
         "analysis": found,
         "conclusion": analysis_words.conclusion(found),
         "standing": analysis_words.standing(found),
+        "freshness": analyses.freshness(found),
         "tables": analysis_words.tables(found),
         "mismatches": analyses.problems(found) if found.receipt_digest else [],
         "receipt_text": json.dumps(found.receipt, ensure_ascii=False, indent=2),

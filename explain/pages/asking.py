@@ -47,9 +47,10 @@ def request_explanation(request: HttpRequest) -> HttpResponse:
         _at_fields(form, refusal)
         return _page(request, form, version, status=422)
     # an uploaded file is not sent a second time: what it held goes on as text
-    form.data = form.data.copy()
+    sent = request.POST.copy()
     for name in ("rows", "background"):
-        form.data[name] = form.cleaned_data[name]
+        sent[name] = form.cleaned_data[name]
+    form.data = sent
     return _page(request, form, version, cost=cost, question=question, changed=bool(known and known != question))
 
 
@@ -91,7 +92,8 @@ def _asked(form: RequestForm) -> dict[str, Any]:
 
 def _without(rows: Mapping[str, Mapping[str, Any]], column: str) -> tuple[dict[str, Mapping[str, Any]], dict[str, str]]:
     """The rows without the column that names the person, and whom each is about. Raises ``BadInput``."""
-    left, subjects = {}, {}
+    left: dict[str, Mapping[str, Any]] = {}
+    subjects: dict[str, str] = {}
     for row_id, row in rows.items():
         if row.get(column) in (None, ""):
             sentence = _("Row “%(id)s” has no “%(column)s”.") % {"id": row_id[:64], "column": column}

@@ -55,8 +55,11 @@ def _direction(data: Shown, feature: int) -> str:
     known = np.isfinite(values)
     if known.sum() < 3 or np.ptp(values[known]) == 0 or np.ptp(data.phi[known, feature]) == 0:
         return ""
-    ranks = [np.argsort(np.argsort(each, kind="stable")) for each in (values[known], data.phi[known, feature])]
-    clear = float(np.corrcoef(*ranks)[0, 1])
+    one, two = (
+        np.argsort(np.argsort(each, kind="stable")).astype(np.float64)
+        for each in (values[known], data.phi[known, feature])
+    )
+    clear = float(np.corrcoef(one, two)[0, 1])
     if clear >= _CLEAR:
         return _(", higher values raise it")
     return _(", higher values lower it") if clear <= -_CLEAR else ""

@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
 #: Seconds between two looks whether a place is free: the first, and the longest.
-FIRST_LOOK, LONGEST_LOOK = 0.002, 0.05
+FIRST_LOOK, LONGEST_LOOK = 0.003, 0.02
 #: How often ``stopped`` is asked at least, in seconds.
 ASK = 0.5
 

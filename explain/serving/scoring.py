@@ -191,7 +191,7 @@ class Scorer:
                 return
         if good is not None:
             try:
-                self._once(good, 1)
+                self._once(good, SINGLE_REPEATS)
             except (ServerFailed, TooLarge):
                 pass
             else:

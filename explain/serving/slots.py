@@ -33,6 +33,14 @@ _PACE = """
 """
 
 
+#: Seconds after which a waiting process looks as often as it may.
+HUNGRY = 0.25
+
+
+def _spread(seconds: float) -> float:
+    return seconds * (0.5 + random.random())  # noqa: S311 — decides nothing
+
+
 class DatabaseLimiter:
     """A ``Limiter`` over all processes that share the database, on a connection of its own."""
 
@@ -45,6 +53,7 @@ class DatabaseLimiter:
         self._places = max(1, min(concurrency, MOST))
         self._held: set[int] = set()
         self._lock = threading.Lock()
+        self._given = threading.Condition()
         self._connection: Any = None
 
     @contextmanager
@@ -67,12 +76,21 @@ class DatabaseLimiter:
             self._held.clear()
 
     def _take(self, stopped: Stopped) -> int:
-        look, asked = FIRST_LOOK, time.monotonic()
+        """A thread of this process that gives a place back wakes another; other processes look again and again.
+
+        Whoever was woken waits a moment, so that another process that waits for long gets the place sometimes.
+        """
+        look, began = FIRST_LOOK, time.monotonic()
+        asked = began
         while (place := self._try()) is None:
-            if time.monotonic() - asked >= ASK / 2:
-                asked = time.monotonic()
+            now = time.monotonic()
+            if now - asked >= ASK / 2:
+                asked = now
                 stopped()
-            time.sleep(look * (0.5 + random.random()))  # noqa: S311 — spreads looks, decides nothing
+            with self._given:
+                woken = self._given.wait(_spread(FIRST_LOOK if now - began > HUNGRY else look))
+            if woken:
+                time.sleep(_spread(FIRST_LOOK))
             look = min(look * 2, LONGEST_LOOK)
         return place
 
@@ -88,6 +106,11 @@ class DatabaseLimiter:
             return None if found is None else int(found)
 
     def _give_back(self, place: int) -> None:
+        self._unlock(place)
+        with self._given:
+            self._given.notify()
+
+    def _unlock(self, place: int) -> None:
         with self._lock:
             if place not in self._held:
                 return

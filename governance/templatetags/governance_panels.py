@@ -15,9 +15,10 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from governance import evidence, queries
+from governance import evidence, explained, queries
 from governance.blast import BlastRadius
 from governance.gates import role_name
+from governance.models.evidence import Evidence
 from governance.policies.vocabulary import format_time
 from governance.wording import KINDS
 from registry import incidents
@@ -56,6 +57,12 @@ def promotions_of(context: Mapping[str, Any], version: ModelVersion) -> SafeStri
     may = bool(user is not None and user.is_authenticated and user.has_perm("promotion.request"))
     rows = list(queries.promotions_of(version.pk)[:20])
     return render_to_string("governance/parts/promotions_of.html", {"version": version, "rows": rows, "may": may})
+
+
+@register.simple_tag
+def explanation_of(row: Evidence) -> str:
+    """The explanation behind a piece of evidence; empty when people recorded it."""
+    return explained.subject_of(row)
 
 
 @register.simple_tag(takes_context=True)

@@ -1,5 +1,5 @@
-/* Draws each [data-figure] from the JSON script of that id, in the colours of the theme; again when the theme changes or
-   the figure crosses the width below which its labels stand above the lines. */
+/* Draws each [data-figure] from the JSON script of that id, in the colours of the theme; again when the theme changes or its
+   width; on a telephone labels stand above their lines. */
 (() => {
   "use strict";
   const NARROW = 520;
@@ -55,15 +55,18 @@
     const width = place.clientWidth;
     const made = fitted(layout, narrow, width);
     made.font.family = getComputedStyle(document.body).fontFamily;
-    drawn.set(place, width < NARROW);
-    Plotly.react(place, data, made, { responsive: true, displayModeBar: false, staticPlot: false });
+    // Plotly's own way to follow the width would give up the height as well
+    made.width = width;
+    drawn.set(place, width);
+    const shown = Plotly.react(place, data, made, { displayModeBar: false, staticPlot: false });
+    shown.then(() => { place.dataset.drawn = width < NARROW ? "narrow" : "wide"; });
   };
   const drawAll = () => places.forEach(draw);
   drawAll();
   const watch = new ResizeObserver((entries) => {
-    for (const { target } of entries) if (drawn.get(target) !== target.clientWidth < NARROW) draw(target);
+    for (const { target } of entries) if (drawn.get(target) !== target.clientWidth) draw(target);
   });
   places.forEach((place) => watch.observe(place));
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawAll);
+  for (const query of ["(prefers-color-scheme: dark)", "print"]) matchMedia(query).addEventListener("change", drawAll);
   new MutationObserver(drawAll).observe(document.documentElement, { attributes: true, attributeFilter: ["data-theme"] });
 })();

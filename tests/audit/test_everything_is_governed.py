@@ -44,6 +44,8 @@ UNGOVERNED = {
     "registry_endpoint_pace": "when the next rows may go to an endpoint; it decides nothing, a cap has its entry",
     "registry_finding_seen": "when a difference was last seen, at every look; opened and gone are entries",
     "registry_reconciler_run": "what a look could ask; every difference that it found has its entries",
+    "explain_explanationinput": "sealed rows: the job's entry holds the digest of their commitments",
+    "explain_notice": "who is still to be told that a job ended; the end has its entry",
     "explain_explanationrow": "the entry that finishes the job holds the digest of all its rows",
     "django_session": "a cookie's state; signing in and out are entries",
     "django_content_type": "names of models, written by migrations",

@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,10 +35,13 @@ KEYS_NAME = "bench_keys"
 
 @dataclass(frozen=True)
 class Bench:
-    """One migrated database on its own server; ``binaries`` hold pgbench of the same build."""
+    """One migrated database on its own server; ``binaries`` hold pgbench of the same build; ``restart()`` stops
+    it as an administrator does, in the middle of whatever runs, and starts it again.
+    """
 
     server: Server
     binaries: Path
+    restart: Callable[[], None]
 
     def url(self, role: str = database.APP) -> str:
         """The address of the database for ``role``."""
@@ -78,9 +81,20 @@ def migrated_server(*server_settings: str) -> Iterator[Bench]:
     cluster.initialise()
     options = [word for setting in ("max_connections=200", *server_settings) for word in ("-c", setting)]
     log = (state / "log").open("wb")
-    process = subprocess.Popen(
-        cluster.command(*options), stdout=log, stderr=log, user=cluster.user, group=cluster.user, cwd="/"
-    )
+
+    def start() -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            cluster.command(*options), stdout=log, stderr=log, user=cluster.user, group=cluster.user, cwd="/"
+        )
+
+    processes = [start()]
+
+    def restart() -> None:
+        processes[-1].send_signal(2)
+        processes[-1].wait(60)
+        processes.append(start())
+        _until_it_answers(cluster.url())
+
     try:
         _until_it_answers(cluster.url())
         server = Server(cluster.url())
@@ -91,11 +105,11 @@ def migrated_server(*server_settings: str) -> Iterator[Bench]:
         use_database(server.url(database.OWNER, NAME))
         call_command("migrate", verbosity=0)
         use_database(server.url(database.APP, NAME))
-        yield Bench(server, cluster.binaries)
+        yield Bench(server, cluster.binaries, restart)
     finally:
         connections["default"].close()
-        process.send_signal(2)
-        process.wait(60)
+        processes[-1].send_signal(2)
+        processes[-1].wait(60)
         log.close()
         shutil.rmtree(cluster.data.parent if cluster.user else cluster.data, ignore_errors=True)
         shutil.rmtree(state, ignore_errors=True)

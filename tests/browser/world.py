@@ -330,10 +330,11 @@ def _incidents(world: World) -> None:
 
 
 def _explain(world: World) -> None:
-    """A finished explanation and one that waits for a worker."""
-    from explain import jobs, work
+    """A finished explanation, the same run again, one that is paused and one that waits for a worker."""
+    from explain import jobs, queries, work
 
-    for method in ("shap", "lime"):
+    yusuf = personas.get("yusuf").actor
+    for method in ("shap", "shap", "lime"):
         job = jobs.request(
             world.versions[0],
             world.endpoint,
@@ -341,10 +342,14 @@ def _explain(world: World) -> None:
             rows={f"applicant-{number}": row for number, row in enumerate(sample(4))},
             background=sample(30, seed=9),
             seed=7,
-            by=personas.get("yusuf").actor,
+            by=yusuf,
         )
         world.explanations.append(job.pk)
     work.perform(world.explanations[0])
+    jobs.pause(queries.find(world.explanations[1]), reason="The endpoint is needed elsewhere.", by=yusuf)
+    again = jobs.rerun(queries.find(world.explanations[0]), by=yusuf)
+    work.perform(again.pk)
+    world.explanations.insert(1, again.pk)
     _analyse(world)
 
 

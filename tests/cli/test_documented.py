@@ -31,6 +31,11 @@ COMMANDS = [
     "transfers record",
     "transfers approve",
     "transfers revoke",
+    *(
+        f"explanations {word}"
+        for word in ("list", "estimate", "request", "status", "result", "receipt", "rerun", "compare")
+    ),
+    *(f"explanations {word}" for word in ("cancel", "pause", "resume", "verify")),
     "signoffs list",
     "delegations list",
     "emergency list",

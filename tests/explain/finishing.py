@@ -7,6 +7,7 @@ from typing import Any
 
 from django.db import connection
 
+from audit.actors import Actor
 from explain import jobs, queries
 from explain.methods.quality import RowResult
 from explain.models import ExplanationJob, Method
@@ -50,6 +51,7 @@ def finish(
     good: bool = True,
     rows: Sequence[RowResult] = (),
     plan: Mapping[str, Any] | None = None,
+    by: Actor = jobs.WORKER,
 ) -> ExplanationJob:
     """The job as a worker leaves it that found ``rows`` (or made-up ones) by ``plan``."""
     if connection.in_atomic_block:
@@ -61,5 +63,5 @@ def finish(
     jobs.prepared(job, plan or made_up, by=TRAINER)
     rows = rows or [result(f"r{i}", len(job.columns), job.method, good=good) for i in range(job.total)]
     jobs.checkpoint(job, rows, {row.row_id: i for i, row in enumerate(rows)})
-    jobs.finish(job, fatal=[], canaries=[], by=jobs.WORKER)
+    jobs.finish(job, fatal=[], canaries=[], by=by)
     return queries.find(job.pk)

@@ -82,6 +82,7 @@ def serving(behaviour: Behaviour = healthy) -> Iterator[tuple[str, Any]]:
     """The address of a server that behaves so, and the server (``count`` requests, ``rows`` scored)."""
     server: Any = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
     server.daemon_threads = True
+    server.handle_error = lambda *_whoever_hung_up: None
     server.behaviour, server.count, server.rows, server.lock = behaviour, 0, 0, threading.Lock()
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
     thread.start()

@@ -19,6 +19,7 @@ from explain.documents import documents
 from explain.methods import fairness
 from explain.methods.quality import RowResult
 from explain.models import Analysis, AnalysisState, ExplanationJob, Standing
+from registry import environments
 from tests.explain.conftest import TRAINER, ask, register_endpoint, sample
 from tests.explain.finished import finished, result
 
@@ -167,6 +168,16 @@ def test_a_result_that_was_changed_underneath_is_no_evidence(endpoint: Any, monk
     job = explained(endpoint)
     monkeypatch.setattr(analyses.receipts, "problems", lambda job: ["changed"])
     assert done(of_fairness(job)).receipt["faults"] == ["receipt_mismatch"]
+
+
+def test_it_is_stale_as_soon_as_one_of_its_explanations_is(endpoint: Any) -> None:
+    job = explained(endpoint)
+    found = done(of_fairness(job))
+    assert analyses.freshness(found).fresh
+    environments.change_endpoint(endpoint, url="http://127.0.0.1:10", by=TRAINER)
+    again = analyses.find(found.pk)
+    assert analyses.freshness(again).reasons == ("config",)
+    assert done(of_fairness(job)).receipt["faults"] == ["input_is_stale"]
 
 
 @pytest.mark.parametrize(

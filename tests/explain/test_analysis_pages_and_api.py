@@ -134,6 +134,30 @@ def test_reasons_that_cannot_be_given(
     assert words in answer.content.decode()
 
 
+@pytest.mark.parametrize(
+    ("changes", "status"),
+    [
+        ({"templates": {"age": {"up": "x"}}}, 400),
+        ({"templates": {"moon": {"other": "x"}}}, 400),
+        ({"templates": {"age": "x"}}, 400),
+        ({"templates": {"age": {"other": "x" * 301}}}, 400),
+        ({"groups": {"": ["age"]}}, 422),
+        ({"groups": {"person": []}}, 422),
+        ({"groups": {"person": ["moon"]}}, 422),
+        ({"groups": {"age": ["income"]}}, 422),
+        ({"protected": ["person"]}, 400),
+        ({"row": "r1\x00"}, 400),
+        ({"threshold": 1e308 * 10}, 400),
+    ],
+)
+def test_texts_and_groups_that_mean_nothing(
+    api_for: ClientFor, job: ExplanationJob, changes: dict[str, Any], status: int
+) -> None:
+    answer = post(api_for("ci"), f"explanations/{job.pk}/reasons", {**ASKED, **changes})
+    assert answer.status_code == status, answer.content
+    assert answer.json()["detail"]
+
+
 def test_reasons_of_lime_and_of_unfinished_rows_are_refused(api_for: ClientFor) -> None:
     endpoint = register_endpoint("http://127.0.0.1:9")
     client = api_for("ci")

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import random
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -217,3 +219,37 @@ def test_the_canaries_notice_that_another_model_answers() -> None:
             {},
         )
         assert not probe.unchanged(speaking, table(), report, output=1)
+
+
+def test_everything_at_once_over_three_threads_loses_no_row_and_gives_none_another_answer() -> None:
+    rows, dice, lock = table(3000), random.Random(11), threading.Lock()
+    poison = float(rows.cells[0][1234])
+
+    def behave(sent: list[Row], count: int) -> Reply:
+        with lock:
+            draw = dice.random()
+        if any(row["income"] == poison for row in sent):
+            return 500, b"poison", {}
+        if len(sent) > 300:
+            return 413, b"", {}
+        if draw < 0.12:
+            return 500, b"{}", {}
+        if draw < 0.2:
+            return 0, b"", {}  # hangs up
+        if draw < 0.26:
+            return 429, b"", {"retry-after": "0"}
+        if draw < 0.3:
+            return 503, b"", {"retry-after": "Wed, 21 Oct 2015 07:28:00 GMT"}
+        return healthy(sent, count)
+
+    with serving(behave) as (url, _server):
+        made = scorer(url, attempts=9)
+        made.batching.rows = 100
+        with ThreadPoolExecutor(3) as pool:
+            parts = list(pool.map(lambda i: made.score(rows.take(slice(i, i + 500))), range(0, 3000, 500)))
+    outputs = np.concatenate([part.outputs for part in parts])
+    problems = {500 * i + at: why for i, part in enumerate(parts) for at, why in part.problems.items()}
+    assert list(problems) == [1234]
+    assert "poison" in problems[1234]
+    others = np.arange(3000) != 1234
+    assert np.array_equal(outputs[others], expected(rows)[others])

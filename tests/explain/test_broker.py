@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,12 +16,12 @@ import pytest
 from celery import Celery
 
 from audit.queries import history
-from explain import queries, queueing, receipts
+from explain import jobs, queries, queueing, receipts
 from explain.models import ExplanationJob, Standing, State
 from tests.conftest import CommittedDatabase
-from tests.explain.conftest import ENQUEUE, Perform, ask, register_endpoint, sample
+from tests.explain.conftest import ENQUEUE, TRAINER, Perform, ask, register_endpoint, sample
 from tests.explain.servers import serving, slow
-from tests.explain.workers import until, valkey, worker
+from tests.explain.workers import ROOT, until, valkey, worker
 
 
 @pytest.fixture
@@ -71,3 +73,40 @@ def test_a_worker_that_is_killed_loses_nothing_and_the_next_one_completes_the_sa
     assert "explanation.resumed" in events
     one, other = queries.results(job)[kept], queries.results(undisturbed)[kept]
     assert np.array(one.phi).tobytes() == np.array(other.phi).tobytes()
+
+
+def test_a_killed_worker_a_restarted_broker_and_a_restarted_database_change_no_byte() -> None:
+    """The drill has servers of its own: this process's database is not one to restart."""
+    found = subprocess.run(
+        [sys.executable, "-m", "tests.drills.explanation_faults"],
+        cwd=ROOT,
+        env={**os.environ, "COUNTERSIGN_OFFLINE": "1"},
+        capture_output=True,
+        text=True,
+        timeout=500,
+        check=False,
+    )
+    assert found.returncode == 0, found.stdout[-2000:] + found.stderr[-4000:]
+    assert found.stdout.strip().splitlines()[-1] == "the same bytes: 3 of 3"
+
+
+def test_a_cancelled_job_lets_its_worker_go_within_two_seconds(
+    committed_db: CommittedDatabase, broker: str, tmp_path: Path
+) -> None:
+    log = tmp_path / "worker.log"
+    messages = Celery(broker=broker)
+    with serving() as (url, server), worker(committed_db.url(), broker, log) as running:
+        job = ask(register_endpoint(url), count=100, background=sample(100, seed=9))
+        messages.send_task(queueing.RUN_JOB, args=[job.pk])
+        until(lambda: bool(queries.find(job.pk).plan), log, running)
+        server.behaviour = slow(20.0)  # an answer that takes longer than anybody waits
+        until(lambda: server.count > 0 and job.pk in queueing.held(), log, running)
+        if not queries.find(job.pk).open:
+            pytest.fail("the job ended before it could be cancelled")
+        began = time.monotonic()
+        jobs.cancel(queries.find(job.pk), reason="wrong rows", by=TRAINER)
+        until(lambda: job.pk not in queueing.held(), log, running)
+        taken = time.monotonic() - began
+    messages.close()
+    assert queries.find(job.pk).state == State.CANCELLED
+    assert taken < 2.0 + 0.4, "until looks five times a second, twice"

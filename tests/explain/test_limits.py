@@ -76,6 +76,36 @@ def test_no_more_requests_than_allowed_over_processes_and_threads(shared: Made) 
     assert busy.now == 0
 
 
+def test_a_place_that_is_given_back_is_taken_at_once_and_another_process_is_not_starved(shared: Made) -> None:
+    busy, patient = shared(1), shared(1)
+    stop, taken = threading.Event(), [0]
+
+    def work() -> None:
+        while not stop.is_set():
+            with busy.slot(1):
+                taken[0] += 1
+                time.sleep(0.02)
+
+    threads = [threading.Thread(target=work) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    try:
+        time.sleep(0.5)
+        alone = taken[0]
+        waits = []
+        for _ in range(5):
+            began = time.monotonic()
+            with patient.slot(1):
+                waits.append(time.monotonic() - began)
+            time.sleep(0.01)
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+    assert alone >= 12, "0.5 s hold 25 times 20 ms"
+    assert max(waits) < 3.0
+
+
 def test_the_default_of_tests_keeps_the_same_limits() -> None:
     limiter, busy = LocalLimiter(2), Busy()
     many([limiter] * 5, busy)

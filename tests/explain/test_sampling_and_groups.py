@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from explain.methods.groups import grouping
+from explain.methods.quality import mean_interval
 from explain.methods.refused import CannotSay
 from explain.methods.sampling import background, stratified
 from tests.explain.test_pairperm_oracles import explain
@@ -114,3 +115,22 @@ def test_everything_as_one_group_has_no_error_unless_it_is_lime() -> None:
     se = np.array([0.1, 0.2])
     assert made.errors(se).tolist() == [0.0]
     assert made.errors(se, additive=False).tolist() == pytest.approx([0.3])
+
+
+def test_the_bootstrap_interval_of_a_mean_covers_about_as_often_as_it_says() -> None:
+    rng = np.random.default_rng(17)
+    covered = []
+    for seed in range(200):
+        found = mean_interval(rng.exponential(2.0, size=(60, 3)), seed=seed)
+        covered += list((found.low <= 2.0) & (found.high >= 2.0))
+    assert 0.90 <= np.mean(covered) <= 0.97
+
+
+def test_a_stratified_sample_knows_the_mean_better_than_a_random_one() -> None:
+    rng = np.random.default_rng(18)
+    scores = np.sort(rng.exponential(1.0, size=2000))
+    rows = [[float(score)] for score in scores]
+    sliced = [scores[list(stratified(rows, scores.tolist(), size=100, seed=s).positions)].mean() for s in range(20)]
+    drawn = [rng.choice(scores, 100, replace=False).mean() for _ in range(20)]
+    assert np.std(sliced) < 0.6 * np.std(drawn)
+    assert np.mean(sliced) == pytest.approx(scores.mean(), rel=0.03)

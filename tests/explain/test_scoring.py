@@ -17,7 +17,7 @@ from explain.methods.codes import Column, Floats
 from explain.serving.base import HttpClient, Wiring
 from explain.serving.limits import LocalLimiter, Stopped, go_on
 from explain.serving.protocol import Cancelled, ServerFailed, ServingError, Table, TooLarge, Unreachable
-from explain.serving.scoring import LARGEST_BATCH, Scorer, log_odds
+from explain.serving.scoring import LARGEST_BATCH, Batching, Scorer, log_odds
 
 COLUMN = (Column("x", "number"),)
 Answering = Callable[[Table], Floats]
@@ -93,7 +93,7 @@ def test_a_server_that_dies_in_the_middle_breaks_the_circuit_after_five_failing_
     with pytest.raises(Unreachable, match="fails on every row"):
         made.score(rows(1000))
     # five requests with their repeats, and the row that was answered before
-    assert len(client.sizes) <= 4 + 4 * 2 + 2
+    assert len(client.sizes) <= 4 + 4 * 2 + 6
     assert client.sizes[-1] == 1
 
 
@@ -123,15 +123,26 @@ def test_rows_that_take_long_together_are_sent_in_smaller_parts() -> None:
 
 
 # ── batches ──────────────────────────────────────────────────────────────────────────────────────────────────────────
-def test_batches_grow_while_that_pays_and_have_an_end() -> None:
-    def answering(sent: Table) -> Floats:
-        time.sleep(0.004 + len(sent) * 1e-8)
-        return same(sent)
+def sizes(seconds: Callable[[int], float]) -> list[int]:
+    """The batches of ten requests that take so long each."""
+    batching, found = Batching(), []
+    for _ in range(10):
+        found.append(batching.rows)
+        batching.took(batching.rows, seconds(batching.rows))
+    return found
 
-    client = Fake(answering)
-    scorer(client).score(rows(120_000))
-    assert client.sizes[:4] == [1000, 2000, 4000, 8000]
-    assert max(client.sizes) <= LARGEST_BATCH
+
+def test_batches_grow_while_that_pays_and_have_an_end() -> None:
+    assert sizes(lambda rows: 0.01 + rows * 1e-6)[:6] == [1000, 2000, 4000, 8000, 16_000, LARGEST_BATCH]
+    assert sizes(lambda rows: rows * 1e-5)[-1] == 2000, "twice the rows took twice the time"
+    assert sizes(lambda rows: 0.3 + rows * 1e-4)[-1] == 8000, "a request takes a second"
+
+
+def test_every_request_is_as_large_as_the_batch() -> None:
+    client = Fake()
+    scorer(client, batch=4000).score(rows(10_000))
+    assert client.sizes[0] == 4000
+    assert sum(client.sizes) == 10_000
 
 
 def test_a_body_stays_below_what_gateways_take() -> None:

@@ -8,7 +8,7 @@ from django.test.utils import CaptureQueriesContext
 
 from audit import log
 from audit.models.events import Event
-from explain import queries, staleness
+from explain import queries, staleness, standing
 from explain.models import ExplanationJob
 from registry import environments
 from tests.explain import finishing
@@ -78,11 +78,15 @@ def test_an_erased_background_makes_it_stale(finished: ExplanationJob) -> None:
     assert now(finished).reasons == ("background",)
     (listed,) = staleness.with_backgrounds(ExplanationJob.objects.select_related("version", "endpoint"))
     assert staleness.standing_now(listed).reasons == ("background",)
+    (at_the_gate,) = standing.newest([finished.version_id])
+    assert (at_the_gate.stale, at_the_gate.erased) == (("background",), True)
 
 
 def test_an_erased_explained_row_leaves_the_others_fresh(finished: ExplanationJob) -> None:
     erase(finished, background=False)
     assert now(finished).fresh
+    (at_the_gate,) = standing.newest([finished.version_id])
+    assert (at_the_gate.stale, at_the_gate.erased) == ((), True)
 
 
 def test_what_an_older_receipt_does_not_say_is_not_compared() -> None:

@@ -22,13 +22,20 @@ ROOT = Path(__file__).resolve().parents[2]
 @contextmanager
 def valkey() -> Iterator[str]:
     """The address of a real broker."""
+    with broker() as (url, _server):
+        yield url
+
+
+@contextmanager
+def broker() -> Iterator[tuple[str, ValkeyServer]]:
+    """The address of a real broker, and the broker."""
     with socket.socket() as chosen:
         chosen.bind(("127.0.0.1", 0))
         port = chosen.getsockname()[1]
     server = ValkeyServer(port=port)
     server.start()
     try:
-        yield f"redis://127.0.0.1:{port}/0"
+        yield f"redis://127.0.0.1:{port}/0", server
     finally:
         server.stop()
 

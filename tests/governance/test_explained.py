@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
@@ -9,7 +11,7 @@ from django.test.utils import CaptureQueriesContext
 from audit.queries import history
 from explain import erasure, jobs, queueing
 from explain.models import ExplanationJob, Standing
-from governance import decisions, explained, gate, packs, policies, promotions, rechecks, replay
+from governance import decisions, evidence, explained, gate, packs, policies, promotions, rechecks, replay
 from governance.facts import Case
 from governance.models.decision import Action
 from governance.models.evidence import Evidence
@@ -18,6 +20,7 @@ from registry.models import Endpoint
 from tests.explain import finishing
 from tests.governance import scene
 from tests.governance.scene import Bank
+from tests.governance.test_evidence import paper
 
 RULES = {"XPL-001", "XPL-002"}
 
@@ -99,7 +102,8 @@ def test_both_methods_attach_as_evidence_and_satisfy_the_gate(bank: Bank, endpoi
 
 
 def test_what_a_machine_records_is_nobodys_word(bank: Bank, endpoint: Endpoint) -> None:
-    job = finishing.finished(endpoint, by=scene.actor("layla"))
+    layla = scene.actor("layla")
+    job = finishing.finish(finishing.ask(endpoint, count=2, by=layla), by=layla)
     row = piece(job)
     assert (row.issued_by, row.author, row.artifact_digest) == (jobs.WORKER.id,) * 2 + (bank.new.digest,)
     assert row.issued_by.startswith("system:"), "a rule for independent people asks for user:"
@@ -107,6 +111,16 @@ def test_what_a_machine_records_is_nobodys_word(bank: Bank, endpoint: Endpoint) 
     (entry,) = (each for each in history(row.subject) if each.event == "evidence.recorded")
     assert entry.facts["digest"] == job.receipt_digest
     assert (entry.actor_id, row.environment) == (jobs.WORKER.id, None)
+
+
+def test_the_page_of_the_evidence_leads_to_what_can_be_run_again(
+    bank: Bank, endpoint: Endpoint, client_for: Any
+) -> None:
+    job = finishing.finished(endpoint)
+    page = client_for("noor").get(piece(job).get_absolute_url()).content.decode()
+    assert f'href="{job.get_absolute_url()}"' in page
+    by_hand = evidence.record("explanation", bank.new, paper(), by=scene.actor("dana"))
+    assert "/explanations/" not in client_for("noor").get(by_hand.get_absolute_url()).content.decode()
 
 
 def test_a_draft_attaches_nothing_and_takes_nothing_away(bank: Bank, endpoint: Endpoint) -> None:
@@ -201,14 +215,15 @@ def test_many_deployments_read_their_explanations_together(bank: Bank, endpoint:
     for version, place in ((bank.new, bank.uae), (bank.old, bank.frankfurt)):
         scene.serve(bank, version, place)
     rows = rechecks.serving()
-    shared = rechecks.read(rows)
+    shared, asked_for = rechecks.read(rows), []
     for row in rows:
         case = Case(row.version, row.environment, Action.RUN, {}, rechecks.CLOCK.id)
         alone = decisions.evaluate(case, needs_signoffs=False)
         with rechecks.sharing.using(shared), CaptureQueriesContext(connection) as queries:
             together = decisions.evaluate(case, needs_signoffs=False)
         assert {**together.facts, "now": ""} == {**alone.facts, "now": ""}
-        assert not [each for each in queries.captured_queries if "explain_" in each["sql"]]
+        asked_for.append(sum("explain_explanationinput" in each["sql"] for each in queries.captured_queries))
+    assert asked_for == [1, 0], "the first one reads for all"
 
 
 def test_workers_in_another_country_are_a_flow_that_the_residency_gate_denies(bank: Bank) -> None:

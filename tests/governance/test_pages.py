@@ -246,7 +246,7 @@ def test_a_rollback_is_recorded_on_one_form_with_reason_and_incident(bank: Bank,
 def test_a_policy_is_shown_as_sentences_and_as_text_and_names_whom_it_blocks(bank: Bank, client_for: Browser) -> None:
     promotion = scene.request(bank, place=bank.frankfurt)
     omar = client_for("omar")
-    assert "13 policies are in force" in _page(omar, "policies")
+    assert "14 policies are in force" in _page(omar, "policies")
     page = _page(omar, "policy", "uae-pdpl")
     assert "not reviewed by a lawyer" in page
     assert "unless_any: safeguard" in page

@@ -70,14 +70,15 @@ def test_evidence_that_comes_close_is_called_evidence_and_of_another_type_is_not
     assert wording.closest({**finding, "closest": misses[1:]}) == ()
 
 
-def test_every_condition_on_evidence_of_the_shipped_packs_has_words() -> None:
+def test_every_condition_on_evidence_and_explanations_of_the_shipped_packs_has_words() -> None:
     import yaml
 
     rules = [rule for text in packs.shipped_packs().values() for rule in yaml.safe_load(text).get("rules", [])]
-    conditions = {name for rule in rules for name in rule.get("needs", {})}
-    assert conditions
-    asked = _finding(failed=["evidence"])
-    assert [name for name in sorted(conditions) if "«" in wording.lacking(name, asked)] == []
+    for what in ("evidence", "explanation"):
+        conditions = {name for rule in rules if rule.get("needs_any") == what for name in rule["needs"]}
+        assert conditions
+        asked = _finding(failed=[what])
+        assert [name for name in sorted(conditions) if "«" in wording.lacking(name, asked)] == []
 
 
 def test_findings_that_differ_in_their_kind_only_are_one() -> None:

@@ -13,7 +13,7 @@ from explain.methods.figures.parts import (
     REST,
     SHOWN,
     VALUES,
-    colours,
+    colour_key,
     drawn_rows,
     layout,
     narrow,
@@ -68,11 +68,12 @@ def beeswarm(
         data.append(_marks(across[grey], down[grey], texts, np.flatnonzero(grey)) | {"marker": _looks(REST)})
     if not grey.all():
         scale = {"color": np.round(tone[~grey], 3).tolist(), "cmin": 0, "cmax": 1, "colorscale": VALUES}
-        scale |= {"showscale": True, "colorbar": colours(*words[:2], title=words[2])}
         data.append(_marks(across[~grey], down[~grey], texts, np.flatnonzero(~grey)) | {"marker": _looks(None) | scale})
-    made = layout(labels, unit, top=44, step=34)
+    made = layout(labels, unit, top=56, step=34)
+    if not grey.all():
+        made |= colour_key(*words)
     made["yaxis"] |= {"showgrid": True, "gridcolor": "token:line"}
-    return {"data": data, "layout": made, "narrow": narrow(labels, unit, top=44, step=60, above=0.36)}
+    return {"data": data, "layout": made, "narrow": narrow(labels, unit, top=56, step=60, above=0.36)}
 
 
 def _marks(across: Floats, down: Floats, texts: Sequence[str], which: npt.NDArray[np.intp]) -> dict[str, Any]:

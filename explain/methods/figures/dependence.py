@@ -15,7 +15,7 @@ from explain.methods.figures.parts import (
     VALUES,
     axis,
     base_layout,
-    colours,
+    colour_key,
     cut,
     drawn_rows,
     ordered,
@@ -117,21 +117,10 @@ def dependence(
         texts = [
             f"{text}<br>{safe(names[other])} = {safe(short(value))}" for text, value in zip(texts, seen, strict=True)
         ]
-        data = _toned(names[other], seen, shared, texts)
+        data, key = _toned(names[other], seen, shared, texts)
+        made |= key
     else:
         data = [_marks(shared, texts, np.arange(len(kept)), {"color": RAISES})]
-    made["showlegend"] = len(data) > 1
-    made["legend"] = {
-        "orientation": "h",
-        "x": 0,
-        "xanchor": "left",
-        "y": 1.02,
-        "yanchor": "bottom",
-        "font": {"color": QUIET, "size": 12},
-        "title": {"text": safe(names[other]) if other is not None else "", "font": {"color": QUIET, "size": 12}},
-        "itemclick": False,
-        "itemdoubleclick": False,
-    }
     less = {"height": 340, "xaxis": {"nticks": 4}, "yaxis": {"title": {"text": ""}}}
     return {"data": data, "layout": made, "narrow": less}
 
@@ -153,24 +142,40 @@ def _across(values: Sequence[Any], seed: int) -> tuple[list[float], dict[str, An
     return across, whole | {"showgrid": False}
 
 
-def _toned(name: str, seen: Sequence[Any], shared: dict[str, Any], texts: Sequence[str]) -> list[dict[str, Any]]:
-    """Marks by colour: on a scale for numbers, one colour each for the commonest categories."""
+def _toned(
+    name: str, seen: Sequence[Any], shared: dict[str, Any], texts: Sequence[str]
+) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """Marks by colour, on a scale for numbers, one colour each for the commonest categories; and what says so."""
     if any(isinstance(value, str | bool) for value in seen):
         kinds, counts = np.unique(np.array([str(value) for value in seen]), return_counts=True)
         first = [str(kind) for kind in kinds[np.argsort(-counts, kind="stable")][:_TONES]]
         place = np.array([first.index(str(value)) if str(value) in first else _TONES - 1 for value in seen])
-        return [
+        data = [
             _marks(shared, texts, np.flatnonzero(place == i), {"color": KINDS[i]})
             | {"name": safe(cut(kind if i < _TONES - 1 or len(kinds) <= _TONES else "…", 20)), "showlegend": True}
             for i, kind in enumerate(first)
         ]
+        return data, {"showlegend": True, "legend": _legend(name)}
     numbers = ordered(seen)
     tone = np.nan_to_num(spread(numbers), nan=0.5)
     known = numbers[np.isfinite(numbers)]
     ends = (f"{np.percentile(known, 5):.3g}", f"{np.percentile(known, 95):.3g}") if known.size else ("", "")
     scale = {"color": np.round(tone, 3).tolist(), "cmin": 0, "cmax": 1, "colorscale": VALUES}
-    scale |= {"showscale": True, "colorbar": colours(*ends, title=cut(name))}
-    return [_marks(shared, texts, np.arange(len(seen)), scale)]
+    return [_marks(shared, texts, np.arange(len(seen)), scale)], colour_key(*ends, cut(name))
+
+
+def _legend(name: str) -> dict[str, Any]:
+    return {
+        "orientation": "h",
+        "x": 0,
+        "xanchor": "left",
+        "y": 1.02,
+        "yanchor": "bottom",
+        "font": {"color": QUIET, "size": 12},
+        "title": {"text": safe(cut(name)), "font": {"color": QUIET, "size": 12}},
+        "itemclick": False,
+        "itemdoubleclick": False,
+    }
 
 
 def _marks(shared: dict[str, Any], texts: Sequence[str], which: Any, colour: dict[str, Any]) -> dict[str, Any]:

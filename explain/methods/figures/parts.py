@@ -22,6 +22,8 @@ RAISES, LOWERS, REST, TEXT, QUIET = "token:up", "token:down", "token:line-strong
 SURFACE = "token:surface"
 #: From the lowest to the highest value of a feature.
 VALUES = [[0.0, "token:low"], [0.5, "token:mid"], [1.0, "token:high"]]
+#: Steps of the key to the scale.
+_SHADES = 24
 #: For categories, which have no order.
 KINDS = ["token:up", "token:down", "token:high", "token:positive", "token:neutral", "token:low"]
 
@@ -68,7 +70,7 @@ def spread(values: Floats) -> Floats:
         low, high = known.min(), known.max()
     if high <= low:
         return np.where(np.isfinite(values), 0.5, np.nan)
-    return np.clip((values - low) / (high - low), 0.0, 1.0)
+    return np.asarray(np.clip((values - low) / (high - low), 0.0, 1.0), dtype=np.float64)
 
 
 def layout(labels: Sequence[str], unit: str, *, top: int = 8, step: int = 30) -> dict[str, Any]:
@@ -164,23 +166,43 @@ def signed(value: float, places: int) -> str:
     return "±0" if float(text) == 0 else ("−" if value < 0 else "+") + text
 
 
-def colours(low: str, high: str, title: str = "") -> dict[str, Any]:
-    """A thin scale beside the plot that says what the colours are."""
+def colour_key(low: str, high: str, title: str) -> dict[str, Any]:
+    """Shapes and notes above the plot that say what the colours are.
+
+    Plotly's own scale writes an (empty) style attribute, which the page's policy refuses.
+    """
+    left, width = 0.55, 0.45 / _SHADES
+    shapes = [
+        {
+            "type": "rect",
+            "xref": "paper",
+            "yref": "paper",
+            "x0": left + i * width,
+            # a little below the next one: browsers leave a seam between edges that meet
+            "x1": min(left + (i + 1.5) * width, 1.0),
+            "ysizemode": "pixel",
+            "yanchor": 1,
+            "y0": 20,
+            "y1": 28,
+            "fillcolor": f"scale:{i / (_SHADES - 1):.3f}",
+            "line": {"width": 0},
+        }
+        for i in range(_SHADES)
+    ]
+    notes = [_key(low, left, "left", 1), _key(high, 1.0, "right", 1), _key(title, left + 0.225, "center", 30)]
+    return {"shapes": shapes, "annotations": notes}
+
+
+def _key(text: str, x: float, anchor: str, shift: int) -> dict[str, Any]:
     return {
-        "title": {"text": safe(title), "side": "top", "font": {"color": QUIET, "size": 12}},
-        "tickvals": [0, 1],
-        "ticktext": [safe(low), safe(high)],
-        "tickfont": {"color": QUIET, "size": 12},
-        "ticks": "",
-        "thickness": 8,
-        "len": 0.4,
-        "lenmode": "fraction",
-        "outlinewidth": 0,
-        "orientation": "h",
-        "x": 1,
-        "xanchor": "right",
+        "text": safe(text),
+        "x": x,
+        "xref": "paper",
+        "xanchor": anchor,
         "y": 1,
+        "yref": "paper",
         "yanchor": "bottom",
-        "ypad": 6,
-        "xpad": 0,
+        "yshift": shift,
+        "showarrow": False,
+        "font": {"color": QUIET, "size": 12},
     }

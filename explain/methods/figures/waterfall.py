@@ -168,10 +168,11 @@ def _note(
         "y": y,
         "xref": "x",
         "yref": "paper",
-        "text": f"<b>{text}</b>" if strong else text,
+        "text": text,
         "showarrow": False,
         "xanchor": anchor,
         "yanchor": "bottom",
         "yshift": 4 + 18 * line,
-        "font": {"color": TEXT, "size": 12},
+        # no <b>: Plotly would make a style attribute of it, which the page's policy refuses
+        "font": {"color": TEXT, "size": 12, "weight": 700 if strong else 400},
     }

@@ -6,7 +6,7 @@ A ``Throw`` keeps what went in beside what was frozen, so that a reference can r
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -247,3 +247,63 @@ def any_explanation(dice: random.Random, number: int, digest: str, now: datetime
     }
     faults = dice.sample(sorted(wrong), dice.choice([0, 1, 1, 2]))
     return explanation(**right | {name: dice.choice(wrong[name]) for name in faults}, id=f"explanation:{number}")
+
+
+def as_thrown(document: Mapping[str, Any]) -> Throw:
+    """A document of facts as the reference reads it: the input that it was frozen from."""
+
+    def moment(text: str) -> datetime | None:
+        return datetime.fromisoformat(text) if text else None
+
+    version, model, environment = document["version"], document["model"], document["environment"]
+    parts: dict[str, Any] = {
+        "model": ModelFact(model["name"], model["risk"]),
+        "version": VersionFact(version["subject"], version["number"], version["digest"], version["trained_by"]),
+        "environment": EnvironmentFact(
+            environment["slug"], environment["tier"], environment["perimeter"].replace("unknown", "")
+        ),
+        "promotion": PromotionFact(document["promotion"]["action"], "user:yusuf", "canary", 10),
+        "flows": tuple(
+            FlowFact(
+                kind=one["kind"],
+                subject=one["subject"],
+                region=one["claimed_region"],
+                country=one["country"],
+                confirmed=one["region"] != "nowhere",
+                classification=one["classification"],
+                data_subjects=[who for who in one["data_subjects"] if who != "unknown"],
+                path=one["path"],
+                perimeter=one["perimeter"].replace("unknown", ""),
+            )
+            for one in document["flows"]
+        ),
+        "safeguards": tuple(
+            SafeguardFact(
+                **{
+                    **one,
+                    "expires_at": moment(one["expires_at"]),
+                    "risk_assessment_at": moment(one["risk_assessment_at"]),
+                }
+            )
+            for one in document["safeguards"]
+        ),
+        "evidence": tuple(
+            EvidenceFact(
+                **{
+                    **one,
+                    "issued_at": datetime.fromisoformat(one["issued_at"]),
+                    "expires_at": moment(one["expires_at"]),
+                }
+            )
+            for one in document.get("evidence", ())
+        ),
+        "explanations": tuple(
+            ExplanationFact(
+                **{name: value for name, value in one.items() if name not in ("fresh", "finished_at")},
+                finished_at=datetime.fromisoformat(one["finished_at"]),
+            )
+            for one in document.get("explanations", ())
+        ),
+        "now": datetime.fromisoformat(document["now"]),
+    }
+    return Throw(**parts, facts=freeze(**parts))

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import replace
-from datetime import datetime
 from itertools import combinations
 from typing import Any
 
@@ -14,19 +12,11 @@ import pytest
 
 from governance.policies import (
     CompiledPack,
-    EnvironmentFact,
-    EvidenceFact,
-    ExplanationFact,
     Facts,
-    FlowFact,
     Inputs,
-    ModelFact,
     People,
-    PromotionFact,
     Region,
-    SafeguardFact,
     SignOffEvent,
-    VersionFact,
     compile_pack,
     evaluate,
     freeze,
@@ -39,7 +29,7 @@ from governance.policies.papers import IncidentFact, WaiverFact
 from governance.policies.search import DEPTH
 from governance.policies.ways import Way, Ways, ways_to_pass
 from tests.governance.policies.cases import DAY, NOW, VERSION, facts, flow, pack, safeguard, shipped
-from tests.governance.policies.dice import COUNTRY, Throw, throw
+from tests.governance.policies.dice import COUNTRY, as_thrown, throw
 from tests.governance.policies.oracle import LAWS, expected
 from tests.governance.policies.test_papers import READY, evidence
 
@@ -68,66 +58,6 @@ def kinds(found: Ways) -> list[list[str]]:
 def flips(actions: tuple[Action, ...], packs: list[CompiledPack], facts: Facts) -> bool:
     after = Way(actions, {}, smallest=False).applied(State(tuple(packs), facts.document))
     return evaluate(after.packs, thaw(after.document)).word == "allow"
-
-
-def as_thrown(document: Mapping[str, Any]) -> Throw:
-    """A document of facts as the reference reads it: the input that it was frozen from."""
-
-    def moment(text: str) -> datetime | None:
-        return datetime.fromisoformat(text) if text else None
-
-    version, model, environment = document["version"], document["model"], document["environment"]
-    parts: dict[str, Any] = {
-        "model": ModelFact(model["name"], model["risk"]),
-        "version": VersionFact(version["subject"], version["number"], version["digest"], version["trained_by"]),
-        "environment": EnvironmentFact(
-            environment["slug"], environment["tier"], environment["perimeter"].replace("unknown", "")
-        ),
-        "promotion": PromotionFact(document["promotion"]["action"], "user:yusuf", "canary", 10),
-        "flows": tuple(
-            FlowFact(
-                kind=one["kind"],
-                subject=one["subject"],
-                region=one["claimed_region"],
-                country=one["country"],
-                confirmed=one["region"] != "nowhere",
-                classification=one["classification"],
-                data_subjects=[who for who in one["data_subjects"] if who != "unknown"],
-                path=one["path"],
-                perimeter=one["perimeter"].replace("unknown", ""),
-            )
-            for one in document["flows"]
-        ),
-        "safeguards": tuple(
-            SafeguardFact(
-                **{
-                    **one,
-                    "expires_at": moment(one["expires_at"]),
-                    "risk_assessment_at": moment(one["risk_assessment_at"]),
-                }
-            )
-            for one in document["safeguards"]
-        ),
-        "evidence": tuple(
-            EvidenceFact(
-                **{
-                    **one,
-                    "issued_at": datetime.fromisoformat(one["issued_at"]),
-                    "expires_at": moment(one["expires_at"]),
-                }
-            )
-            for one in document.get("evidence", ())
-        ),
-        "explanations": tuple(
-            ExplanationFact(
-                **{name: value for name, value in one.items() if name not in ("fresh", "finished_at")},
-                finished_at=datetime.fromisoformat(one["finished_at"]),
-            )
-            for one in document.get("explanations", ())
-        ),
-        "now": datetime.fromisoformat(document["now"]),
-    }
-    return Throw(**parts, facts=freeze(**parts))
 
 
 def asked(name: str) -> list[CompiledPack]:

@@ -39,6 +39,6 @@ DROP FUNCTION explain_analysis_asked_once();
 
 
 class Migration(migrations.Migration):
-    dependencies = [("explain", "0010_analyses"), ("audit", "0001_initial")]
+    dependencies = [("explain", "0005_analyses"), ("audit", "0001_initial")]
 
     operations = [migrations.RunSQL(ASKED, ASKED_BACK), governed("explain_analysis")]

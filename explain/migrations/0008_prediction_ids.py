@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('explain', '0011_governed_analyses'),
+        ('explain', '0007_notices'),
     ]
 
     operations = [
