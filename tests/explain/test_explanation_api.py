@@ -211,7 +211,7 @@ def test_one_row_is_answered_when_a_worker_is_in_time(
     assert answer.status_code == 200, (told.state, told.error)
     assert answer.json()["state"] == "finished"
     assert [row["row_id"] for row in answer.json()["results"]] == ["p-1"]
-    recorded = [entry.type for entry in history(answer.json()["subject"])]
+    recorded = [entry.event for entry in history(answer.json()["subject"])]
     assert {"explanation.requested", "explanation.finished"} <= set(recorded), "on record as every other"
 
 
