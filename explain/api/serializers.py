@@ -217,3 +217,17 @@ class ReceiptSerializer(serializers.Serializer[Any]):
 
     receipt = serializers.JSONField()
     digest = serializers.CharField()
+
+
+class ErasureSerializer(serializers.Serializer[Any]):
+    """Whose rows go, and why."""
+
+    subject = serializers.CharField(max_length=200, help_text="The person, named as the questions named them.")
+    reason = serializers.CharField(max_length=2000)
+
+
+class ErasedSerializer(serializers.Serializer[Any]):
+    """How many rows of how many explanations were erased."""
+
+    jobs = serializers.IntegerField()
+    rows = serializers.IntegerField()

@@ -10,6 +10,7 @@ app_name = "explain-api"
 urlpatterns = [
     path("explanations", views.Explanations.as_view(), name="explanations"),
     path("explanations/estimate", views.Estimate.as_view(), name="estimate"),
+    path("explanations/erasure", views.Erasure.as_view(), name="erasure"),
     path("explanations/one", views.One.as_view(), name="one"),
     path("explanations/<int:job_id>", views.Explanation.as_view(), name="explanation"),
     path("explanations/<int:job_id>/status", views.Status.as_view(), name="status"),

@@ -14,9 +14,11 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from audit.refusals import NotKnown
-from explain import jobs, queries, tables
+from explain import erasure, jobs, queries, tables
 from explain.api.serializers import (
     DetailSerializer,
+    ErasedSerializer,
+    ErasureSerializer,
     EstimateSerializer,
     ExplanationSerializer,
     ListQuerySerializer,
@@ -203,3 +205,17 @@ def _changed(request: Request, job_id: int, change: Any, **words: str) -> Respon
     user: Any = request.user
     change(queries.find(job_id), by=user.actor, **words)
     return Response(DetailSerializer(queries.find(job_id)).data)
+
+
+class Erasure(APIView):
+    """Erase what explanations hold about a person, by the name that the questions gave; it cannot be undone."""
+
+    required_action = {"POST": "account.erase"}
+
+    @extend_schema(operation_id="explanations_erase", request=ErasureSerializer, responses=ErasedSerializer)
+    def post(self, request: Request) -> Response:
+        given = ErasureSerializer(data=request.data)
+        given.is_valid(raise_exception=True)
+        user: Any = request.user
+        done = erasure.erase_rows(given.validated_data["subject"], reason=given.validated_data["reason"], by=user.actor)
+        return Response(ErasedSerializer(asdict(done)).data)
