@@ -17,6 +17,7 @@ from audit.queries import history
 from explain import jobs
 from explain.api import waiting
 from explain.models import ExplanationJob, State
+from tests import personas
 from tests.explain.conftest import TRAINER, Perform, ask, register_endpoint, sample
 from tests.explain.servers import serving
 
@@ -252,12 +253,16 @@ def test_who_may_only_read_changes_nothing(api_for: ClientFor) -> None:
 
 def test_a_person_is_erased_by_those_who_may(finished: ExplanationJob, api_for: ClientFor) -> None:
     sent = {"subject": "customer-9", "reason": "Request 12"}
-    assert post(api_for("yusuf"), "/erasure", sent).status_code == 403
-    assert post(api_for("dana"), "/erasure", sent).status_code == 404
-    assert post(api_for("dana"), "/erasure", {"subject": "customer-9"}).status_code == 400
+    assert post(api_for("dana"), "/erasure", sent).status_code == 403  # a token never erases
+    yusuf, dana = Client(), Client()
+    yusuf.force_login(personas.get("yusuf"))
+    dana.force_login(personas.get("dana"))
+    assert post(yusuf, "/erasure", sent).status_code == 403
+    assert post(dana, "/erasure", sent).status_code == 404
+    assert post(dana, "/erasure", {"subject": "customer-9"}).status_code == 400
     job = ask(finished.endpoint, subjects={"r0": "customer-9"})
-    assert post(api_for("dana"), "/erasure", sent).status_code == 409
+    assert post(dana, "/erasure", sent).status_code == 409
     jobs.cancel(job, by=TRAINER)
-    answer = post(api_for("dana"), "/erasure", sent)
+    answer = post(dana, "/erasure", sent)
     assert (answer.status_code, answer.json()) == (200, {"jobs": 1, "rows": 1})
     assert history(job.subject)[0].event == "explanation.erased"
