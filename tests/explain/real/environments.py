@@ -93,8 +93,15 @@ def _make(folder: Path, lock: Path, python: str) -> None:
     """Make ``folder`` from nothing, or from what an interrupted run left. No package's code runs: wheels only."""
     ours = {"PYTHONPATH", "PIP_TARGET", "PIP_USER", "PIP_PREFIX", "PIP_REQUIRE_VIRTUALENV"}
     clean = {name: value for name, value in os.environ.items() if name not in ours}
-    install = ["-m", "pip", "--python", str(folder / "bin" / "python"), "install", "--quiet", "--only-binary=:all:"]
-    install += ["--disable-pip-version-check", "--no-deps", "--require-hashes", "--requirement", str(lock)]
+    install = ["-m", "pip", "--python", str(folder / "bin" / "python"), "install", "--quiet", "--no-compile"]
+    install += [
+        "--only-binary=:all:",
+        "--disable-pip-version-check",
+        "--no-deps",
+        "--require-hashes",
+        "--requirement",
+        str(lock),
+    ]
     steps = [[python, "-m", "venv", "--without-pip", "--clear", str(folder)], [sys.executable, *install]]
     for step in steps:
         try:

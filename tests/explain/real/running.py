@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -225,7 +226,9 @@ def ray(model: Path, folder: Path) -> Iterator[Running]:
     (port,) = ports(1)
     command = [environment.python, PROGRAMS / "serve_ray.py", model, port, folder / "ray"]
     url = f"http://127.0.0.1:{port}"
-    with started(environment, command, f"{url}/-/healthz", folder=folder) as seconds:
+    # Ray's own processes speak over ports on all interfaces, which nothing can move: nobody else has this token
+    variables = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+    with started(environment, command, f"{url}/-/healthz", folder=folder, **variables) as seconds:
         yield Running(f"{url}/", environment.seconds, seconds)
 
 
