@@ -118,7 +118,7 @@ def prepare(job: ExplanationJob, client: ServingClient, inquiry: Inquiry, *, lim
         "because": chosen.because,
         "artifact": None if artifact is None else asdict(artifact),
         "selected": selected,
-        "chunk": _chunk(inquiry, chosen.algorithm),
+        "chunk": _chunk(job, inquiry, chosen.algorithm),
     }
     jobs.prepared(job, plan, by=by)
 
@@ -160,7 +160,7 @@ def choose(job: ExplanationJob, inquiry: Inquiry, artifact: in_process.Parity | 
             artifact=None if artifact is None else artifact.kind,
             artifact_scale=None if artifact is None else _scale(artifact),
             parity=None if artifact is None else artifact.difference,
-            budget_per_row=inquiry.budget_per_row,
+            budget_per_row=_share(job, inquiry),
             wanted=job.settings.get("algorithm", Algorithm.AUTO),
             rounds=inquiry.rounds[1],
         )
@@ -172,13 +172,18 @@ def _scale(artifact: in_process.Parity) -> choice.Scale | None:
     return cast(choice.Scale, artifact.scale) if artifact.scale in ("raw", "probability", "log_odds") else None
 
 
-def _chunk(inquiry: Inquiry, algorithm: str) -> int:
+def _share(job: ExplanationJob, inquiry: Inquiry) -> int:
+    """Model rows for each row that gets a result: before a sample is drawn, more are asked about than explained."""
+    return inquiry.budget // (job.settings.get("sample") or len(inquiry.rows))
+
+
+def _chunk(job: ExplanationJob, inquiry: Inquiry, algorithm: str) -> int:
     """Rows in a chunk: it depends on the question alone, so that a resumed job has the same ones."""
     size = {"features": len(inquiry.columns), "background": len(inquiry.background)}
     if algorithm == Algorithm.PAIR_PERM:
         return shap_chunk(**size, least=inquiry.rounds[0])
     if algorithm in REPLAYED:
-        return replay_chunk(cast(Any, algorithm), **size, budget_per_row=inquiry.budget_per_row)
+        return replay_chunk(cast(Any, algorithm), **size, budget_per_row=_share(job, inquiry))
     return in_process.CHUNK if algorithm in IN_PROCESS else 1
 
 
@@ -187,6 +192,9 @@ def _selected(job: ExplanationJob, inquiry: Inquiry, scorer: Scorer) -> list[int
     size = job.settings.get("sample")
     if size is None:
         return None
+    if job.repeats is not None and job.repeats.plan.get("selected") is not None:
+        kept: list[int] = job.repeats.plan["selected"]  # another seed is to explain the same rows
+        return kept
     rows = Table(inquiry.columns, [column[: len(inquiry.rows)] for column in inquiry.table.cells])
     scored = scorer.score(rows)
     if scored.problems:

@@ -44,7 +44,7 @@ def perform(job_id: int, *, others: int = 0, by: Actor = jobs.WORKER) -> str:
         return IGNORED
     try:
         with preparing.client_of(job.endpoint) as client, preparing.limits_of(job.endpoint) as limiter:
-            return _perform(job, client, limiter, by=by)
+            return _perform(job, client, limiter, others=others, by=by)
     except Cancelled:
         return IGNORED
     except (DatabaseFault, KeysUnavailable):
@@ -114,7 +114,7 @@ def questions_of(job: ExplanationJob) -> _Questions:
     return _Questions(inquiry, whole.table, {row.id: row.position for row in rows})
 
 
-def _perform(job: ExplanationJob, client: ServingClient, limiter: Limiter, *, by: Actor) -> str:
+def _perform(job: ExplanationJob, client: ServingClient, limiter: Limiter, *, others: int, by: Actor) -> str:
     if job.endpoint.version_id != job.version_id or job.version.digest != job.digest:
         raise ServingError(
             _("The endpoint serves another version than the one that was asked about."), code="endpoint.serves_another"
@@ -124,8 +124,8 @@ def _perform(job: ExplanationJob, client: ServingClient, limiter: Limiter, *, by
             if not mine:
                 return IGNORED
             preparing.prepare(job, client, questions_of(job).inquiry, limiter=limiter, by=by)
-        helpers = preparing.helpers(job)
-        for _each in range(helpers):
+    if others == 0:  # whoever begins, or takes over, asks for help; helpers ask nobody
+        for _each in range(preparing.helpers(job)):
             queueing.enqueue(job.pk)
     asked = questions_of(job)
     stop = threading.Event()

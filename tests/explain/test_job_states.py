@@ -175,12 +175,21 @@ def test_a_sample_stands_for_all_rows(perform: Perform) -> None:
     rows = {f"r{i}": row for i, row in enumerate(sample(120))}
     with serving() as (url, _server):
         job = perform(ask(register_endpoint(url), rows=rows, sample=30))
+        other_seed = perform(jobs.rerun(job, seed=8, by=TRAINER))
     assert (job.state, job.total, job.asked_rows) == (State.FINISHED, 30, 120)
     scores = sorted(row.fx for row in queries.results(job))
     assert scores[0] < 0.25 < scores[-1]
     assert receipts.problems(job) == []
-    again = jobs.rerun(job, by=TRAINER)
-    assert again.settings["sample"] == 30
+    assert other_seed.plan["selected"] == job.plan["selected"]
+    assert other_seed.receipt["agreement"]["holds"] is True
+
+
+def test_the_budget_is_shared_by_the_rows_that_are_explained(perform: Perform) -> None:
+    rows = {f"r{i}": row for i, row in enumerate(sample(600))}
+    with serving() as (url, _server):
+        # a share for each of 600 rows would not pay for two rounds
+        job = perform(ask(register_endpoint(url), rows=rows, sample=30, budget=30_000))
+    assert (job.state, job.error) == (State.FINISHED, "")
 
 
 def test_rows_are_sealed_and_the_question_says_nothing_about_them(perform: Perform) -> None:
