@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -122,8 +123,8 @@ def test_every_figure_is_drawn_light_and_dark_and_on_a_telephone(
         watched.must_be_accessible()
         light = _colours(watched)
         watched.tab.emulate_media(color_scheme="dark")
-        watched.tab.wait_for_timeout(200)
-        assert _colours(watched) != light, "the colours follow the theme"
+        # the figures are drawn again when the browser gets to it; one that never is ends here by its time-out
+        watched.tab.wait_for_function(f"before => JSON.stringify(({_COLOURS})()) !== before", arg=_as_json(light))
         watched.must_be_accessible(only_colours=True)
         _shot(watched, f"{name}-dark")
         watched.must_fit(320)
@@ -155,11 +156,18 @@ def test_figures_run_from_left_to_right_in_arabic_too(browser: Browser, site: Si
         watched.must_be_quiet()
 
 
+#: The colours of the marks, as the browser draws them.
+_COLOURS = """() => [...document.querySelectorAll(
+    '[data-figure=figure-bars] .bars path, [data-figure=figure-change] .points path'
+)].map((mark) => mark.style.fill)"""
+
+
 def _colours(watched: Watched) -> list[str]:
-    found: list[str] = watched.tab.evaluate(
-        """() => [...document.querySelectorAll(
-            '[data-figure=figure-bars] .bars path, [data-figure=figure-change] .points path'
-        )].map((mark) => mark.style.fill)"""
-    )
+    found: list[str] = watched.tab.evaluate(_COLOURS)
     assert found
     return found
+
+
+def _as_json(colours: list[str]) -> str:
+    """As JSON.stringify writes it."""
+    return json.dumps(colours, separators=(",", ":"))
