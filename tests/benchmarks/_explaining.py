@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import httpx
@@ -18,6 +19,7 @@ from explain.engines import Inquiry, Question, ShapEngine, run
 from explain.methods.codes import Column, Floats
 from explain.methods.levels import LEVELS
 from explain.methods.quality import RowResult
+from explain.serving import probe
 from explain.serving.clients import open_client
 from explain.serving.protocol import Table
 from explain.serving.scoring import Scorer
@@ -53,6 +55,17 @@ def inquiry(rows: Floats, background: Floats, *, level: str = "standard") -> Inq
     )
 
 
+@cache
+def first_batch(url: str) -> int:
+    """Rows of the first request, as the probe of a job finds them; asked before any clock runs."""
+    rows, background = _adult.question()
+    client = open_client("mlflow", url)
+    try:
+        return probe.inspect(client, inquiry(rows, background).table, output=1, probability=True).batch
+    finally:
+        client.close()
+
+
 @dataclass(frozen=True)
 class Ours:
     """``seconds`` for all rows, ``phi`` (rows, features), model rows scored, and those rows when they were kept."""
@@ -66,9 +79,10 @@ class Ours:
 
 def ours(url: str, asked: Inquiry, wire: str, *, keep: bool = False) -> Ours:
     """Explain as a worker does, without database and probe."""
+    first_batch(url)
     client = open_client("mlflow", url)
     tables: list[Table] = []
-    scorer = Scorer(client, wire=wire, output=1)
+    scorer = Scorer(client, wire=wire, output=1, batch=first_batch(url))
     score = scorer.score
     if keep:
         scorer.score = lambda rows: tables.append(rows) or score(rows)  # type: ignore[method-assign, func-returns-value]
