@@ -14,10 +14,12 @@ from typing import Any
 import numpy as np
 import pytest
 from celery import Celery
+from django.db import connection
 
 from audit.queries import history
 from explain import jobs, queries, queueing, receipts
 from explain.models import ExplanationJob, Standing, State
+from registry import environments
 from tests.conftest import CommittedDatabase
 from tests.explain.conftest import ENQUEUE, TRAINER, Perform, ask, register_endpoint, sample
 from tests.explain.servers import serving, slow
@@ -110,3 +112,36 @@ def test_a_cancelled_job_lets_its_worker_go_within_two_seconds(
     messages.close()
     assert queries.find(job.pk).state == State.CANCELLED
     assert taken < 2.0 + 0.4, "until looks five times a second, twice"
+
+
+HOLDERS = "SELECT count(DISTINCT pid) FROM pg_locks WHERE locktype = 'advisory' AND mode = 'ShareLock' AND objid = %s"
+
+
+def test_two_worker_processes_share_a_job_and_the_result_is_that_of_one(
+    committed_db: CommittedDatabase, broker: str, tmp_path: Path, perform: Perform
+) -> None:
+    messages = Celery(broker=broker)
+    asked: dict[str, Any] = {"count": 60, "background": sample(200, seed=9)}
+    with serving(slow(0.5)) as (url, server):
+        endpoint = environments.change_endpoint(register_endpoint(url), concurrency=8, by=TRAINER)
+        job = ask(endpoint, **asked)
+        log = tmp_path / "worker.log"
+        together = 0
+        with worker(committed_db.url(), broker, log) as one, worker(committed_db.url(), broker, log):
+            # the worker that prepares the job asks for help by itself, over the broker that both share
+            messages.send_task(queueing.RUN_JOB, args=[job.pk])
+
+            def look() -> None:
+                nonlocal together
+                with connection.cursor() as cursor:
+                    cursor.execute(HOLDERS, [job.pk])
+                    together = max(together, cursor.fetchone()[0])
+
+            until(lambda: not queries.find(job.pk).open, log, one, meanwhile=look)
+        server.behaviour = slow(0.0)
+        alone = perform(ask(endpoint, **asked))
+    messages.close()
+    job = queries.find(job.pk)
+    assert (job.state, job.error) == (State.FINISHED, "")
+    assert together == 2
+    assert job.receipt["digests"]["results"] == alone.receipt["digests"]["results"]
