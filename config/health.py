@@ -7,6 +7,7 @@ gate answers without it and jobs wait, so a load balancer must not take the serv
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -22,6 +23,8 @@ from django.views.decorators.http import require_safe
 from audit.health import log_head
 from audit.log import log_id
 from audit.witnesses import freshness
+
+logger = logging.getLogger(__name__)
 
 #: Seconds to wait for the broker.
 BROKER_PATIENCE = 0.5
@@ -92,7 +95,8 @@ def _broker() -> Finding:
         ) as broker:
             broker.ensure_connection(max_retries=1, timeout=BROKER_PATIENCE, interval_start=0, interval_step=0)
             broker.default_channel.close()
-    except Exception:
+    except Exception as error:  # kombu's transports raise what their libraries raise; none of it may break /readyz
+        logger.warning("the broker does not answer: %s", type(error).__name__)  # its text may hold the address
         sentence = _("The broker does not answer. The gate works without it; jobs wait until it is back.")
         return Finding("failed", sentence, vital=False)
     return Finding("passed", _("The broker answers."))

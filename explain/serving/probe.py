@@ -112,13 +112,7 @@ def inspect(
     ask = _Asker(client, output, limiter or LocalLimiter())
     production, *others = client.formats
     raw = ask.raw(rows, production)
-    together = choose(raw, output)
-    if not np.isfinite(together).all():
-        count = int((~np.isfinite(together)).sum())
-        raise WrongAnswer(
-            f"The model answers NaN or infinity for {count} of {len(together)} probed rows; nothing can be explained.",
-            code="answer.not_finite",
-        )
+    together = _finite_answers(choose(raw, output))
     findings = _shape_findings(raw, together, probability=probability)
     allowed = _allowed(together)
     difference, found = _consistency(ask, rows, production, together, alone=len(rows))
@@ -153,20 +147,14 @@ def inspect(
     )
 
 
-def unchanged(
-    client: ServingClient, table: Table, report: Report, *, output: int | None, limiter: Limiter | None = None
-) -> bool:
-    """Whether the canary rows still get the answers of the start: otherwise another model answers now."""
-    ask = _Asker(client, output, limiter or LocalLimiter())
-    try:
-        again = ask(canary_rows(table), report.wire)
-    except WrongAnswer:
-        return False
-    says = getattr(client, "model_version", "")
-    if report.model_version and says and says != report.model_version:
-        return False
-    was = np.array(report.canaries)
-    return bool(np.isfinite(again).all() and np.abs(again - was).max() <= _allowed(was))
+def _finite_answers(answers: Floats) -> Floats:
+    """The answers, when all are numbers. Raises ``WrongAnswer``."""
+    if missing := int((~np.isfinite(answers)).sum()):
+        raise WrongAnswer(
+            f"The model answers NaN or infinity for {missing} of {len(answers)} probed rows; nothing can be explained.",
+            code="answer.not_finite",
+        )
+    return answers
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from explain import canaries
 from explain.methods.codes import Codebook, Column
 from explain.serving import probe
+from explain.serving.limits import LocalLimiter
 from explain.serving.mlflow import INPUTS, JSON, MlflowClient
 from explain.serving.protocol import RequestRefused, Table, Unreachable, WrongAnswer
 from explain.serving.scoring import Scorer
@@ -212,13 +214,13 @@ def test_the_canaries_notice_that_another_model_answers() -> None:
         speaking = client(url)
         report = probe.inspect(speaking, table(), output=1, probability=True)
         assert report.wire in (JSON, INPUTS)
-        assert probe.unchanged(speaking, table(), report, output=1)
+        assert canaries.still(speaking, table(), report.as_json(), output=1, limiter=LocalLimiter())
         server.behaviour = lambda rows, _count: (
             200,
             json.dumps({"predictions": [[0.9, 0.1]] * len(rows)}).encode(),
             {},
         )
-        assert not probe.unchanged(speaking, table(), report, output=1)
+        assert not canaries.still(speaking, table(), report.as_json(), output=1, limiter=LocalLimiter())
 
 
 def test_everything_at_once_over_three_threads_loses_no_row_and_gives_none_another_answer() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from explain import canaries
 from explain.methods.codes import Floats
 from explain.sentences import WORDS
 from explain.serving import probe
@@ -168,9 +169,9 @@ def test_another_version_is_noticed_even_when_its_canaries_agree() -> None:
     client = Versioned()
     report = probe.inspect(client, table(), output=None, probability=True)
     assert report.model_version == "v1"
-    assert probe.unchanged(client, table(), report, output=None)
+    assert canaries.still(client, table(), report.as_json(), output=None, limiter=LocalLimiter())
     client.model_version = "v2"
-    assert not probe.unchanged(client, table(), report, output=None)
+    assert not canaries.still(client, table(), report.as_json(), output=None, limiter=LocalLimiter())
 
 
 def test_every_word_of_the_probe_has_a_sentence() -> None:
