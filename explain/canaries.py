@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from explain.serving import probe
-from explain.serving.limits import Limiter
+from explain.serving.limits import Limiter, Stopped, go_on
 from explain.serving.protocol import ServingClient, ServingError, Table, WrongAnswer
 from explain.serving.scoring import choose
 
@@ -18,14 +18,22 @@ class AnotherVersion(ServingError):  # noqa: N818
 
 
 def answers(
-    client: ServingClient, table: Table, report: Mapping[str, Any], *, output: int | None, limiter: Limiter
+    client: ServingClient,
+    table: Table,
+    report: Mapping[str, Any],
+    *,
+    output: int | None,
+    limiter: Limiter,
+    stopped: Stopped = go_on,
 ) -> list[float]:
     """What the canary rows of ``table`` get now, in the wire format of the probe's ``report``, within the limits.
+
+    ``stopped`` raises to abandon a wait for a place.
 
     Raises ``AnotherVersion``, or a ``ServingError`` when there is no usable answer.
     """
     rows = probe.canary_rows(table)
-    with limiter.slot(len(rows)):
+    with limiter.slot(len(rows), stopped):
         got = choose(client.send(rows, wire=report["wire"]), output)
     says, said = getattr(client, "model_version", ""), report.get("model_version", "")
     if says and said and says != said:
@@ -43,10 +51,17 @@ def unchanged(was: Sequence[float], now: Sequence[float]) -> bool:
 
 
 def still(
-    client: ServingClient, table: Table, report: Mapping[str, Any], *, output: int | None, limiter: Limiter
+    client: ServingClient,
+    table: Table,
+    report: Mapping[str, Any],
+    *,
+    output: int | None,
+    limiter: Limiter,
+    stopped: Stopped = go_on,
 ) -> bool:
     """Whether the canary rows get the answers of the probe; a wrong answer is another model's too."""
     try:
-        return unchanged(report["canaries"], answers(client, table, report, output=output, limiter=limiter))
+        now = answers(client, table, report, output=output, limiter=limiter, stopped=stopped)
     except (WrongAnswer, AnotherVersion):
         return False
+    return unchanged(report["canaries"], now)

@@ -18,6 +18,7 @@ from explain.isolated import run as isolated
 from explain.methods.choice import LARGEST_PARITY
 from explain.methods.codes import Column, Floats
 from explain.methods.quality import RowResult, certain_ranks
+from explain.serving.limits import Stopped, go_on
 from explain.serving.scoring import Scorer
 
 #: Rows in a chunk: each starts a process, which takes seconds.
@@ -41,15 +42,15 @@ def numbers(columns: Sequence[Column], rows: Sequence[Sequence[object]]) -> Floa
     return np.array(cells, dtype=np.float64).reshape(len(rows), len(columns))
 
 
-def parity(artifact: Path, inquiry: Inquiry, served: Floats, *, output: int | None) -> Parity:
+def parity(artifact: Path, inquiry: Inquiry, served: Floats, *, output: int | None, stopped: Stopped = go_on) -> Parity:
     """Compare the artifact with ``served``: the endpoint's outputs of the background, as they are served (no logit).
 
-    Raises ``isolated.Unloadable``.
+    ``stopped`` raises to abandon the wait for the process. Raises ``isolated.Unloadable``.
     """
     rows = numbers(inquiry.columns, inquiry.background)
     if rows is None:
         raise isolated.refused("other_columns", "text")
-    found = isolated.answers(artifact, rows, [column.name for column in inquiry.columns])
+    found = isolated.answers(artifact, rows, [column.name for column in inquiry.columns], stopped=stopped)
     outputs = found.outputs.shape[1]
     # an endpoint with a single output of two classes gives the probability of the second one
     lone = 1 if outputs == 2 else None
@@ -98,7 +99,15 @@ class ArtifactEngine:
         if rows is None:
             raise isolated.refused("other_columns", "text")
         names = [column.name for column in columns]
-        made = isolated.explain(self._kind, self._artifact, rows, self._background, names, output=self._output)
+        made = isolated.explain(
+            self._kind,
+            self._artifact,
+            rows,
+            self._background,
+            names,
+            output=self._output,
+            stopped=self._scorer.stopped,
+        )
         served = self._scorer.score(self._table.take([self._place[question.row_id] for question in questions]))
         results: list[RowResult | None] = []
         why: dict[int, str] = {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any, cast
@@ -22,7 +22,7 @@ from explain.models import Algorithm, ExplanationJob, Method, Scale
 from explain.reference import ReplayEngine, replay_chunk
 from explain.serving import probe
 from explain.serving.clients import open_client
-from explain.serving.limits import Limiter, for_endpoint
+from explain.serving.limits import Limiter, Stopped, for_endpoint, go_on
 from explain.serving.protocol import ServingClient, ServingError, Table, WrongAnswer
 from explain.serving.scoring import FIRST_BATCH, Scorer
 from registry.environments import allowed_address
@@ -51,8 +51,8 @@ MOST_WORKERS = 8
 
 
 @contextmanager
-def client_of(endpoint: Endpoint) -> Iterator[ServingClient]:
-    """A client of the endpoint, closed at the end.
+def client_of(endpoint: Endpoint, stopped: Stopped = go_on) -> Iterator[ServingClient]:
+    """A client of the endpoint, closed at the end. ``stopped`` raises to abandon a wait for its answer.
 
     Raises ``BadInput`` when the address is no longer allowed, ``ServingError`` for a missing credential.
     """
@@ -62,6 +62,7 @@ def client_of(endpoint: Endpoint) -> Iterator[ServingClient]:
         endpoint.options,
         credential=credentials.headers(endpoint.credential) if endpoint.credential else {},
         timeout=float(endpoint.timeout),
+        stopped=stopped,
     )
     try:
         yield client
@@ -85,7 +86,7 @@ def scorer_of(
     report: Mapping[str, Any],
     *,
     limiter: Limiter,
-    stopped: Callable[[], None] = lambda: None,
+    stopped: Stopped = go_on,
 ) -> Scorer:
     """What scores rows of the job as the probe's ``report`` says: its wire format and its first batch."""
     return Scorer(
@@ -99,19 +100,27 @@ def scorer_of(
     )
 
 
-def prepare(job: ExplanationJob, client: ServingClient, inquiry: Inquiry, *, limiter: Limiter, by: Actor) -> None:
-    """Probe, choose and draw; the plan is written once, with an entry. Raises a ``ServingError``."""
+def prepare(
+    job: ExplanationJob, client: ServingClient, inquiry: Inquiry, *, limiter: Limiter, stopped: Stopped, by: Actor
+) -> None:
+    """Probe, choose and draw; the plan is written once, with an entry. Raises a ``ServingError``, or what ``stopped``
+    raises to abandon it.
+    """
     found = probe.inspect(
         client,
         inquiry.table,
         output=job.output["index"],
         probability=job.output.get("kind") == "probability",
         limiter=limiter,
+        stopped=stopped,
     )
+    as_served = Scorer(client, wire=found.wire, output=job.output["index"], limiter=limiter, stopped=stopped)
+    artifact = _artifact(job, inquiry, as_served)
+    if artifact is not None:
+        found = found.compared(artifact.difference, most=choice.LARGEST_PARITY)
     report = found.as_json() | {"first_batch": found.batch}
-    artifact = _artifact(job, client, inquiry, report, limiter)
     chosen = choose(job, inquiry, artifact)
-    selected = _selected(job, inquiry, scorer_of(job, client, report, limiter=limiter))
+    selected = _selected(job, inquiry, scorer_of(job, client, report, limiter=limiter, stopped=stopped))
     plan = {
         "probe": report,
         "algorithm": chosen.algorithm,
@@ -123,9 +132,7 @@ def prepare(job: ExplanationJob, client: ServingClient, inquiry: Inquiry, *, lim
     jobs.prepared(job, plan, by=by)
 
 
-def _artifact(
-    job: ExplanationJob, client: ServingClient, inquiry: Inquiry, report: Mapping[str, Any], limiter: Limiter
-) -> in_process.Parity | None:
+def _artifact(job: ExplanationJob, inquiry: Inquiry, scorer: Scorer) -> in_process.Parity | None:
     """How far the version's files answer as the endpoint does; None when they are not at hand or of no use.
 
     On the scale of probabilities only a forest is a sum of its trees, and a process takes seconds: it is then opened
@@ -138,10 +145,10 @@ def _artifact(
     path = artifacts.path_of(job.version)
     if path is None:
         return None
-    plain = Scorer(client, wire=report["wire"], output=job.output["index"], limiter=limiter)
     rows = Table(inquiry.columns, [column[len(inquiry.rows) :] for column in inquiry.table.cells])
     try:
-        return in_process.parity(path, inquiry, background_outputs(plain, rows), output=job.output["index"])
+        served = background_outputs(scorer, rows)
+        return in_process.parity(path, inquiry, served, output=job.output["index"], stopped=scorer.stopped)
     except isolated.Unloadable as error:
         if asked:
             raise ServingError(error.sentence, code=error.code) from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -21,7 +22,7 @@ from explain.isolated.run import Unloadable
 from explain.methods.codes import Column, UnusableColumn
 from explain.models import ExplanationJob, State
 from explain.serving import probe
-from explain.serving.limits import Limiter
+from explain.serving.limits import ASK, Limiter
 from explain.serving.protocol import Cancelled, ServingClient, ServingError, Table, Unreachable
 from explain.serving.scoring import Scorer
 
@@ -42,9 +43,10 @@ def perform(job_id: int, *, others: int = 0, by: Actor = jobs.WORKER) -> str:
     job = jobs.begin(job_id, alone=others == 0, by=by)
     if job is None:
         return IGNORED
+    watch = _Watch(job)
     try:
-        with preparing.client_of(job.endpoint) as client, preparing.limits_of(job.endpoint) as limiter:
-            return _perform(job, client, limiter, others=others, by=by)
+        with preparing.client_of(job.endpoint, watch) as client, preparing.limits_of(job.endpoint) as limiter:
+            return _perform(job, client, limiter, watch, others=others, by=by)
     except Cancelled:
         return IGNORED
     except (DatabaseFault, KeysUnavailable):
@@ -77,6 +79,31 @@ def _end(state: State, change: Callable[[], object]) -> str:
 
 class _VersionChanged(Exception):  # noqa: N818
     """The canary rows get other answers than at the start."""
+
+
+class _Watch:
+    """Ends whatever a worker waits for, from the probe to the last canary row, soon after its job no longer runs."""
+
+    def __init__(self, job: ExplanationJob) -> None:
+        self._job = job
+        self._thread = threading.get_ident()
+        self._looked = time.monotonic()
+        self.stop = threading.Event()
+
+    def __call__(self) -> None:
+        """Raises ``Cancelled``. The database is asked from the worker's own thread only: connections are of a thread,
+        and its other threads end with ``stop``.
+        """
+        here = threading.get_ident() == self._thread
+        if here and time.monotonic() - self._looked >= ASK and not self.runs():
+            self.stop.set()
+        if self.stop.is_set():
+            raise Cancelled
+
+    def runs(self) -> bool:
+        """Whether the job still runs. One query."""
+        self._looked = time.monotonic()
+        return ExplanationJob.objects.filter(pk=self._job.pk, state=State.RUNNING).exists()
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +141,9 @@ def questions_of(job: ExplanationJob) -> _Questions:
     return _Questions(inquiry, whole.table, {row.id: row.position for row in rows})
 
 
-def _perform(job: ExplanationJob, client: ServingClient, limiter: Limiter, *, others: int, by: Actor) -> str:
+def _perform(
+    job: ExplanationJob, client: ServingClient, limiter: Limiter, watch: _Watch, *, others: int, by: Actor
+) -> str:
     if job.endpoint.version_id != job.version_id or job.version.digest != job.digest:
         raise ServingError(
             _("The endpoint serves another version than the one that was asked about."), code="endpoint.serves_another"
@@ -123,44 +152,40 @@ def _perform(job: ExplanationJob, client: ServingClient, limiter: Limiter, *, ot
         with queueing.preparing(job.pk) as mine:
             if not mine:
                 return IGNORED
-            preparing.prepare(job, client, questions_of(job).inquiry, limiter=limiter, by=by)
+            preparing.prepare(job, client, questions_of(job).inquiry, limiter=limiter, stopped=watch, by=by)
     if others == 0:  # whoever begins, or takes over, asks for help; helpers ask nobody
         for _each in range(preparing.helpers(job)):
             queueing.enqueue(job.pk)
     asked = questions_of(job)
-    stop = threading.Event()
-
-    def stopped() -> None:
-        if stop.is_set():
-            raise Cancelled
-
     report = job.plan["probe"]
-    scorer = preparing.scorer_of(job, client, report, limiter=limiter, stopped=stopped)
+    scorer = preparing.scorer_of(job, client, report, limiter=limiter, stopped=watch)
 
     def unchanged() -> None:
-        if not canaries.still(client, asked.table, report, output=job.output["index"], limiter=limiter):
+        if not canaries.still(client, asked.table, report, output=job.output["index"], limiter=limiter, stopped=watch):
             raise _VersionChanged(CHANGED)
 
     unchanged()
-    _explain(job, asked, scorer, unchanged, stop)
-    return _finish(job, client, limiter, asked, by=by)
+    _explain(job, asked, scorer, unchanged, watch)
+    return _finish(job, client, limiter, asked, watch, by=by)
 
 
 def _explain(
-    job: ExplanationJob, asked: _Questions, scorer: Scorer, unchanged: Callable[[], None], stop: threading.Event
+    job: ExplanationJob, asked: _Questions, scorer: Scorer, unchanged: Callable[[], None], watch: _Watch
 ) -> None:
     engine: Engine = preparing.engine_of(job, asked.inquiry, scorer)
     chunks = Chunks(job, asked.inquiry.rows, job.plan["chunk"])
     keeper = Keeper(job, chunks, asked.positions, unchanged)
     try:
-        for done in run(engine, chunks.claim, poll=lambda: _runs(job), stop=stop):
+        for done in run(engine, chunks.claim, poll=watch.runs, stop=watch.stop):
             keeper.take(done)
         keeper.flush()
     finally:
         chunks.release_all()
 
 
-def _finish(job: ExplanationJob, client: ServingClient, limiter: Limiter, asked: _Questions, *, by: Actor) -> str:
+def _finish(
+    job: ExplanationJob, client: ServingClient, limiter: Limiter, asked: _Questions, watch: _Watch, *, by: Actor
+) -> str:
     """Whoever finds every row explained ends the job; the others leave."""
     if job.results.count() < job.total:
         return IGNORED
@@ -171,14 +196,12 @@ def _finish(job: ExplanationJob, client: ServingClient, limiter: Limiter, asked:
             code="explanation.every_row_failed",
         )
     try:
-        answers = canaries.answers(client, asked.table, job.plan["probe"], output=job.output["index"], limiter=limiter)
+        answers = canaries.answers(
+            client, asked.table, job.plan["probe"], output=job.output["index"], limiter=limiter, stopped=watch
+        )
     except canaries.AnotherVersion as error:
         raise _VersionChanged from error
     if not canaries.unchanged(job.plan["probe"]["canaries"], answers):
         raise _VersionChanged(CHANGED)
     fatal = [finding for finding in job.plan["probe"]["findings"] if finding in probe.FATAL]
     return _end(State.FINISHED, lambda: jobs.finish(job, fatal=fatal, canaries=answers, by=by))
-
-
-def _runs(job: ExplanationJob) -> bool:
-    return ExplanationJob.objects.filter(pk=job.pk, state=State.RUNNING).exists()

@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Literal
@@ -22,6 +23,7 @@ from django.utils.translation import gettext as _
 
 from explain.isolated import message
 from explain.methods.codes import Floats
+from explain.serving.limits import ASK, Stopped, go_on
 
 logger = logging.getLogger(__name__)
 
@@ -60,14 +62,22 @@ class Attributions:
 
 
 def explain(
-    kind: Kind, artifact: Path, rows: Floats, background: Floats, columns: list[str], *, output: int | None = None
+    kind: Kind,
+    artifact: Path,
+    rows: Floats,
+    background: Floats,
+    columns: list[str],
+    *,
+    output: int | None = None,
+    stopped: Stopped = go_on,
 ) -> Attributions:
     """Exact interventional SHAP values of ``rows`` (rows, features) over ``background``, columns named by ``columns``.
 
-    ``output``: which of several outputs, as the endpoint numbers them. Raises ``Unloadable``.
+    ``output``: which of several outputs, as the endpoint numbers them. ``stopped`` raises to abandon the wait; the
+    process is ended then. Raises ``Unloadable``.
     """
     asked = {"wanted": kind, "columns": columns, "output": output}
-    header, arrays = _ask(artifact, asked, {"rows": rows, "background": background})
+    header, arrays = _ask(artifact, asked, {"rows": rows, "background": background}, stopped)
     try:
         made = Attributions(
             phi=arrays["phi"],
@@ -100,9 +110,9 @@ class Answers:
     isolation: tuple[str, ...]
 
 
-def answers(artifact: Path, rows: Floats, columns: list[str]) -> Answers:
-    """What the artifact answers to ``rows`` (rows, features). Raises ``Unloadable``."""
-    header, arrays = _ask(artifact, {"wanted": "predict", "columns": columns}, {"rows": rows})
+def answers(artifact: Path, rows: Floats, columns: list[str], *, stopped: Stopped = go_on) -> Answers:
+    """What the artifact answers to ``rows`` (rows, features). Raises ``Unloadable``, or what ``stopped`` raises."""
+    header, arrays = _ask(artifact, {"wanted": "predict", "columns": columns}, {"rows": rows}, stopped)
     outputs, kind = arrays.get("outputs"), header.get("kind")
     if outputs is None or outputs.ndim != 2 or len(outputs) != len(rows) or kind not in ("tree", "linear"):
         raise refused("garbled")
@@ -114,11 +124,13 @@ def predict(artifact: Path, rows: Floats, columns: list[str]) -> Floats:
     return answers(artifact, rows, columns).outputs
 
 
-def _ask(artifact: Path, asked: dict[str, Any], arrays: dict[str, Floats]) -> tuple[dict[str, Any], dict[str, Floats]]:
+def _ask(
+    artifact: Path, asked: dict[str, Any], arrays: dict[str, Floats], stopped: Stopped
+) -> tuple[dict[str, Any], dict[str, Floats]]:
     allow = bool(getattr(settings, "ALLOW_PICKLED_ARTIFACTS", False))
     question = message.pack({**asked, "artifact": str(artifact.resolve()), "allow_pickle": allow}, arrays)
     with tempfile.TemporaryDirectory(prefix="isolated-") as folder, tempfile.TemporaryFile() as out:
-        _run(question, folder, out)
+        _run(question, folder, out, stopped)
         out.seek(0)
         answer = out.read(LARGEST_ANSWER + 1)
     try:
@@ -130,7 +142,7 @@ def _ask(artifact: Path, asked: dict[str, Any], arrays: dict[str, Floats]) -> tu
     return header, values
 
 
-def _run(question: bytes, folder: str, out: IO[bytes]) -> None:
+def _run(question: bytes, folder: str, out: IO[bytes], stopped: Stopped) -> None:
     process = subprocess.Popen(
         [sys.executable, "-I", str(_CHILD), str(LONGEST)],
         stdin=subprocess.PIPE,
@@ -148,9 +160,7 @@ def _run(question: bytes, folder: str, out: IO[bytes]) -> None:
         start_new_session=True,
     )
     try:
-        _nothing, errors = process.communicate(question, timeout=LONGEST)
-    except subprocess.TimeoutExpired:
-        raise refused("slow") from None
+        errors = _until_it_ends(process, question, stopped)
     finally:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
@@ -160,6 +170,18 @@ def _run(question: bytes, folder: str, out: IO[bytes]) -> None:
             "the isolated process ended with %s: %s", process.returncode, errors[-2000:].decode(errors="replace")
         )
         raise refused("ended")
+
+
+def _until_it_ends(process: subprocess.Popen[bytes], question: bytes, stopped: Stopped) -> bytes:
+    ends = time.monotonic() + LONGEST
+    asked: bytes | None = question
+    while time.monotonic() < ends:
+        try:
+            return process.communicate(asked, timeout=ASK)[1]
+        except subprocess.TimeoutExpired:
+            asked = None  # what is left of the question is still sent
+            stopped()
+    raise refused("slow")
 
 
 def refused(code: str, detail: str = "") -> Unloadable:

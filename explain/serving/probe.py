@@ -7,14 +7,13 @@ depending on the *other* rows of the same JSON request. No explanation of such a
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from explain.methods.codes import Floats
-from explain.serving.limits import Limiter, LocalLimiter
+from explain.serving.limits import Limiter, LocalLimiter, Stopped, go_on
 from explain.serving.protocol import ServingClient, ServingError, Table, WrongAnswer
 from explain.serving.scoring import FIRST_BATCH, LARGEST_BATCH, LONGEST_REQUEST, choose
 
@@ -27,15 +26,14 @@ FEW, MANY, SLOW = 64, 1024, 0.25
 #: The part of a request's time that may be its fixed cost when the first batch is chosen.
 FIXED_SHARE = 0.05
 
-Parity = Callable[[Table], Floats]
-
 
 @dataclass(frozen=True, slots=True)
 class Report:
     """``wire``: the chosen format. ``findings``: words for what is wrong; any of ``FATAL`` makes the job a draft.
 
     ``batch``: rows that the first request should have. ``parity``: the largest difference to the model that was loaded
-    from its artifact, None when it was not. ``model_version``: what answers say of themselves.
+    from its artifact, relative to the largest answer, None when it was not loaded. ``model_version``: what answers say
+    of themselves.
     """
 
     wire: str
@@ -49,6 +47,11 @@ class Report:
     batch: int = FIRST_BATCH
     parity: float | None = None
     model_version: str = ""
+
+    def compared(self, difference: float, *, most: float) -> Report:
+        """With the ``difference`` to the model as loaded from its artifact: above ``most`` something else is served."""
+        found = () if difference <= most else ("parity_failed",)  # nan is not
+        return replace(self, parity=difference, findings=(*self.findings, *found))
 
     def as_json(self) -> dict[str, Any]:
         """For the receipt."""
@@ -98,23 +101,21 @@ def inspect(
     *,
     output: int | None,
     probability: bool,
-    parity: Parity | None = None,
     limiter: Limiter | None = None,
+    stopped: Stopped = go_on,
 ) -> Report:
     """Score a few rows alone, together, reversed and in every format.
 
-    ``parity``: the chosen output of the model as loaded from its artifact, for rows of ``table``. ``limiter``: the
-    endpoint's limits, which hold for a probe too.
+    ``limiter``: the endpoint's limits, which hold for a probe too; ``stopped`` raises to abandon a wait for them.
 
     Raises a ``ServingError`` when the endpoint cannot be used at all: unreachable, refusing, wrong shape.
     """
     rows = canary_rows(table)
-    ask = _Asker(client, output, limiter or LocalLimiter())
+    ask = _Asker(client, output, limiter or LocalLimiter(), stopped)
     production, *others = client.formats
     raw = ask.raw(rows, production)
     together = _finite_answers(choose(raw, output))
     findings = _shape_findings(raw, together, probability=probability)
-    allowed = _allowed(together)
     difference, found = _consistency(ask, rows, production, together, alone=len(rows))
     findings += found
     differences, refused = {production: difference}, {}
@@ -129,9 +130,6 @@ def inspect(
         except ServingError as error:
             refused[wire] = error.sentence
     wire = production if _INCONSISTENT & set(findings) else max(timings, key=lambda name: timings[name].rate)
-    off = None if parity is None else float(np.abs(parity(rows) - together).max(initial=0.0))
-    if off is not None and not off <= allowed:
-        findings.append("parity_failed")
     return Report(
         wire=wire,
         canaries=tuple(together.tolist()),
@@ -142,7 +140,6 @@ def inspect(
         server=client.version(),
         outputs=1 if raw.ndim == 1 else raw.shape[1],
         batch=timings[wire].batch,
-        parity=off,
         model_version=getattr(client, "model_version", ""),
     )
 
@@ -164,13 +161,14 @@ class _Asker:
     client: ServingClient
     output: int | None
     limiter: Limiter
+    stopped: Stopped
 
     def raw(self, rows: Table, wire: str) -> Floats:
         size = min(getattr(self.client, "largest_batch", None) or len(rows), self.limiter.largest or len(rows))
         parts = []
         for start in range(0, len(rows), size):
             part = rows.take(slice(start, start + size))
-            with self.limiter.slot(len(part)):
+            with self.limiter.slot(len(part), self.stopped):
                 parts.append(self.client.send(part, wire=wire))
         return np.concatenate(parts) if len(parts) > 1 else parts[0]
 

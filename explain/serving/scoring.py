@@ -102,7 +102,7 @@ class Scorer:
         self._client = client
         self._wire = wire
         self._output = output
-        self._stopped = stopped
+        self.stopped = stopped
         self._sleep = sleep
         self._limiter = limiter or LocalLimiter()
         self._scale = scale
@@ -120,7 +120,7 @@ class Scorer:
         problems: dict[int, str] = {}
         start = 0
         while start < len(rows):
-            self._stopped()
+            self.stopped()
             stop = start + self._size(rows, len(rows) - start)
             began = time.perf_counter()
             self._fill(rows, start, stop, outputs, problems)
@@ -204,16 +204,16 @@ class Scorer:
 
     def _once(self, rows: Table, repeats: int) -> Floats:
         for repeat in range(repeats):
-            self._stopped()
+            self.stopped()
             try:
                 return self._send(rows)
             except ServerFailed:
                 self._sleep(0.05 * 2**repeat)
-        self._stopped()
+        self.stopped()
         return self._send(rows)
 
     def _send(self, rows: Table) -> Floats:
-        with self._limiter.slot(len(rows), self._stopped):
+        with self._limiter.slot(len(rows), self.stopped):
             return choose(self._client.send(rows, wire=self._wire), self._output)
 
 

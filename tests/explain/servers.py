@@ -93,9 +93,11 @@ def serving(behaviour: Behaviour = healthy) -> Iterator[tuple[str, Any]]:
         server.server_close()
 
 
-def slow(seconds: float) -> Behaviour:
-    def behave(rows: list[Row], _count: int) -> tuple[int, bytes, dict[str, str]]:
-        time.sleep(seconds)
+def slow(seconds: float, *, after: int = 0) -> Behaviour:
+    """Takes so long for every answer after the first ones."""
+
+    def behave(rows: list[Row], count: int) -> tuple[int, bytes, dict[str, str]]:
+        time.sleep(seconds if count >= after else 0.0)
         return 200, answer(rows), {}
 
     return behave

@@ -46,6 +46,9 @@ class _Endpoint:
     def __init__(self, model: Any, changed: tuple[float, ...] = ()) -> None:
         self._model, self._changed, self.rows = model, changed, 0
 
+    def stopped(self) -> None:
+        """Nobody cancels."""
+
     def probability(self, rows: Floats) -> Floats:
         return np.asarray(self._model.predict_proba(rows)[:, 1], dtype=np.float64)
 

@@ -106,7 +106,9 @@ def test_files_of_another_model_are_not_believed(
     monkeypatch.setattr(artifacts, "path_of", lambda _version: tmp_path / "other.ubj")
     endpoint = register_endpoint(adult_url, schema={})
     by_rule = perform(adult(endpoint, rows=1, scale="log_odds"))
-    assert (by_rule.algorithm, by_rule.state) == ("pair_perm", State.FINISHED)
+    assert (by_rule.algorithm, by_rule.state, by_rule.standing) == ("pair_perm", State.FINISHED, Standing.DRAFT)
+    assert by_rule.receipt["probe"]["findings"] == ["parity_failed"]
+    assert by_rule.receipt["probe"]["parity"] > 0.01
     wished = perform(adult(endpoint, rows=1, scale="log_odds", algorithm="tree"))
     assert (wished.state, wished.error) == (State.FAILED, str(preparing.IMPOSSIBLE["artifact.parity"]))
 

@@ -6,7 +6,6 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import pytest
 
 from explain import canaries
@@ -114,17 +113,12 @@ def test_where_formats_disagree_the_rows_go_as_callers_send_them(
 
 
 def test_an_artifact_that_answers_otherwise_is_a_finding_that_counts() -> None:
-    def loaded(rows: Table) -> Floats:
-        return expected(rows)
-
-    report = inspected(fine, parity=loaded)
-    assert report.parity == 0.0
-    assert report.findings == ()
-    other = inspected(fine, parity=lambda rows: expected(rows) + 0.01)
-    assert other.parity == pytest.approx(0.01)
-    assert other.findings == ("parity_failed",)
+    report = inspected(fine)
+    assert (report.parity, report.compared(1e-7, most=1e-6).findings) == (None, ())
+    other = report.compared(0.01, most=1e-6)
+    assert (other.parity, other.findings) == (0.01, ("parity_failed",))
     assert "parity_failed" in probe.FATAL
-    broken = inspected(fine, parity=lambda rows: np.full(len(rows), np.nan))
+    broken = report.compared(float("nan"), most=1e-6)
     assert broken.findings == ("parity_failed",)
     json.dumps(broken.as_json(), allow_nan=False)
 
