@@ -31,3 +31,10 @@ def _refuse_the_owner(**_: Any) -> None:
 
     refuse_if_owner()
     check_posture()
+
+
+@worker_process_init.connect  # type: ignore[untyped-decorator]
+def _settle(**_: Any) -> None:
+    from explain import interpreter
+
+    interpreter.settle()

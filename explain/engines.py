@@ -23,10 +23,10 @@ from explain.methods.quality import RowResult, certain_ranks
 from explain.serving.protocol import Cancelled, Table, WrongAnswer
 from explain.serving.scoring import Scorer
 
-#: Model rows that the first requests of one chunk should about fill: larger gains nothing, and cancelling waits for it.
-CHUNK_ROWS = 12_000
-#: Chunks in flight in one process: two are planned, encoded and decoded while the server works on the third.
-IN_FLIGHT = 3
+#: Model rows that the first rounds of one chunk should about need: larger gains nothing, and cancelling waits for it.
+CHUNK_ROWS = 8_000
+#: Chunks in flight in one process: those that wait while the server works share the next request.
+IN_FLIGHT = 9
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +93,8 @@ class ShapEngine:
         background row.
         """
         self._inquiry, self._scorer = inquiry, scorer
+        #: One chunk is planned after the other: threads that share the interpreter would all be ready late.
+        self._planning = threading.Lock()
         cells = [list(row) for row in inquiry.background]
         self._book = Codebook(inquiry.columns, [*cells, *(list(row.cells) for row in inquiry.rows)])
         self._background = self._book.encode(cells)
@@ -145,9 +147,11 @@ class ShapEngine:
 
         ``ends``: the explained rows themselves, scored with the first rounds. Answers their outputs.
         """
-        planned = [estimators[i].plan_rounds() for i in active]
-        distinct, inverse = distinct_rows(np.concatenate([ends, *planned]))
-        scored = self._scorer.score(self._table(distinct))
+        with self._planning:
+            planned = [estimators[i].plan_rounds() for i in active]
+            distinct, inverse = distinct_rows(np.concatenate([ends, *planned]))
+            table = self._table(distinct)
+        scored = self._scorer.score(table)
         answers = scored.outputs[inverse]
         start = len(ends)
         outputs = answers[:start] if fx is None else fx

@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy
 
 from audit.actors import Actor
 from explain import artifacts, in_process, jobs
-from explain.engines import IN_FLIGHT, Engine, Inquiry, LimeEngine, ShapEngine, background_outputs, shap_chunk
+from explain.engines import Engine, Inquiry, LimeEngine, ShapEngine, background_outputs, shap_chunk
 from explain.in_process import ArtifactEngine
 from explain.isolated import run as isolated
 from explain.methods import choice, sampling
@@ -24,7 +24,7 @@ from explain.serving import probe
 from explain.serving.clients import open_client
 from explain.serving.limits import Limiter, Stopped, for_endpoint, go_on
 from explain.serving.protocol import ServingClient, ServingError, Table, WrongAnswer
-from explain.serving.scoring import FIRST_BATCH, Scorer
+from explain.serving.scoring import FIRST_BATCH, SENDERS, Scorer
 from registry.environments import allowed_address
 from registry.models import Endpoint
 from registry.serving import credentials
@@ -233,5 +233,5 @@ def engine_of(job: ExplanationJob, inquiry: Inquiry, scorer: Scorer) -> Engine:
 def helpers(job: ExplanationJob) -> int:
     """How many more workers may help: as many as the endpoint takes requests for, and there are chunks."""
     chunks = -(-job.total // int(job.plan["chunk"]))
-    wanted = -(-int(job.endpoint.concurrency) // IN_FLIGHT)
+    wanted = -(-int(job.endpoint.concurrency) // SENDERS)
     return max(0, min(chunks, wanted, MOST_WORKERS) - 1)

@@ -16,7 +16,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -158,18 +158,6 @@ def explain_directly(
         else:
             made = shap.PermutationExplainer(model, masker, seed=seed)(x[None], max_evals=evals, silent=True)
     return np.asarray(made.values[0], dtype=np.float64), float(np.ravel(made.base_values)[0])
-
-
-def warm() -> None:
-    """Import shap and compile what it compiles, about twenty seconds, so that the first row need not wait for it.
-
-    For a worker's parent process, before it forks.
-    """
-    background = np.array([[0, 0, 1], [1, 2, 0]], dtype=np.int32)
-    for algorithm in get_args(Algorithm):
-        made = Replay(background, algorithm=algorithm, seed=0)
-        recorded = made.record(background[0] + 1, "warm")
-        made.replay(background[0] + 1, "warm", recorded, recorded.sum(axis=1).astype(np.float64))
 
 
 def default_evals(algorithm: Algorithm, features: int) -> int:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -15,6 +15,7 @@ import numpy as np
 
 from explain.methods.codes import Floats
 from explain.serving.bodies import LARGEST_BODY
+from explain.serving.gathering import Gathering
 from explain.serving.limits import Limiter, LocalLimiter
 from explain.serving.protocol import (
     ServerFailed,
@@ -37,6 +38,8 @@ FAILURES_IN_A_ROW, TIMEOUTS_IN_A_ROW = 5, 2
 REPEATS = 3
 #: A single row is repeated more often before it is called unreadable: a false verdict would lose it.
 SINGLE_REPEATS = 5
+#: Requests of one process in flight: one is written or read while the server works on two.
+SENDERS = 3
 #: What a cell takes in a body on average, until the first bodies tell.
 CELL_BYTES = 20
 #: Probabilities are kept this far from 0 and 1 before the logit: float32 loses the tail (design, section 2.1).
@@ -79,6 +82,16 @@ class Scored:
     problems: dict[int, str]
 
 
+def divided(scored: Scored, lengths: Sequence[int]) -> list[Scored]:
+    """What is known of joined tables, for each of them."""
+    parts, start = [], 0
+    for length in lengths:
+        problems = {i - start: said for i, said in scored.problems.items() if start <= i < start + length}
+        parts.append(Scored(scored.outputs[start : start + length], problems))
+        start += length
+    return parts
+
+
 class Scorer:
     """Scores any number of rows at one endpoint in the wire format that the probe chose."""
 
@@ -111,11 +124,20 @@ class Scorer:
         self._lock = threading.Lock()
         self.batching = Batching(rows=batch)
         self.scored = 0
+        self._gathering = Gathering(
+            self._score, divide=divided, largest=lambda: self.batching.rows, senders=SENDERS, stopped=stopped
+        )
         if watch := getattr(client, "watch", None):  # clients over HTTP ask it while they wait for an answer, too
             watch(stopped)
 
     def score(self, rows: Table) -> Scored:
-        """Raises a ``ServingError`` when the endpoint, and not a row, is at fault."""
+        """Safe to call from several threads, whose rows share requests.
+
+        Raises a ``ServingError`` when the endpoint, and not a row, is at fault.
+        """
+        return self._gathering.ask(rows)
+
+    def _score(self, rows: Table) -> Scored:
         outputs = np.full(len(rows), np.nan)
         problems: dict[int, str] = {}
         start = 0

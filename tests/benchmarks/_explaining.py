@@ -15,6 +15,7 @@ import httpx
 import numpy as np
 import pandas as pd
 
+from explain import interpreter
 from explain.engines import Inquiry, Question, ShapEngine, run
 from explain.methods.codes import Column, Floats
 from explain.methods.levels import LEVELS
@@ -33,6 +34,7 @@ JSON, PARQUET = "application/json", "application/vnd.apache.parquet"
 def endpoint() -> Iterator[str]:
     """The address of ``mlflow models serve`` with the classifier."""
     rows, _target = _adult.census()
+    interpreter.settle()  # as in every worker
     with (
         tempfile.TemporaryDirectory() as folder,
         served.mlflow_server(_adult.model(), rows.head(20), Path(folder)) as url,

@@ -97,7 +97,7 @@ def test_a_second_worker_takes_other_chunks_and_nothing_is_explained_twice(
 ) -> None:
     monkeypatch.setattr(engines, "CHUNK_ROWS", 1)
     monkeypatch.setattr(engines, "IN_FLIGHT", 1)
-    monkeypatch.setattr("explain.preparing.IN_FLIGHT", 1)
+    monkeypatch.setattr("explain.preparing.SENDERS", 1)
     with serving() as (url, server):
         endpoint = register_endpoint(url)
         whole = perform(ask(endpoint, count=12))

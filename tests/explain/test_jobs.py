@@ -170,7 +170,7 @@ def test_cancelling_stops_the_worker_and_keeps_no_evidence(perform: Perform, mon
 
         def behave(rows: list[Row], count: int) -> Any:
             time.sleep(0.02)
-            if count == 60:
+            if count == 24:
                 thread = threading.Thread(target=cancelled)
                 thread.start()
                 thread.join()

@@ -261,14 +261,6 @@ def test_codes_stay_apart_however_many_there_are() -> None:
         assert made.replay(x, "r", recorded, model(recorded)).phi == pytest.approx([-1.5, 0.0], abs=1e-12)
 
 
-def test_warming_up_compiles_and_leaves_numpys_own_generator_alone() -> None:
-    np.random.seed(2)
-    expected = np.random.random()
-    np.random.seed(2)
-    replay.warm()
-    assert np.random.random() == expected
-
-
 def test_importing_the_estimators_imports_no_library_of_the_workers() -> None:
     modules = "reference, in_process, isolated.run, methods.replay, methods.analytic, methods.choice, methods.lime"
     code = "import sys\n" + "\n".join(f"import explain.{name}" for name in modules.split(", "))
