@@ -86,3 +86,11 @@ def withdraw_tampered(*, by: Actor = explained.CLOCK) -> list[str]:
 def _withdraw_of(job: ExplanationJob, reason: str, *, by: Actor) -> None:
     for analysis in Analysis.objects.filter(Q(first=job) | Q(second=job)).exclude(receipt_digest=""):
         explained.withdraw(evidence_of(analysis), reason, by=by)
+
+
+def subject_of(row: Evidence) -> str:
+    """The analysis that put the piece on record; empty for any other. At most one query."""
+    if row.type not in TYPES.values() or row.issued_by != WORKER.id:
+        return ""
+    found = Analysis.objects.only("id").filter(receipt_digest=row.digest, first__version=row.version_id).first()
+    return found.subject if found else ""
