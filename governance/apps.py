@@ -13,9 +13,10 @@ class GovernanceConfig(AppConfig):
 
     def ready(self) -> None:
         from audit.exports import sources
-        from explain.signals import explanation_erased, explanation_finished
+        from explain.signals import analysis_finished, explanation_erased, explanation_finished
         from governance import (
             access,  # noqa: F401  (registers its system check)
+            analysed,
             explained,
         )
         from governance.documents import documents
@@ -26,3 +27,6 @@ class GovernanceConfig(AppConfig):
         approvals.register("governance", undeployed)
         explanation_finished.connect(explained.attach)
         explanation_erased.connect(explained.detach)
+        analysis_finished.connect(analysed.attach)
+        explanation_finished.connect(analysed.disagree)
+        explanation_erased.connect(analysed.detach)

@@ -36,7 +36,7 @@ def attach(*, job: ExplanationJob, by: Actor, **_signal: Any) -> None:
     """
     first = job.repeats
     if first is not None and not job.receipt.get("agreement", {}).get("holds", False):
-        _withdraw(first, DISAGREED.format(again=job.subject), by=by)
+        withdraw(evidence_of(first), DISAGREED.format(again=job.subject), by=by)
         return
     if job.standing != Standing.EVIDENCE or not job.digest or job.digest != job.version.digest or job.ended is None:
         return
@@ -52,7 +52,7 @@ def attach(*, job: ExplanationJob, by: Actor, **_signal: Any) -> None:
 
 def detach(*, job: ExplanationJob, by: Actor, **_signal: Any) -> None:
     """Rows of the job were erased: withdraw its evidence, in the same transaction."""
-    _withdraw(job, ERASED.format(subject=job.subject), by=by)
+    withdraw(evidence_of(job), ERASED.format(subject=job.subject), by=by)
 
 
 def evidence_of(job: ExplanationJob) -> Evidence | None:
@@ -81,11 +81,11 @@ def withdraw_tampered(*, by: Actor = CLOCK) -> list[str]:
     for job in ExplanationJob.objects.filter(receipt_digest__in=active.values("digest")).order_by("pk"):
         if problems := receipts.problems(job):
             said = TAMPERED.format(subject=job.subject, problems=" ".join(problems))
-            gone += _withdraw(job, said, by=by)
+            gone += withdraw(evidence_of(job), said, by=by)
     return gone
 
 
 @transaction.atomic
-def _withdraw(job: ExplanationJob, reason: str, *, by: Actor) -> list[str]:
-    row = evidence_of(job)
+def withdraw(row: Evidence | None, reason: str, *, by: Actor) -> list[str]:
+    """Withdraw the piece, if there is one; its reference."""
     return [] if row is None else [evidence.withdraw(row.reference, reason=reason[:4000], by=by).reference]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from governance import backtests, claims, emergency_clock, erasure, explained, packs, promotions, rechecks
+from governance import analysed, backtests, claims, emergency_clock, erasure, explained, packs, promotions, rechecks
 from governance.api.idempotency import forget_outdated
 
 
@@ -56,7 +56,7 @@ def forget_answers() -> None:
 @shared_task(name="governance.check_explanations", ignore_result=True)  # type: ignore[untyped-decorator]
 def check_explanations() -> int:
     """Withdraw evidence whose explanation no longer fits its receipt; returns how much. Safe to repeat."""
-    return len(explained.withdraw_tampered())
+    return len(explained.withdraw_tampered()) + len(analysed.withdraw_tampered())
 
 
 @shared_task(name="governance.finish_erasures", ignore_result=True)  # type: ignore[untyped-decorator]

@@ -15,7 +15,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from governance import evidence, explained, queries
+from governance import analysed, evidence, explained, queries
 from governance.blast import BlastRadius
 from governance.gates import role_name
 from governance.models.evidence import Evidence
@@ -61,8 +61,8 @@ def promotions_of(context: Mapping[str, Any], version: ModelVersion) -> SafeStri
 
 @register.simple_tag
 def explanation_of(row: Evidence) -> str:
-    """The explanation behind a piece of evidence; empty when people recorded it."""
-    return explained.subject_of(row)
+    """The explanation or analysis behind a piece of evidence; empty when people recorded it."""
+    return explained.subject_of(row) or analysed.subject_of(row)
 
 
 @register.simple_tag(takes_context=True)
