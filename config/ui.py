@@ -239,6 +239,7 @@ _SUBJECT_PAGES: dict[str, str] = {
     "promotion": "governance:promotion",
     "decision": "governance:decision",
     "explanation": "explain:explanation",
+    "analysis": "explain:analysis",
     "incident": "governance:incident",
     "export": "audit:export",
     "pack": "governance:policy",

@@ -55,7 +55,10 @@ def standing(analysis: Analysis) -> list[str]:
     if analysis.state != AnalysisState.FINISHED:
         return []
     if analysis.standing == Standing.EVIDENCE:
-        return [_("Counts as evidence for exactly these explanations.")]
+        counts = _("Counts as evidence for exactly these explanations.")
+        if analysis.kind == Kind.FAIRNESS and not analysis.parameters.get("labelled"):
+            return [counts, _("It is no fairness assessment: without outcomes no errors were compared between groups.")]
+        return [counts]
     faults = [str(FAULTS.get(fault, fault)) for fault in analysis.receipt.get("faults", [])]
     return [_("A draft: it does not count as evidence."), *faults]
 

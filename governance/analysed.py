@@ -75,7 +75,8 @@ def withdraw_tampered(*, by: Actor = explained.CLOCK) -> list[str]:
     """
     active = Evidence.objects.filter(type__in=TYPES.values(), state=EvidenceState.ACTIVE)
     gone = []
-    for analysis in Analysis.objects.filter(receipt_digest__in=active.values("digest")).order_by("pk"):
+    finished = Analysis.objects.filter(receipt_digest__in=active.values("digest"))
+    for analysis in finished.select_related("first", "second").order_by("pk"):
         faults = [*analyses.problems(analysis), *(each for job in analysis.jobs for each in receipts.problems(job))]
         if faults:
             said = explained.TAMPERED.format(subject=analysis.subject, problems=" ".join(faults))
@@ -84,7 +85,8 @@ def withdraw_tampered(*, by: Actor = explained.CLOCK) -> list[str]:
 
 
 def _withdraw_of(job: ExplanationJob, reason: str, *, by: Actor) -> None:
-    for analysis in Analysis.objects.filter(Q(first=job) | Q(second=job)).exclude(receipt_digest=""):
+    resting = Analysis.objects.filter(Q(first=job) | Q(second=job)).exclude(receipt_digest="")
+    for analysis in resting.select_related("first"):
         explained.withdraw(evidence_of(analysis), reason, by=by)
 
 

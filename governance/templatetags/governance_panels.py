@@ -15,6 +15,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from explain.models import Analysis
 from governance import analysed, evidence, explained, queries
 from governance.blast import BlastRadius
 from governance.gates import role_name
@@ -63,6 +64,12 @@ def promotions_of(context: Mapping[str, Any], version: ModelVersion) -> SafeStri
 def explanation_of(row: Evidence) -> str:
     """The explanation or analysis behind a piece of evidence; empty when people recorded it."""
     return explained.subject_of(row) or analysed.subject_of(row)
+
+
+@register.simple_tag
+def evidence_from(analysis: Analysis) -> Evidence | None:
+    """The evidence that a finished analysis put on record. At most one query."""
+    return analysed.evidence_of(analysis)
 
 
 @register.simple_tag(takes_context=True)

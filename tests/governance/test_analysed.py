@@ -11,7 +11,7 @@ from audit.actors import Actor
 from explain import analyses, erasure, jobs, receipts
 from explain.digests import digest
 from explain.models import Analysis
-from governance import analysed
+from governance import analysed, explained
 from governance.models.evidence import Evidence, EvidenceType
 from registry.models import Endpoint
 from tests.explain import finishing
@@ -63,10 +63,27 @@ def stored(bank: Bank, endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch) -> A
     return found
 
 
-def test_the_evidence_names_its_analysis(stored: Analysis) -> None:
+def test_evidence_and_analysis_name_each_other(stored: Analysis, client_for: Any) -> None:
     row = analysed.evidence_of(stored)
     assert row is not None
     assert analysed.subject_of(row) == stored.subject
+    assert f'href="{stored.get_absolute_url()}"' in client_for("noor").get(row.get_absolute_url()).content.decode()
+    analysis_page = client_for("noor").get(stored.get_absolute_url()).content.decode()
+    assert f'href="{row.get_absolute_url()}"' in analysis_page
+
+
+def test_files_that_changed_and_an_explanation_off_the_record_give_none(stored: Analysis) -> None:
+    def again() -> None:
+        analysed.attach(analysis=stored, by=BY)
+
+    before = Evidence.objects.count()
+    analysed.detach(job=stored.first, by=BY)
+    stored.first.digest = f"sha256:{'0' * 64}"
+    again()
+    stored.first.refresh_from_db()
+    explained.detach(job=stored.first, by=BY)
+    again()
+    assert Evidence.objects.count() == before
 
 
 def test_erased_rows_withdraw_it(stored: Analysis) -> None:
