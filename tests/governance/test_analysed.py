@@ -20,6 +20,14 @@ from tests.governance.scene import Bank
 from tests.governance.test_explained import _no_broker, endpoint  # noqa: F401
 
 BY = Actor.system("test")
+KINDS = ("inputs", "predictions", "contributions")
+NO_DRIFT: dict[str, Any] = {
+    "sizes": [2, 2],
+    "left_out": 0,
+    "apart": {"auc": 0.5, "low": 0.4, "high": 0.6, "importance": []},
+    "drifted": {kind: [] for kind in KINDS},
+    **{kind: [] for kind in KINDS},
+}
 
 
 def made(endpoint: Endpoint, kind: str = "fairness", *, labelled: bool = True, standing: str = "evidence") -> Analysis:  # noqa: F811
@@ -58,7 +66,7 @@ def stored(bank: Bank, endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch) -> A
     asked = analyses.request("drift", *jobs_, by=scene.SET_UP)
     begun = analyses.begin(asked.pk)
     assert begun is not None
-    found = analyses.finish(begun, {"conclusion": ""})
+    found = analyses.finish(begun, NO_DRIFT)
     assert analysed.evidence_of(found) is not None
     return found
 
