@@ -17,6 +17,7 @@ from django.db import Error as DatabaseFault
 from django.db import connections
 
 from explain.serving.limits import ASK, FIRST_LOOK, LONGEST_LOOK, Stopped, go_on, wait
+from explain.serving.protocol import Cancelled
 
 #: First half of the advisory locks' keys («slot» in ASCII); the second is the endpoint's number and the place.
 LOCK = 0x736C6F74
@@ -55,6 +56,7 @@ class DatabaseLimiter:
         self._lock = threading.Lock()
         self._given = threading.Condition()
         self._connection: Any = None
+        self._closed = False
 
     @contextmanager
     def slot(self, rows: int, stopped: Stopped = go_on) -> Iterator[None]:
@@ -70,6 +72,7 @@ class DatabaseLimiter:
     def close(self) -> None:
         """Close the connection, which gives every place back."""
         with self._lock:
+            self._closed = True
             if self._connection is not None:
                 self._connection.close()
                 self._connection = None
@@ -117,7 +120,7 @@ class DatabaseLimiter:
             self._held.discard(place)
             try:
                 self._ask("SELECT pg_advisory_unlock(%s, %s)", [LOCK, self._first + place])
-            except DatabaseFault:
+            except (DatabaseFault, Cancelled):
                 # the lock went with the connection; the next request meets the fault and says so
                 self._connection = None
                 self._held.clear()
@@ -127,6 +130,8 @@ class DatabaseLimiter:
             return max(0.0, float(self._ask(_PACE, {"id": self._id, "secs": seconds})))
 
     def _ask(self, sql: str, parameters: Any) -> Any:
+        if self._closed:  # a thread that was left behind must not open a connection that nobody closes
+            raise Cancelled
         if self._connection is None:
             made = connections["default"].copy()
             made.inc_thread_sharing()
