@@ -19,7 +19,6 @@ from audit.actors import Actor
 from audit.refusals import Conflict, Refusal
 from audit.subject_keys import KeysUnavailable
 from explain import analyses, cells, comparisons, inputs, receipts
-from explain.digests import digest
 from explain.jobs import WORKER
 from explain.methods import drift, fairness
 from explain.methods.codes import Column, Floats
@@ -174,7 +173,7 @@ def _conditions(job: ExplanationJob) -> dict[str, Any]:
     return {
         "version": job.digest,
         "columns": job.columns,
-        "background": digest([list(row.cells or ()) for row in inputs.background_of(job)]),
+        "background": inputs.background_digest(job),
         "method": job.method,
         "output": job.output.get("name"),
         "scale": job.output.get("scale"),

@@ -65,6 +65,8 @@ def columns_for(version: ModelVersion, every: Sequence[Named]) -> tuple[Column, 
     names = [str(each.get("name")) for each in inputs] or [str(name) for name in every[0].values]
     if not 1 <= len(names) <= MOST_COLUMNS:
         raise refused("rows", _("A row has 1 to %(most)d columns.") % {"most": MOST_COLUMNS})
+    if not all(map(_storable, names)):
+        raise refused("rows", _("The name of a column holds what is no character."))
     for each in every:
         if set(each.values) != set(names):
             raise refused("rows", _row_problem(each, names))
@@ -114,8 +116,15 @@ def _fits(column: Column, row: Named) -> None:
         raise refused("rows", _("Column “%(name)s”, %(row)s: write null for a missing number.") % words)
     if isinstance(value, int) and not -(2**63) <= value < 2**63:
         raise refused("rows", _("Column “%(name)s”, %(row)s: the number is too large.") % words)
-    if isinstance(value, str) and (len(value) > MOST_TEXT or "\x00" in value):
+    if isinstance(value, str) and len(value) > MOST_TEXT:
         raise refused("rows", _("Column “%(name)s”, %(row)s: the text is too long.") % words)
+    if isinstance(value, str) and not _storable(value):
+        raise refused("rows", _("Column “%(name)s”, %(row)s: the text holds what is no character.") % words)
+
+
+def _storable(text: str) -> bool:
+    """Neither a NUL nor half of a surrogate pair: PostgreSQL and UTF-8 have none."""
+    return "\x00" not in text and not any("\ud800" <= each <= "\udfff" for each in text)
 
 
 def cell(value: Any, kind: str) -> Any:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from explain import jobs, queueing
+from explain.canaries import Canaries
 from explain.engines import Done, Question
 from explain.models import ExplanationJob
 
@@ -60,16 +61,16 @@ class Chunks:
 class Keeper:
     """Keeps finished chunks, about once a second, and only after the canary rows answered as at the start."""
 
-    def __init__(
-        self, job: ExplanationJob, chunks: Chunks, positions: dict[str, int], unchanged: Callable[[], None]
-    ) -> None:
-        """``unchanged`` raises when another model answers by now."""
-        self._job, self._chunks, self._positions, self._unchanged = job, chunks, positions, unchanged
+    def __init__(self, job: ExplanationJob, chunks: Chunks, positions: dict[str, int], canaries: Canaries) -> None:
+        self._job, self._chunks, self._positions, self._canaries = job, chunks, positions, canaries
         self._found: list[Done] = []
         self._since = time.monotonic()
 
     def take(self, done: Done) -> None:
-        """Keep it soon. Raises what ``unchanged`` raises, and ``Cancelled`` when the job no longer runs."""
+        """Keep it soon.
+
+        Raises ``AnotherVersion`` when another model answers by now, and ``Cancelled`` when the job no longer runs.
+        """
         self._found.append(done)
         if time.monotonic() - self._since >= CHECKPOINT:
             self.flush()
@@ -77,7 +78,7 @@ class Keeper:
     def flush(self) -> None:
         """Keep what there is now."""
         if self._found:
-            self._unchanged()
+            self._canaries.check()
             jobs.checkpoint(self._job, [row for done in self._found for row in done.rows], self._positions)
             for done in self._found:
                 self._chunks.release(done.number)

@@ -73,7 +73,7 @@ def side_of(job: ExplanationJob, rows: Sequence[RowResult]) -> Side:
     made = grouping(job.names, groups)
     conditions = {
         "rows": digest(sorted([row.row_id, list(cells.get(row.row_id) or ())] for row in rows)),
-        "background": digest([list(row.cells or ()) for row in inputs.background_of(job)]),
+        "background": inputs.background_digest(job),
         "seed": job.seed,
         "method": job.method,
         "output": job.output.get("name"),

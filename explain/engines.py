@@ -58,6 +58,11 @@ class Inquiry:
         return Table(self.columns, book.decode(book.encode(cells)))
 
     @property
+    def reference(self) -> Table:
+        """The background, as it is sent."""
+        return Table(self.columns, [column[len(self.rows) :] for column in self.table.cells])
+
+    @property
     def budget_per_row(self) -> int:
         """Model rows per explained row: a share that does not depend on which rows come first."""
         return self.budget // max(len(self.rows), 1)

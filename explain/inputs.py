@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
+from cryptography.exceptions import InvalidTag
 from django.conf import settings
 from django.utils.crypto import salted_hmac
 
@@ -136,6 +137,16 @@ def background_of(job: ExplanationJob) -> list[Row]:
     return _rows(job, background=True)
 
 
+def background_digest(job: ExplanationJob) -> str:
+    """Of the content, to compare two questions; one with a row that is gone equals no other question's.
+
+    Raises ``subject_keys.KeysUnavailable``.
+    """
+    rows = background_of(job)
+    gone = [job.subject] if any(row.cells is None for row in rows) else []
+    return digest([*gone, *(list(row.cells or ()) for row in rows)])
+
+
 def cells_of(job: ExplanationJob, row_id: str) -> tuple[Any, ...] | None:
     """The cells of one row; None when it was erased or there is none. Raises ``subject_keys.KeysUnavailable``."""
     return next((row.cells for row in rows_of(job) if row.id == row_id), None)
@@ -153,22 +164,30 @@ def _rows(job: ExplanationJob, *, background: bool) -> list[Row]:
 
 
 def _opened(job: ExplanationJob, stored: ExplanationInput, cipher: Any) -> dict[str, Any] | None:
+    """What was sealed; None when it was erased, its key is gone or its bytes were changed: ``problems`` tells these."""
     if stored.body is None or cipher is None:
         return None
     body = bytes(stored.body)
-    content: dict[str, Any] = json.loads(
-        cipher.decrypt(body[:12], body[12:], _bound(job, stored.background, stored.position))
-    )
+    try:
+        plain = cipher.decrypt(body[:12], body[12:], _bound(job, stored.background, stored.position))
+    except (InvalidTag, ValueError):
+        return None
+    content: dict[str, Any] = json.loads(plain)
     return content
 
 
 def problems(job: ExplanationJob) -> bool:
-    """Whether a stored row no longer fits its commitment, or the commitments the digests in the log."""
+    """Whether a stored row cannot be opened or no longer fits its commitment, or the commitments the digests in the
+    log. What was erased has no body and is none.
+    """
     stored = list(job.inputs.all())
     ciphers = subject_keys.ciphers({each.key_id for each in stored})
     for each in stored:
         content = _opened(job, each, ciphers.get(each.key_id))
-        if content is not None and commitment(content["salt"], content["cells"]) != each.commitment:
+        if content is None:
+            if each.body is not None:
+                return True
+        elif commitment(content["salt"], content["cells"]) != each.commitment:
             return True
     digests = digests_of(
         [each.commitment for each in stored if not each.background],

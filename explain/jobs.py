@@ -229,8 +229,11 @@ def finish(job: ExplanationJob, *, fatal: Sequence[str], canaries: Sequence[floa
     if len(rows) != job.total:
         raise Conflict(_("Rows of %(subject)s are missing.") % {"subject": job.subject}, code="explanation.incomplete")
     faults = {**quality.faults(job.method, rows), **{finding: len(rows) for finding in fatal}}
+    agreed = receipts.agreement_of(job, stored)
+    if agreed is not None and not agreed["holds"]:
+        faults["disagrees"] = agreed["rows"] - agreed["agree"]
     ended = timezone.now()
-    receipt = receipts.write(job, stored, faults=faults, canaries=canaries, ended=ended)
+    receipt = receipts.write(job, stored, faults=faults, agreed=agreed, canaries=canaries, ended=ended)
     standing = Standing.DRAFT if faults else Standing.EVIDENCE
     facts = {
         "version_digest": job.digest,
@@ -273,6 +276,7 @@ def fail(job: ExplanationJob, sentence: str, *, code: str, by: Actor) -> Explana
 @transaction.atomic
 def discard(job: ExplanationJob, sentence: str, *, by: Actor) -> ExplanationJob:
     """Another model answered in the middle: nothing of the results is kept."""
+    ExplanationJob.objects.select_for_update().only("id").get(pk=job.pk)  # a checkpoint waits, or is deleted with them
     discarded = job.results.count()
     job.results.all().delete()
     facts = {"discarded": discarded}

@@ -111,6 +111,7 @@ def prepare(
         inquiry.table,
         output=job.output["index"],
         probability=job.output.get("kind") == "probability",
+        reference=inquiry.reference,
         limiter=limiter,
         stopped=stopped,
     )
@@ -125,7 +126,8 @@ def prepare(
         "probe": report,
         "algorithm": chosen.algorithm,
         "because": chosen.because,
-        "artifact": None if artifact is None else asdict(artifact),
+        # jsonb has no NaN: null stands for a difference to what is no number
+        "artifact": None if artifact is None else asdict(artifact) | {"difference": report["parity"]},
         "selected": selected,
         "chunk": _chunk(job, inquiry, chosen.algorithm),
     }
@@ -145,9 +147,8 @@ def _artifact(job: ExplanationJob, inquiry: Inquiry, scorer: Scorer) -> in_proce
     path = artifacts.path_of(job.version)
     if path is None:
         return None
-    rows = Table(inquiry.columns, [column[len(inquiry.rows) :] for column in inquiry.table.cells])
     try:
-        served = background_outputs(scorer, rows)
+        served = background_outputs(scorer, inquiry.reference)
         return in_process.parity(path, inquiry, served, output=job.output["index"], stopped=scorer.stopped)
     except isolated.Unloadable as error:
         if asked:

@@ -52,6 +52,7 @@ def write(
     stored: Sequence[ExplanationRow],
     *,
     faults: Mapping[str, int],
+    agreed: Mapping[str, Any] | None,
     canaries: Sequence[float],
     ended: datetime,
 ) -> dict[str, Any]:
@@ -83,11 +84,18 @@ def write(
         "ended": _moment(ended),
         "libraries": libraries(),
     }
-    if job.repeats is not None:
-        before = [result_of(row) for row in job.repeats.results.all()]
-        made = agreement(before, [result_of(row) for row in stored])
-        found["agreement"] = {"with": job.repeats.subject, **made.as_json()}
+    if agreed is not None:
+        found["agreement"] = dict(agreed)
     return found
+
+
+def agreement_of(job: ExplanationJob, stored: Sequence[ExplanationRow]) -> dict[str, Any] | None:
+    """Whether the results agree with those of the job that ``job`` repeats; None when it repeats none."""
+    if job.repeats is None:
+        return None
+    before = [result_of(row) for row in job.repeats.results.all()]
+    made = agreement(before, [result_of(row) for row in stored])
+    return {"with": job.repeats.subject, **made.as_json()}
 
 
 def endpoint_of(job: ExplanationJob) -> dict[str, Any]:

@@ -31,6 +31,7 @@ WORDS = {
     "not_finite": gettext_lazy("Some results are not finite numbers."),
     "not_additive": gettext_lazy("Some rows do not add up to their prediction."),
     "not_converged": gettext_lazy("Some rows did not reach the tolerance."),
+    "disagrees": gettext_lazy("Some rows do not agree with the run that it repeats within the stated error."),
     "unstable": gettext_lazy("Some local models do not fit, or differ from seed to seed."),
 }
 

@@ -13,7 +13,8 @@ from django.db import connection
 from explain.models import Scale
 from explain.staleness import why_stale
 
-#: The newest of each method and standing: a quick look that ends as a draft takes nothing away from evidence.
+#: The newest of each method and standing: a quick look that ends as a draft takes nothing away from evidence. One that
+#: a re-run contradicts is not among them.
 _NEWEST = """
     SELECT DISTINCT ON (j.version_id, j.method, j.standing)
         j.id, j.version_id, j.digest, v.digest, j.method, coalesce(j.receipt ->> 'algorithm', j.method),
@@ -27,11 +28,14 @@ _NEWEST = """
     JOIN registry_modelversion v ON v.id = j.version_id
     JOIN registry_endpoint e ON e.id = j.endpoint_id
     JOIN registry_environment n ON n.id = e.environment_id
-    WHERE j.version_id = ANY(%s) AND j.state = 'finished'
+    WHERE j.version_id = ANY(%s) AND j.state = 'finished' AND NOT EXISTS (
+        SELECT 1 FROM explain_explanationjob again WHERE again.repeats_id = j.id AND again.state = 'finished'
+        AND again.receipt #>> '{agreement,holds}' IS DISTINCT FROM 'true'
+    )
     ORDER BY j.version_id, j.method, j.standing, j.id DESC
 """
 #: Faults of a receipt that say that another run would say something else.
-_UNSTABLE = frozenset({"not_converged", "unstable"})
+_UNSTABLE = frozenset({"not_converged", "unstable", "disagrees"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +96,7 @@ def _explained(row: tuple[Any, ...]) -> Explained:
             asked=_json(asked),
             asked_now=now,
         ),
-        stable=not _UNSTABLE & set(_json(faults) or ()),
+        stable=faults is not None and not _UNSTABLE & set(_json(faults)),
         erased=gone,
         rows=rows,
         background=background,

@@ -16,18 +16,20 @@ _NUMERIC = {"double": float, "float": float, "long": int, "integer": int}
 _TRUTH = {"true": True, "1": True, "false": False, "0": False}
 
 
-def read(text: str, *, field: str, schema: Mapping[str, Any]) -> list[Any]:
+def read(text: str, *, field: str, schema: Mapping[str, Any], named: str = "") -> list[Any]:
     """Rows from JSON (a list of objects, or ``{"columns": [...], "data": [[...]]}``) or from CSV with a header.
 
     CSV cells have no type: they are read as ``schema`` (of the model version) says, else as numbers where every cell
-    of the column is one; an empty cell is missing. Raises ``BadInput`` on ``field`` with the line.
+    of the column is one; an empty cell is missing. The column ``named`` stays text: "007" is another person than "7".
+    Raises ``BadInput`` on ``field`` with the line.
     """
     stripped = text.strip().lstrip("\ufeff")
     if not stripped:
         raise _bad(field, _("There are no rows."))
     if stripped[0] in "[{":
         return _json(stripped, field)
-    return _csv(stripped, field, {str(each.get("name")): str(each.get("type")) for each in schema.get("inputs") or []})
+    types = {str(each.get("name")): str(each.get("type")) for each in schema.get("inputs") or []}
+    return _csv(stripped, field, types | ({named: "string"} if named else {}))
 
 
 def with_ids(rows: Sequence[Any], *, field: str = "rows") -> dict[str, Mapping[str, Any]]:
@@ -54,7 +56,7 @@ def _bad(field: str, sentence: str) -> BadInput:
 def _json(text: str, field: str) -> list[Any]:
     try:
         found = json.loads(text, parse_constant=_no_constant)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise _bad(field, _("This is not JSON: %(problem)s") % {"problem": error}) from error
     if isinstance(found, dict) and isinstance(found.get("dataframe_split"), dict):
         found = found["dataframe_split"]

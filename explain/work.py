@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from django.db import DataError, IntegrityError
 from django.db import Error as DatabaseFault
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -15,7 +16,8 @@ from django.utils.translation import gettext_lazy
 from audit.actors import Actor
 from audit.refusals import Conflict, Refusal
 from audit.subject_keys import KeysUnavailable
-from explain import canaries, cells, inputs, jobs, preparing, queueing
+from explain import cells, inputs, jobs, preparing, queueing
+from explain.canaries import AnotherVersion, Canaries
 from explain.chunks import Chunks, Keeper
 from explain.engines import Engine, Inquiry, Question, run
 from explain.isolated.run import Unloadable
@@ -23,7 +25,7 @@ from explain.methods.codes import Column, UnusableColumn
 from explain.models import ExplanationJob, State
 from explain.serving import probe
 from explain.serving.limits import ASK, Limiter
-from explain.serving.protocol import Cancelled, ServingClient, ServingError, Table, Unreachable
+from explain.serving.protocol import Cancelled, ServingClient, ServingError, Unreachable
 from explain.serving.scoring import Scorer
 
 logger = logging.getLogger(__name__)
@@ -49,9 +51,13 @@ def perform(job_id: int, *, others: int = 0, by: Actor = jobs.WORKER) -> str:
             return _perform(job, client, limiter, watch, others=others, by=by)
     except Cancelled:
         return IGNORED
+    except (DataError, IntegrityError):
+        # no fault that a later delivery would not meet again
+        logger.exception("explanation %s has results that cannot be stored", job_id)
+        return _fail(job, _("The program met an error; its log names it under this job's number."), "bug", by=by)
     except (DatabaseFault, KeysUnavailable):
         raise
-    except _VersionChanged:
+    except AnotherVersion:
         return _end(State.VERSION_CHANGED, lambda: jobs.discard(job, str(CHANGED), by=by))
     except Unreachable as error:
         sentence = error.sentence
@@ -75,10 +81,6 @@ def _end(state: State, change: Callable[[], object]) -> str:
     except Conflict:  # a person or another worker ended it first
         return IGNORED
     return state.value
-
-
-class _VersionChanged(Exception):  # noqa: N818
-    """The canary rows get other answers than at the start."""
 
 
 class _Watch:
@@ -111,8 +113,6 @@ class _Questions:
     """What is asked, opened: rows that were erased meanwhile are not among them."""
 
     inquiry: Inquiry
-    #: All rows and the background, whether a sample was drawn or not: the canary rows are always the same ones.
-    table: Table
     positions: dict[str, int]
 
 
@@ -138,7 +138,7 @@ def questions_of(job: ExplanationJob) -> _Questions:
     )
     selected = job.plan.get("selected")
     inquiry = whole if selected is None else replace(whole, rows=tuple(whole.rows[i] for i in selected))
-    return _Questions(inquiry, whole.table, {row.id: row.position for row in rows})
+    return _Questions(inquiry, {row.id: row.position for row in rows})
 
 
 def _perform(
@@ -159,22 +159,17 @@ def _perform(
     asked = questions_of(job)
     report = job.plan["probe"]
     scorer = preparing.scorer_of(job, client, report, limiter=limiter, stopped=watch)
-
-    def unchanged() -> None:
-        if not canaries.still(client, asked.table, report, output=job.output["index"], limiter=limiter, stopped=watch):
-            raise _VersionChanged(CHANGED)
-
-    unchanged()
-    _explain(job, asked, scorer, unchanged, watch)
-    return _finish(job, client, limiter, asked, watch, by=by)
+    asker = probe.Asker(client, job.output["index"], limiter, watch)
+    canaries = Canaries(client, asker, asked.inquiry.reference, report)
+    canaries.check()
+    _explain(job, asked, scorer, canaries, watch)
+    return _finish(job, canaries, by=by)
 
 
-def _explain(
-    job: ExplanationJob, asked: _Questions, scorer: Scorer, unchanged: Callable[[], None], watch: _Watch
-) -> None:
+def _explain(job: ExplanationJob, asked: _Questions, scorer: Scorer, canaries: Canaries, watch: _Watch) -> None:
     engine: Engine = preparing.engine_of(job, asked.inquiry, scorer)
     chunks = Chunks(job, asked.inquiry.rows, job.plan["chunk"])
-    keeper = Keeper(job, chunks, asked.positions, unchanged)
+    keeper = Keeper(job, chunks, asked.positions, canaries)
     try:
         for done in run(engine, chunks.claim, poll=watch.runs, stop=watch.stop):
             keeper.take(done)
@@ -183,9 +178,7 @@ def _explain(
         chunks.release_all()
 
 
-def _finish(
-    job: ExplanationJob, client: ServingClient, limiter: Limiter, asked: _Questions, watch: _Watch, *, by: Actor
-) -> str:
+def _finish(job: ExplanationJob, canaries: Canaries, *, by: Actor) -> str:
     """Whoever finds every row explained ends the job; the others leave."""
     if job.results.count() < job.total:
         return IGNORED
@@ -195,13 +188,6 @@ def _finish(
             _("No row could be explained. %(problem)s") % {"problem": problems[0]},
             code="explanation.every_row_failed",
         )
-    try:
-        answers = canaries.answers(
-            client, asked.table, job.plan["probe"], output=job.output["index"], limiter=limiter, stopped=watch
-        )
-    except canaries.AnotherVersion as error:
-        raise _VersionChanged from error
-    if not canaries.unchanged(job.plan["probe"]["canaries"], answers):
-        raise _VersionChanged(CHANGED)
+    answers = canaries.check()
     fatal = [finding for finding in job.plan["probe"]["findings"] if finding in probe.FATAL]
     return _end(State.FINISHED, lambda: jobs.finish(job, fatal=fatal, canaries=answers, by=by))

@@ -5,7 +5,6 @@ As with explanations (``governance.explained``): the worker records it, and it c
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Any
 
 from django.db.models import Q
@@ -14,11 +13,9 @@ from audit.actors import Actor
 from explain import analyses, receipts
 from explain.jobs import WORKER
 from explain.models import Analysis, ExplanationJob, Standing
-from governance import evidence, explained
+from governance import explained
 from governance.models.evidence import Evidence, EvidenceState, EvidenceType
 
-#: How long it counts: as long as the explanations that it is made of, for it is about the same rows.
-LASTS: timedelta = explained.LASTS
 TYPES = {"fairness": EvidenceType.FAIRNESS, "drift": EvidenceType.DRIFT_BASELINE}
 
 
@@ -37,14 +34,8 @@ def attach(*, analysis: Analysis, by: Actor, **_signal: Any) -> None:
         return
     if any(explained.evidence_of(each) is None for each in analysis.jobs):
         return
-    paper = evidence.Paper(
-        digest=analysis.receipt_digest,
-        title=f"{analysis.subject} ({analysis.kind}, {', '.join(each.subject for each in analysis.jobs)})",
-        author=WORKER.id,
-        issued_at=analysis.ended,
-        expires_at=analysis.ended + LASTS,
-    )
-    evidence.record(type, job.version, paper, made_for=job.digest, by=WORKER)
+    title = f"{analysis.subject} ({analysis.kind}, {', '.join(each.subject for each in analysis.jobs)})"
+    explained.put_on_record(type, job, title, receipt=analysis.receipt_digest, ended=analysis.ended)
 
 
 def detach(*, job: ExplanationJob, by: Actor, **_signal: Any) -> None:
@@ -73,14 +64,17 @@ def withdraw_tampered(*, by: Actor = explained.CLOCK) -> list[str]:
 
     The references. Safe to repeat. Raises ``subject_keys.KeysUnavailable``.
     """
-    active = Evidence.objects.filter(type__in=TYPES.values(), state=EvidenceState.ACTIVE)
     gone = []
-    finished = Analysis.objects.filter(receipt_digest__in=active.values("digest"))
-    for analysis in finished.select_related("first", "second").order_by("pk"):
+    finished = Analysis.objects.select_related("first", "second")
+    for row in explained.recorded_by_machine(*TYPES.values()):
+        analysis = finished.filter(first__version=row.version_id, receipt_digest=row.digest).first()
+        if analysis is None:
+            gone += explained.withdraw(row, explained.LOST, by=by)
+            continue
         faults = [*analyses.problems(analysis), *(each for job in analysis.jobs for each in receipts.problems(job))]
         if faults:
             said = explained.TAMPERED.format(subject=analysis.subject, problems=" ".join(faults))
-            gone += explained.withdraw(evidence_of(analysis), said, by=by)
+            gone += explained.withdraw(row, said, by=by)
     return gone
 
 

@@ -7,7 +7,7 @@ can run its receipt again; and it is withdrawn at once when that is no longer so
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import transaction
@@ -25,6 +25,7 @@ LASTS = timedelta(days=180)
 CLOCK = Actor.system("explanation-evidence")
 DISAGREED = "{again} ran it again and did not agree within the stated error."
 ERASED = "Rows of {subject} were erased, so nobody can run it again."
+LOST = "What it was recorded for is gone, or has another receipt by now."
 TAMPERED = "{subject} no longer fits its receipt: {problems}"
 
 
@@ -40,14 +41,14 @@ def attach(*, job: ExplanationJob, by: Actor, **_signal: Any) -> None:
         return
     if job.standing != Standing.EVIDENCE or not job.digest or job.digest != job.version.digest or job.ended is None:
         return
-    paper = evidence.Paper(
-        digest=job.receipt_digest,
-        title=f"{job.subject} ({job.method.upper()}, {job.receipt['rows']} × {job.asked_background}, {job.algorithm})",
-        author=WORKER.id,
-        issued_at=job.ended,
-        expires_at=job.ended + LASTS,
-    )
-    evidence.record(EvidenceType.EXPLANATION, job.version, paper, made_for=job.digest, by=WORKER)
+    title = f"{job.subject} ({job.method.upper()}, {job.receipt['rows']} × {job.asked_background}, {job.algorithm})"
+    put_on_record(EvidenceType.EXPLANATION, job, title, receipt=job.receipt_digest, ended=job.ended)
+
+
+def put_on_record(type: EvidenceType, job: ExplanationJob, title: str, *, receipt: str, ended: datetime) -> None:
+    """Record evidence for the version of ``job``, with the digest of a receipt, in the name of the worker."""
+    paper = evidence.Paper(digest=receipt, title=title, author=WORKER.id, issued_at=ended, expires_at=ended + LASTS)
+    evidence.record(type, job.version, paper, made_for=job.digest, by=WORKER)
 
 
 def detach(*, job: ExplanationJob, by: Actor, **_signal: Any) -> None:
@@ -76,13 +77,20 @@ def withdraw_tampered(*, by: Actor = CLOCK) -> list[str]:
 
     Safe to repeat. Raises ``subject_keys.KeysUnavailable``: then nothing is known, and nothing withdrawn.
     """
-    active = Evidence.objects.filter(type=EvidenceType.EXPLANATION, state=EvidenceState.ACTIVE)
     gone = []
-    for job in ExplanationJob.objects.filter(receipt_digest__in=active.values("digest")).order_by("pk"):
-        if problems := receipts.problems(job):
-            said = TAMPERED.format(subject=job.subject, problems=" ".join(problems))
-            gone += withdraw(evidence_of(job), said, by=by)
+    for row in recorded_by_machine(EvidenceType.EXPLANATION):
+        job = ExplanationJob.objects.filter(version=row.version_id, receipt_digest=row.digest).first()
+        if job is None:
+            gone += withdraw(row, LOST, by=by)
+        elif problems := receipts.problems(job):
+            gone += withdraw(row, TAMPERED.format(subject=job.subject, problems=" ".join(problems)), by=by)
     return gone
+
+
+def recorded_by_machine(*types: EvidenceType) -> list[Evidence]:
+    """What workers put on record and nobody withdrew. One query."""
+    found = Evidence.objects.filter(type__in=types, issued_by=WORKER.id, state=EvidenceState.ACTIVE)
+    return list(found.order_by("pk"))
 
 
 @transaction.atomic

@@ -19,10 +19,14 @@ _RESIDUAL = 1e-6
 
 @dataclass(frozen=True)
 class Found:
-    """``digest``: of the receipt, which the log's entry «explanation.finished» holds. ``problems``: sentences."""
+    """``digest``: of the receipt, which the log's entry «explanation.finished» holds. ``erased``: rows of which nothing
+    but a digest is left. ``additive``: values that must add up to the prediction. ``problems``: sentences.
+    """
 
     digest: str
     rows: int
+    erased: int
+    additive: bool
     problems: list[str]
 
 
@@ -34,13 +38,20 @@ def check(receipt: Any, results: Any) -> Found:
         raise Stop(Exit.USAGE, "Give a receipt and the results as `explanations receipt` and `result` save them.")
     if said.get("v") != 2:
         raise Stop(Exit.USAGE, f"A receipt of shape {said.get('v')} is not known here; update countersign.")
-    problems = []
-    digests = []
+    problems: list[str] = []
+    digests: list[Any] = []
+    erased = 0
+    for name, of in (("explanation", said.get("explanation")), ("receipt_digest", digest(said))):
+        if results.get(name, of) != of:
+            problems.append(f"The results say another {name} than the receipt.")
     for row in rows:
         if not isinstance(row, Mapping):
             raise Stop(Exit.USAGE, "A result is no object.")
         if row.get("erased"):
             digests.append(row.get("digest"))
+            erased += 1
+            if not _is_empty(row):
+                problems.append(f"Row {row.get('row_id')} is called erased and has values.")
             continue
         digests.append(digest({"id": row.get("row_id"), **{name: row.get(name) for name in _FIELDS}}))
         if said.get("method") == "shap" and not row.get("problem") and not _adds_up(row):
@@ -50,14 +61,19 @@ def check(receipt: Any, results: Any) -> Found:
     found = digest(said)
     if isinstance(receipt, Mapping) and receipt.get("digest", found) != found:
         problems.insert(0, "The receipt is not the one whose digest stands beside it.")
-    return Found(found, len(rows), problems)
+    return Found(found, len(rows), erased, str(said.get("method")) == "shap", problems)
+
+
+def _is_empty(row: Mapping[str, Any]) -> bool:
+    numbers = any(row.get(name) is not None for name in ("base", "fx", "residual"))
+    return str(row.get("row_id")).startswith("erased-") and not row.get("phi") and not row.get("se") and not numbers
 
 
 def _adds_up(row: Mapping[str, Any]) -> bool:
     try:
         base, fx = float(row["base"]), float(row["fx"])
         missing = base + math.fsum(row["phi"]) - fx
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ArithmeticError, ValueError):
         return False
     return abs(missing) <= _RESIDUAL * max(1.0, abs(fx))
 

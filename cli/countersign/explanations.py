@@ -112,8 +112,11 @@ def verify(arguments: argparse.Namespace, shape: str) -> int:
     settings.fill(arguments, os.environ, ("receipt", "results"))
     found = explanation_proof.check(_document(arguments.receipt), _document(arguments.results))
     code = Exit.MISMATCH if found.problems else Exit.ALLOW
-    lines = found.problems or [f"{found.rows} rows fit the receipt {found.digest}, and add up to their predictions"]
-    answer = {"receipt": found.digest, "rows": found.rows, "problems": found.problems}
+    fits = f"{found.rows} rows fit the receipt {found.digest}"
+    fits += ", and those with a result add up to their predictions" if found.additive else ""
+    fits += f"; {found.erased} of them were erased" if found.erased else ""
+    lines = found.problems or [fits, "Compare the digest with that of the log's entry explanation.finished."]
+    answer = {"receipt": found.digest, "rows": found.rows, "erased": found.erased, "problems": found.problems}
     return outputs.told(answer, shape, lines, code)
 
 

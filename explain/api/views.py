@@ -154,7 +154,7 @@ class Cancel(APIView):
 
     required_action = {"POST": "explain.request"}
 
-    @extend_schema(operation_id="explanations_cancel", request=ReasonSerializer, responses=DetailSerializer)
+    @extend_schema(operation_id="explanations_cancel", request=ReasonSerializer, responses=StatusSerializer)
     def post(self, request: Request, job_id: int) -> Response:
         return _changed(request, job_id, jobs.cancel, reason=_reason(request))
 
@@ -164,7 +164,7 @@ class Pause(APIView):
 
     required_action = {"POST": "explain.request"}
 
-    @extend_schema(operation_id="explanations_pause", request=ReasonSerializer, responses=DetailSerializer)
+    @extend_schema(operation_id="explanations_pause", request=ReasonSerializer, responses=StatusSerializer)
     def post(self, request: Request, job_id: int) -> Response:
         return _changed(request, job_id, jobs.pause, reason=_reason(request))
 
@@ -174,7 +174,7 @@ class Resume(APIView):
 
     required_action = {"POST": "explain.request"}
 
-    @extend_schema(operation_id="explanations_resume", request=None, responses=DetailSerializer)
+    @extend_schema(operation_id="explanations_resume", request=None, responses=StatusSerializer)
     def post(self, request: Request, job_id: int) -> Response:
         return _changed(request, job_id, jobs.resume)
 
@@ -204,7 +204,7 @@ def _reason(request: Request) -> str:
 def _changed(request: Request, job_id: int, change: Any, **words: str) -> Response:
     user: Any = request.user
     change(queries.find(job_id), by=user.actor, **words)
-    return Response(DetailSerializer(queries.find(job_id)).data)
+    return Response(StatusSerializer(queries.find(job_id)).data)
 
 
 class Erasure(APIView):

@@ -143,11 +143,20 @@ def _ask(
 
 
 def _run(question: bytes, folder: str, out: IO[bytes], stopped: Stopped) -> None:
+    with tempfile.TemporaryFile() as errors:  # bounded like every file of the process, as a pipe is not
+        returned = _returned(question, folder, out, errors, stopped)
+        if returned:
+            errors.seek(max(0, errors.seek(0, os.SEEK_END) - 2000))
+            logger.warning("the isolated process ended with %s: %s", returned, errors.read().decode(errors="replace"))
+            raise refused("ended")
+
+
+def _returned(question: bytes, folder: str, out: IO[bytes], errors: IO[bytes], stopped: Stopped) -> int:
     process = subprocess.Popen(
         [sys.executable, "-I", str(_CHILD), str(LONGEST)],
         stdin=subprocess.PIPE,
         stdout=out,
-        stderr=subprocess.PIPE,
+        stderr=errors,
         env={
             "PATH": os.environ.get("PATH", os.defpath),
             "LANG": "C.UTF-8",
@@ -160,24 +169,21 @@ def _run(question: bytes, folder: str, out: IO[bytes], stopped: Stopped) -> None
         start_new_session=True,
     )
     try:
-        errors = _until_it_ends(process, question, stopped)
+        _until_it_ends(process, question, stopped)
     finally:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
             process.communicate()
-    if process.returncode:
-        logger.warning(
-            "the isolated process ended with %s: %s", process.returncode, errors[-2000:].decode(errors="replace")
-        )
-        raise refused("ended")
+    return process.returncode
 
 
-def _until_it_ends(process: subprocess.Popen[bytes], question: bytes, stopped: Stopped) -> bytes:
+def _until_it_ends(process: subprocess.Popen[bytes], question: bytes, stopped: Stopped) -> None:
     ends = time.monotonic() + LONGEST
     asked: bytes | None = question
     while time.monotonic() < ends:
         try:
-            return process.communicate(asked, timeout=ASK)[1]
+            process.communicate(asked, timeout=ASK)
+            return
         except subprocess.TimeoutExpired:
             asked = None  # what is left of the question is still sent
             stopped()

@@ -21,6 +21,9 @@ from explain.pages.forms import RequestForm, written_groups
 from registry.models import Endpoint, ModelVersion
 from registry.queries import version_by_subject
 
+#: Characters of a person's name that an erasure takes.
+MOST_PERSON = 200
+
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def request_explanation(request: HttpRequest) -> HttpResponse:
@@ -38,11 +41,11 @@ def request_explanation(request: HttpRequest) -> HttpResponse:
         return _page(request, form, version, status=422)
     try:
         endpoint, asked = form.cleaned_data["endpoint"], _asked(form)
+        cost = jobs.estimate(endpoint.version, endpoint, **asked)  # first: what it refuses has no digest either
         question = digest([endpoint.pk, {name: _plain(value) for name, value in asked.items()}])
         known = request.POST.get("estimated", "")
         if request.POST.get("step") == "request" and known == question:
             return redirect(jobs.request(endpoint.version, endpoint, by=actor, **asked))
-        cost = jobs.estimate(endpoint.version, endpoint, **asked)
     except Refusal as refusal:
         _at_fields(form, refusal)
         return _page(request, form, version, status=422)
@@ -78,10 +81,11 @@ def _asked(form: RequestForm) -> dict[str, Any]:
     """The words of the question. Raises ``BadInput`` with the field."""
     endpoint: Endpoint = form.cleaned_data["endpoint"]
     schema = endpoint.version.schema
-    rows = tables.with_ids(tables.read(form.cleaned_data["rows"], field="rows", schema=schema))
+    column = form.cleaned_data["subject_column"].strip()
+    rows = tables.with_ids(tables.read(form.cleaned_data["rows"], field="rows", schema=schema, named=column))
     background = tables.read(form.cleaned_data["background"], field="background", schema=schema)
     subjects: dict[str, str] = {}
-    if column := form.cleaned_data["subject_column"].strip():
+    if column:
         rows, subjects = _without(rows, column)
         background = [
             {name: value for name, value in row.items() if name != column} if isinstance(row, Mapping) else row
@@ -95,10 +99,13 @@ def _without(rows: Mapping[str, Mapping[str, Any]], column: str) -> tuple[dict[s
     left: dict[str, Mapping[str, Any]] = {}
     subjects: dict[str, str] = {}
     for row_id, row in rows.items():
-        if row.get(column) in (None, ""):
-            sentence = _("Row “%(id)s” has no “%(column)s”.") % {"id": row_id[:64], "column": column}
+        person = str(row.get(column) if row.get(column) is not None else "").strip()  # erasing strips, too
+        if not 1 <= len(person) <= MOST_PERSON:
+            words = {"id": row_id[:64], "column": column}
+            missing, long = _("Row “%(id)s” has no “%(column)s”."), _("Row “%(id)s”: “%(column)s” is too long.")
+            sentence = (long if person else missing) % words
             raise BadInput(sentence, code="explanation.subjects", fields={"subject_column": sentence})
-        subjects[row_id] = str(row[column])
+        subjects[row_id] = person
         left[row_id] = {name: value for name, value in row.items() if name != column}
     return left, subjects
 

@@ -39,7 +39,8 @@ class Answer:
     @property
     def text(self) -> str:
         """The beginning of the body in one line, for a sentence."""
-        return " ".join(self.body[:2_000].decode("utf-8", errors="replace").split())
+        text = self.body[:2_000].decode("utf-8", errors="replace")
+        return " ".join("".join(each if each.isprintable() else " " for each in text).split())
 
 
 class NoConnection(OSError):  # noqa: N818
@@ -163,6 +164,11 @@ class Connections:
         """Close what is not in use; what is in use is closed when its answer is there."""
         with self._lock:
             self._closed = True
+        self.drop_idle()
+
+    def drop_idle(self) -> None:
+        """Close what is not in use."""
+        with self._lock:
             while self._idle:
                 self._idle.pop().close()
 

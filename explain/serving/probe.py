@@ -101,18 +101,23 @@ def inspect(
     *,
     output: int | None,
     probability: bool,
+    reference: Table | None = None,
     limiter: Limiter | None = None,
     stopped: Stopped = go_on,
 ) -> Report:
     """Score a few rows alone, together, reversed and in every format.
 
-    ``limiter``: the endpoint's limits, which hold for a probe too; ``stopped`` raises to abandon a wait for them.
+    ``reference``: the rows of which the canary rows are taken, whose answers stay in the report: rows that nobody may
+    want erased; ``table`` itself when not given. ``limiter``: the endpoint's limits, which hold for a probe too;
+    ``stopped`` raises to abandon a wait for them.
 
     Raises a ``ServingError`` when the endpoint cannot be used at all: unreachable, refusing, wrong shape.
     """
     rows = canary_rows(table)
-    ask = _Asker(client, output, limiter or LocalLimiter(), stopped)
+    ask = Asker(client, output, limiter or LocalLimiter(), stopped)
     production, *others = client.formats
+    # before all others, so that a model which changes during the probe is noticed at the first check
+    first = None if reference is None else _finite_answers(ask(canary_rows(reference), production))
     raw = ask.raw(rows, production)
     together = _finite_answers(choose(raw, output))
     findings = _shape_findings(raw, together, probability=probability)
@@ -132,7 +137,7 @@ def inspect(
     wire = production if _INCONSISTENT & set(findings) else max(timings, key=lambda name: timings[name].rate)
     return Report(
         wire=wire,
-        canaries=tuple(together.tolist()),
+        canaries=tuple((together if first is None else first).tolist()),
         differences=differences,
         rates={name: timing.rate for name, timing in timings.items()},
         refused=refused,
@@ -155,7 +160,7 @@ def _finite_answers(answers: Floats) -> Floats:
 
 
 @dataclass(frozen=True, slots=True)
-class _Asker:
+class Asker:
     """Sends rows under the endpoint's limits, in as many requests as it wants."""
 
     client: ServingClient
@@ -180,7 +185,7 @@ def _allowed(answers: Floats) -> float:
     return TOLERANCE * max(1.0, float(np.abs(answers).max(initial=0.0)))
 
 
-def _consistency(ask: _Asker, rows: Table, wire: str, together: Floats, *, alone: int) -> tuple[float, list[str]]:
+def _consistency(ask: Asker, rows: Table, wire: str, together: Floats, *, alone: int) -> tuple[float, list[str]]:
     """The largest difference to the same rows again, alone and reversed, and the word for the first that differs."""
     allowed = _allowed(together)
     again = _difference(ask(rows, wire), together)
@@ -194,7 +199,7 @@ def _consistency(ask: _Asker, rows: Table, wire: str, together: Floats, *, alone
     return largest, found
 
 
-def _as_production(ask: _Asker, rows: Table, wire: str, together: Floats) -> tuple[float, bool]:
+def _as_production(ask: Asker, rows: Table, wire: str, together: Floats) -> tuple[float, bool]:
     """How consistent another format is, and whether it gets the same answers to the last bit."""
     answers = ask(rows, wire)
     difference, found = _consistency(ask, rows, wire, answers, alone=ALONE)
@@ -216,7 +221,7 @@ class _Timing:
     batch: int
 
 
-def _timing(ask: _Asker, rows: Table, wire: str) -> _Timing:
+def _timing(ask: Asker, rows: Table, wire: str) -> _Timing:
     few = _seconds(ask, rows, wire, FEW)
     if few > SLOW:
         return _Timing(FEW / few, FIRST_BATCH)
@@ -227,7 +232,7 @@ def _timing(ask: _Asker, rows: Table, wire: str) -> _Timing:
     return _Timing(MANY / many, int(min(max(best, FIRST_BATCH), LARGEST_BATCH)))
 
 
-def _seconds(ask: _Asker, rows: Table, wire: str, count: int) -> float:
+def _seconds(ask: Asker, rows: Table, wire: str, count: int) -> float:
     many = rows.take(np.resize(np.arange(len(rows)), count))
     began = time.perf_counter()
     ask(many, wire)

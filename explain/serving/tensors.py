@@ -116,7 +116,7 @@ def read(outputs: Any, raw: bytes, *, url: str) -> dict[str, npt.NDArray[Any]]:
         if each.get("datatype") not in bodies.DATATYPES:
             if type(size) is int:
                 at += size
-            found[name] = np.full(shape, np.nan, dtype=object)
+            found[name] = np.empty(0, dtype=object)  # the shape is what the server says
             continue
         if type(size) is int:
             flat = _from_bytes(raw[at : at + size], str(each["datatype"]), name, url)

@@ -28,6 +28,8 @@ ATTEMPTS = 5
 LONGEST_WAIT = 30.0
 #: Seconds for one answer, and the largest answer in bytes: 20,000 rows of 100 outputs fit.
 TIMEOUT, LARGEST_ANSWER = 30.0, 64_000_000
+#: How the end of a connection looks under TLS: no fault of trust.
+HUNG_UP = (ssl.SSLEOFError, ssl.SSLZeroReturnError)
 #: Seconds for what a server may say of itself: no job waits long for that.
 ASIDE = 3.0
 
@@ -89,6 +91,8 @@ class Transport:
             asked = ""
             try:
                 answer = self._exchange("POST", self._target, body, sent, timeout=self._timeout)
+            except HUNG_UP as error:
+                problem = _broken(error)
             except ssl.SSLError as error:
                 raise self._no_trust(error) from error
             except NoConnection as error:
@@ -101,7 +105,7 @@ class Transport:
                 raise WrongAnswer(
                     f"{self.url} answers more bytes than any answer to these rows can have.", code="answer.too_large"
                 ) from error
-            except (OSError, http.client.HTTPException) as error:
+            except (OSError, http.client.HTTPException, ValueError) as error:  # http.client reads lengths with int()
                 problem = _broken(error)
             else:
                 if answer.status == 200:
@@ -137,10 +141,10 @@ class Transport:
                 )
             except TimeoutError:
                 raise
-            except (ConnectionError, http.client.BadStatusLine):
+            except (ConnectionError, http.client.BadStatusLine, *HUNG_UP):
                 if not used:
                     raise
-                self._connections.close()  # the others are as old
+                self._connections.drop_idle()  # the others are as old
 
     def _wait(self, attempt: int, asked: str) -> None:
         """Wait before the next attempt, at least as long as the server asked for."""
@@ -211,13 +215,16 @@ def retry_after(asked: str) -> float:
         moment = parsedate_to_datetime(asked)
     except (ValueError, TypeError):
         return 0.0
-    return max(0.0, (moment.replace(tzinfo=moment.tzinfo or UTC) - datetime.now(UTC)).total_seconds())
+    try:
+        return max(0.0, (moment.replace(tzinfo=moment.tzinfo or UTC) - datetime.now(UTC)).total_seconds())
+    except OverflowError:
+        return 0.0
 
 
 def _broken(error: Exception) -> str:
     if isinstance(error, http.client.IncompleteRead):
         return "it hung up in the middle of an answer"
-    if isinstance(error, http.client.RemoteDisconnected | ConnectionError):
+    if isinstance(error, http.client.RemoteDisconnected | ConnectionError | HUNG_UP[0] | HUNG_UP[1]):
         return "it hung up without an answer"
     if isinstance(error, http.client.HTTPException):
         return "it does not speak HTTP"

@@ -32,6 +32,12 @@ _KINDS = (
 class _Json(forms.JSONField):
     """JSON on several lines: a mapping is read by people."""
 
+    def to_python(self, value: Any) -> Any:
+        try:
+            return super().to_python(value)
+        except RecursionError as error:
+            raise forms.ValidationError(self.error_messages["invalid"], code="invalid", params={"value": ""}) from error
+
     def prepare_value(self, value: Any) -> Any:
         return value if value is None or isinstance(value, str) else json.dumps(value, indent=2, ensure_ascii=False)
 
@@ -137,8 +143,10 @@ def endpoint_change(request: HttpRequest, slug: str, name: str) -> HttpResponse:
 
     def change() -> Endpoint:
         given = form.said()
-        # what else the contract says was said by a program, and stays
-        given["output"] = {**{k: v for k, v in endpoint.output.items() if k != "of_class"}, **given["output"]}
+        # what else the contract says was said by a program, and stays; the place of another class does not
+        same = all(given["output"].get(name) == endpoint.output.get(name) for name in ("kind", "of_class"))
+        dropped = {"of_class"} if same else {"of_class", "index"}
+        given["output"] = {**{k: v for k, v in endpoint.output.items() if k not in dropped}, **given["output"]}
         return environments.change_endpoint(endpoint, **given, by=user.actor)
 
     return _answer(request, form, change, endpoint.environment, endpoint)

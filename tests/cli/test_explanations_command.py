@@ -106,3 +106,21 @@ def test_a_wrong_question_is_refused_before_anything_is_asked(arguments: list[st
     found = run("explanations", *arguments, "--url", "http://127.0.0.1:9", "--token", "csn_x")
     assert found.returncode == 2
     assert words in found.stderr
+
+
+@pytest.mark.parametrize("what", ["erased", "explanation", "digest"])
+def test_a_result_that_claims_something_else_is_a_mismatch(saved: dict[str, Path], what: str) -> None:
+    results = json.loads(saved["results"].read_text())
+    row = results["results"][0]
+    if what == "erased":
+        receipt = json.loads(saved["receipt"].read_text())["receipt"]
+        digests = {name: row.get(name) for name in explanation_proof._FIELDS}
+        row |= {"digest": explanation_proof.digest({"id": row["row_id"], **digests}), "erased": True}
+        row["phi"][0] += 1.0
+        assert receipt["digests"]
+    elif what == "explanation":
+        results["explanation"] = "explanation:999"
+    else:
+        results["receipt_digest"] = f"sha256:{'0' * 64}"
+    saved["results"].write_text(json.dumps(results))
+    assert verify(saved).returncode == 6

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from explain import canaries
+from explain.canaries import AnotherVersion, Canaries
 from explain.methods.codes import Codebook, Column
 from explain.serving import probe
-from explain.serving.limits import LocalLimiter
+from explain.serving.limits import LocalLimiter, go_on
 from explain.serving.mlflow import INPUTS, JSON, MlflowClient
 from explain.serving.protocol import RequestRefused, Table, Unreachable, WrongAnswer
 from explain.serving.scoring import Scorer
@@ -214,13 +214,15 @@ def test_the_canaries_notice_that_another_model_answers() -> None:
         speaking = client(url)
         report = probe.inspect(speaking, table(), output=1, probability=True)
         assert report.wire in (JSON, INPUTS)
-        assert canaries.still(speaking, table(), report.as_json(), output=1, limiter=LocalLimiter())
+        found = Canaries(speaking, probe.Asker(speaking, 1, LocalLimiter(), go_on), table(), report.as_json())
+        assert found.check() == list(report.canaries)
         server.behaviour = lambda rows, _count: (
             200,
             json.dumps({"predictions": [[0.9, 0.1]] * len(rows)}).encode(),
             {},
         )
-        assert not canaries.still(speaking, table(), report.as_json(), output=1, limiter=LocalLimiter())
+        with pytest.raises(AnotherVersion):
+            found.check()
 
 
 def test_everything_at_once_over_three_threads_loses_no_row_and_gives_none_another_answer() -> None:

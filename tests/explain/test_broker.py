@@ -26,7 +26,7 @@ from tests.explain.servers import serving, slow
 from tests.explain.workers import ROOT, until, valkey, worker
 
 #: Requests of a probe of ``servers.serving``; then follow the canary rows, the background and the rows.
-PROBED = 20
+PROBED = 21
 
 
 @pytest.fixture

@@ -266,3 +266,31 @@ def test_a_person_is_erased_by_those_who_may(finished: ExplanationJob, api_for: 
     answer = post(dana, "/erasure", sent)
     assert (answer.status_code, answer.json()) == (200, {"jobs": 1, "rows": 1})
     assert history(job.subject)[0].event == "explanation.erased"
+
+
+@pytest.mark.parametrize("change", ["cancel", "pause", "resume"])
+def test_a_change_answers_how_far_it_is_and_no_values(
+    change: str, api_for: ClientFor, perform: Perform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = ask(register_endpoint(NOWHERE))
+    if change == "resume":
+        post(api_for("ci"), f"/{job.pk}/pause")
+    answer = post(api_for("ci"), f"/{job.pk}/{change}")
+    assert answer.status_code == 200, answer.content
+    assert not {"results", "receipt", "rows"} & set(answer.json())
+
+
+def test_another_class_on_the_page_is_another_place_in_the_answer(client_for: ClientFor) -> None:
+    from registry import environments
+
+    endpoint = register_endpoint(NOWHERE)
+    output = {"kind": "probability", "of_class": "1", "index": 1}
+    endpoint = environments.change_endpoint(endpoint, output=output, by=TRAINER)
+    address = f"/environments/{endpoint.environment.slug}/endpoints/{endpoint.name}/change"
+    form = {"version": endpoint.version.subject, "url": endpoint.url, "protocol": "mlflow", "output": "probability"}
+    form |= {"concurrency": "2", "timeout": "30", "options": "{}"}
+    for chosen, expected in (("1", 1), ("0", None)):
+        answer = client_for("yusuf").post(address, form | {"of_class": chosen})
+        assert answer.status_code == 302, answer.content.decode()
+        endpoint.refresh_from_db()
+        assert (endpoint.output["of_class"], endpoint.output.get("index")) == (chosen, expected)

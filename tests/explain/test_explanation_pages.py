@@ -226,3 +226,25 @@ def test_an_explanation_with_an_erased_row_still_shows_the_others(client_for: Cl
     assert "What is stored is not what was recorded" not in text
     gone = page(client, f"{job.get_absolute_url()}?row=erased-2")
     assert "This row was erased" in gone
+
+
+@pytest.mark.parametrize("person", ["007", " C-17 "])
+def test_the_person_is_found_again_as_the_file_named_them(client_for: ClientFor, person: str) -> None:
+    endpoint = register_endpoint(NOWHERE)
+    lines = [f"{row['income']},{row['age']},{row['sector']},{person}" for row in sample(12)]
+    text = "\n".join(["income,age,sector,customer", *lines])
+    form = {"endpoint": str(endpoint.pk), "method": "shap", "rows": text, "background": text}
+    form |= {"subject_column": "customer"}
+    client, address = client_for("yusuf"), reverse("explain:request")
+    estimate = client.post(address, form)
+    client.post(address, form | {"step": "request", "estimated": estimate.context["question"]})
+    jobs.cancel(ExplanationJob.objects.get(), by=TRAINER)
+    erased = {"subject": person, "reason": "Asked by the person.", "sure": "on"}
+    page_text = client_for("dana").post(reverse("explain:erase"), erased, follow=True).content.decode()
+    assert "Erased: 12 rows." in page_text
+
+
+@pytest.mark.parametrize("rows", ["[" * 100_000, '[{"income": 1, "age": 2, "sector": "\\ud800"}]'])
+def test_what_no_program_can_store_is_said_and_no_fault(client_for: ClientFor, rows: str) -> None:
+    answer = client_for("yusuf").post(reverse("explain:request"), form_of(register_endpoint(NOWHERE), rows=rows))
+    assert answer.status_code == 422

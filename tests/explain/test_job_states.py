@@ -294,3 +294,29 @@ def test_the_cost_is_estimated_before_anything_is_asked(perform: Perform) -> Non
     assert before.budget == job.budget
     assert queueing.held() == set()
     assert job.standing == Standing.EVIDENCE
+
+
+def test_text_that_no_database_takes_ends_the_job_and_is_not_delivered_for_ever(perform: Perform) -> None:
+    with serving(lambda _rows, _count: (422, b"what is \x00 this?", {})) as (url, _server):
+        job = perform(ask(register_endpoint(url)))
+    assert (job.state, "what is this?" in job.error) == (State.FAILED, True)
+
+
+def test_what_cannot_be_stored_ends_the_job(perform: Perform, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unstorable(*_args: Any, **_words: Any) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 'NaN'::jsonb")
+
+    with serving() as (url, _server):
+        job = ask(register_endpoint(url))
+        monkeypatch.setattr(jobs, "prepared", unstorable)
+        job = perform(job)
+    assert (job.state, history(job.subject)[0].facts["code"]) == (State.FAILED, "bug")
+
+
+def test_erasing_a_person_leaves_no_prediction_in_the_receipt(perform: Perform) -> None:
+    with serving() as (url, _server):
+        job = perform(ask(register_endpoint(url), count=2, background=sample(40, seed=9)))
+    predictions = {row.fx for row in queries.results(job)}
+    assert not predictions & {*job.receipt["probe"]["canaries"], *job.receipt["canaries_at_end"]}
+    assert len(job.receipt["canaries_at_end"]) == 8

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from explain import canaries
+from explain.canaries import AnotherVersion, Canaries
 from explain.methods.codes import Floats
 from explain.sentences import WORDS
 from explain.serving import probe
-from explain.serving.limits import LocalLimiter
+from explain.serving.limits import LocalLimiter, go_on
 from explain.serving.mlflow import INPUTS, JSON, MlflowClient
 from explain.serving.protocol import Table
 from tests.explain.servers import Row, probability, serving
@@ -163,9 +163,11 @@ def test_another_version_is_noticed_even_when_its_canaries_agree() -> None:
     client = Versioned()
     report = probe.inspect(client, table(), output=None, probability=True)
     assert report.model_version == "v1"
-    assert canaries.still(client, table(), report.as_json(), output=None, limiter=LocalLimiter())
+    found = Canaries(client, probe.Asker(client, None, LocalLimiter(), go_on), table(), report.as_json())
+    assert found.check() == list(report.canaries)
     client.model_version = "v2"
-    assert not canaries.still(client, table(), report.as_json(), output=None, limiter=LocalLimiter())
+    with pytest.raises(AnotherVersion, match="says version v2"):
+        found.check()
 
 
 def test_every_word_of_the_probe_has_a_sentence() -> None:

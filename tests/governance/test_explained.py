@@ -9,12 +9,12 @@ from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
 from audit.queries import history
-from explain import erasure, jobs, queueing
+from explain import erasure, inputs, jobs, queueing
 from explain.models import ExplanationJob, Standing
 from governance import decisions, evidence, explained, gate, packs, policies, promotions, rechecks, replay
 from governance.facts import Case
 from governance.models.decision import Action
-from governance.models.evidence import Evidence
+from governance.models.evidence import Evidence, EvidenceType
 from registry import environments
 from registry.models import Endpoint
 from tests.explain import finishing
@@ -171,6 +171,8 @@ def test_what_no_longer_fits_its_receipt_is_withdrawn_by_the_clock(
 def test_a_rerun_that_does_not_agree_withdraws_what_it_repeats(
     bank: Bank, endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    enforce()
+    finishing.finished(endpoint, method="lime")
     job = finishing.finished(endpoint)
     again = finishing.finish(jobs.rerun(job, by=scene.SET_UP))
     assert again.receipt["agreement"]["identical"]
@@ -180,6 +182,31 @@ def test_a_rerun_that_does_not_agree_withdraws_what_it_repeats(
     assert not third.receipt["agreement"]["holds"]
     assert piece(job).state == "withdrawn"
     assert not Evidence.objects.filter(digest=third.receipt_digest).exists()
+    assert (third.standing, third.receipt["faults"]) == (Standing.DRAFT, {"disagrees": 2})
+    assert "XPL-001" not in failing(bank), "the first re-run agrees and speaks for itself"
+    finishing.finish(jobs.rerun(again, by=scene.SET_UP))
+    assert "XPL-001" in failing(bank), "none is left that no re-run contradicts"
+
+
+def test_evidence_whose_explanation_has_another_receipt_by_now_is_withdrawn(bank: Bank, endpoint: Endpoint) -> None:
+    job = finishing.finished(endpoint)
+    zeros = f"sha256:{'0' * 64}"
+    explained.put_on_record(EvidenceType.EXPLANATION, job, "of no job", receipt=zeros, ended=job.ended)
+    row = Evidence.objects.get(digest=zeros)
+    assert explained.withdraw_tampered() == [row.reference]
+
+
+@pytest.mark.parametrize("what", ["body", "key"])
+def test_rows_that_cannot_be_opened_are_a_problem_and_end_nothing_else(
+    bank: Bank, endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    job, other = finishing.finished(endpoint), finishing.finished(endpoint, method="lime")
+    body = inputs._opened
+    broken = {"body": lambda *_all: None, "key": lambda mine, each, _cipher: body(mine, each, None)}[what]
+    monkeypatch.setattr(inputs, "_opened", lambda mine, *rest: (broken if mine.pk == job.pk else body)(mine, *rest))
+    assert inputs.background_digest(job) != inputs.background_digest(other)
+    assert explained.withdraw_tampered() == [piece(job).reference]
+    assert piece(other).state == "active"
 
 
 def test_no_evidence_when_the_finish_is_undone(bank: Bank, endpoint: Endpoint) -> None:
