@@ -83,6 +83,8 @@ def write(
         "ended": _moment(ended),
         "libraries": libraries(),
     }
+    if job.settings.get("drawn"):
+        found["drawn"] = job.settings["drawn"]
     if job.repeats is not None:
         before = [result_of(row) for row in job.repeats.results.all()]
         made = agreement(before, [result_of(row) for row in stored])

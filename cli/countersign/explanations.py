@@ -129,13 +129,15 @@ def _whole(name: str, value: str) -> int:
 
 
 def _question(arguments: argparse.Namespace) -> dict[str, Any]:
-    settings.fill(arguments, os.environ, ("url", "token", "version", "endpoint", "rows", "background"))
+    drawn = _drawn(arguments)
+    files = [name for name in ("rows", "background") if name not in drawn or getattr(arguments, name)]
+    settings.fill(arguments, os.environ, ("url", "token", "version", "endpoint", *files))
     body: dict[str, Any] = {
         "version": arguments.version,
         "endpoint": arguments.endpoint,
         "method": arguments.method or "shap",
-        "rows": _table(arguments.rows),
-        "background": _table(arguments.background),
+        **{name: _table(getattr(arguments, name)) for name in files},
+        **({"draw": drawn} if drawn else {}),
     }
     more = {name: getattr(arguments, name) for name in _OPTIONAL}
     body |= {name: value for name, value in more.items() if value}
@@ -143,6 +145,20 @@ def _question(arguments: argparse.Namespace) -> dict[str, Any]:
     if arguments.groups:
         body["groups"] = _document(arguments.groups)
     return body
+
+
+def _drawn(arguments: argparse.Namespace) -> dict[str, Any]:
+    """What is drawn from a data set; empty without ``--dataset``."""
+    counts = {"rows": arguments.draw_rows, "background": arguments.draw_background, "seed": arguments.draw_seed}
+    given = {name: _whole(f"draw-{name}", value) for name, value in counts.items() if value}
+    if not arguments.dataset:
+        if given or arguments.subject_column:
+            raise Stop(Exit.USAGE, "Name the data set to draw from with --dataset.")
+        return {}
+    if not given.get("rows") and not given.get("background"):
+        raise Stop(Exit.USAGE, "Say how many with --draw-rows or --draw-background.")
+    person = {"subject_column": arguments.subject_column} if arguments.subject_column else {}
+    return {"dataset": arguments.dataset, **given, **person}
 
 
 _OPTIONAL = ("level", "algorithm", "scale", "of_class", "tol", "seed", "sample", "budget", "notify")
@@ -273,7 +289,8 @@ def add(commands: Any, command: Callable[..., Any], flags: Callable[..., None], 
         flags(one, algorithm="which estimator, auto by default", scale="probability | log_odds | raw")
         flags(one, tol="share of the largest value", seed="whole number", budget="model rows at most")
         flags(one, sample="explain a sample of so many rows", groups="JSON file: name and columns", notify="webhook")
-        flags(one, of_class="which class")
+        flags(one, of_class="which class", dataset="registered data set to draw from", draw_rows="how many")
+        flags(one, draw_background="how many", draw_seed="whole number", subject_column="names the person of a row")
     flags(one, wait="seconds to wait for the end")
     for word, run in (("status", status), ("resume", resume)):
         flags(command(ways, word, run), id="number")

@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
 from audit.refusals import BadInput, Refusal
-from explain import inputs, jobs, queries, sentences, tables
+from explain import drawing, inputs, jobs, queries, sentences, tables
 from explain.digests import digest
 from explain.estimates import Estimate
 from explain.models import ExplanationJob
@@ -78,8 +78,11 @@ def _asked(form: RequestForm) -> dict[str, Any]:
     """The words of the question. Raises ``BadInput`` with the field."""
     endpoint: Endpoint = form.cleaned_data["endpoint"]
     schema = endpoint.version.schema
-    rows = tables.with_ids(tables.read(form.cleaned_data["rows"], field="rows", schema=schema))
-    background = tables.read(form.cleaned_data["background"], field="background", schema=schema)
+    read = {
+        name: tables.read(form.cleaned_data[name], field=name, schema=schema) if form.cleaned_data[name].strip() else []
+        for name in ("rows", "background")
+    }
+    rows, background = tables.with_ids(read["rows"]), read["background"]
     subjects: dict[str, str] = {}
     if column := form.cleaned_data["subject_column"].strip():
         rows, subjects = _without(rows, column)
@@ -87,7 +90,8 @@ def _asked(form: RequestForm) -> dict[str, Any]:
             {name: value for name, value in row.items() if name != column} if isinstance(row, Mapping) else row
             for row in background
         ]
-    return {**form.asked(), "rows": rows, "background": background, "subjects": subjects}
+    given = {**form.asked(), "rows": rows, "background": background, "subjects": subjects}
+    return drawing.into(endpoint.version, {**given, "draw": form.draw()})
 
 
 def _without(rows: Mapping[str, Mapping[str, Any]], column: str) -> tuple[dict[str, Mapping[str, Any]], dict[str, str]]:
@@ -109,7 +113,9 @@ def _plain(value: Any) -> Any:
 
 def _at_fields(form: RequestForm, refusal: Refusal) -> None:
     """What is wrong, at its field where the form has it."""
-    fields = {name: text for name, text in getattr(refusal, "fields", {}).items() if name in form.fields}
+    renamed = {"draw": "dataset"}
+    given = {renamed.get(name, name): text for name, text in getattr(refusal, "fields", {}).items()}
+    fields = {name: text for name, text in given.items() if name in form.fields}
     for name, text in fields.items():
         form.add_error(name, text)
     if not fields:

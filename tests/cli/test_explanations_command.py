@@ -99,6 +99,10 @@ def test_what_is_no_receipt_is_a_usage_error(saved: dict[str, Path]) -> None:
         (["result", "--id", "x"], "whole number"),
         (["result", "--id", "1", "--format", "parquet"], "--out"),
         (["request", "--version", "version:a/1", "--endpoint", "e"], "--rows"),
+        (["request", "--version", "version:a/1", "--endpoint", "e", "--draw-rows", "4"], "--dataset"),
+        (["request", "--version", "version:a/1", "--endpoint", "e", "--dataset", "d"], "--draw-rows"),
+        (["request", "--version", "v:a/1", "--endpoint", "e", "--dataset", "d", "--draw-rows", "4"], "--background"),
+        (["request", "--version", "v", "--endpoint", "e", "--dataset", "d", "--draw-rows", "x"], "whole number"),
         (["status"], "--id"),
     ],
 )
