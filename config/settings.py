@@ -198,6 +198,8 @@ ENDPOINT_CREDENTIALS_FILE = env.text("ENDPOINT_CREDENTIALS_FILE", "")
 EXPLANATION_WEBHOOK_HOSTS = env.words("EXPLANATION_WEBHOOK_HOSTS", "")
 #: Where the workers that explain models are, as ``provider:region``; environments that do not name it are refused.
 EXPLANATION_WORKER_REGION = env.text("EXPLANATION_WORKER_REGION", "")
+#: Folders from which rows of registered data sets may be drawn for an explanation.
+EXPLANATION_DATA_FOLDERS = env.words("EXPLANATION_DATA_FOLDERS", "")
 
 # ── people ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 AUTH_USER_MODEL = "governance.User"

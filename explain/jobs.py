@@ -53,7 +53,7 @@ def request(version: ModelVersion, endpoint: Endpoint, *, by: Actor, **asked: An
         tol=inquiry.tol,
         seed=inquiry.seed,
         budget=inquiry.budget,
-        settings=settings | ({"notify": notify} if notify else {}),
+        settings=settings | ({"notify": notify} if notify else {}) | _drawn(question.drawn),
         digests=_digests(inquiry.described, rows, background, inquiry.config(question.method)),
     )
     return _ask(job, rows, background, by=by)
@@ -131,10 +131,15 @@ def _ask(
         "settings": {name: job.settings.get(name) for name in ("algorithm", "level", "sample")},
         "digests": job.digests,
         **({"repeats": job.repeats.subject} if job.repeats else {}),
+        **_drawn(job.settings.get("drawn")),
     }
     log.append(Event.EXPLANATION_REQUESTED, job, facts=facts, by=by)
     _announce(job)
     return job
+
+
+def _drawn(record: Mapping[str, Any] | None) -> dict[str, Any]:
+    return {"drawn": dict(record)} if record else {}
 
 
 def _announce(job: ExplanationJob) -> None:

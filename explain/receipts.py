@@ -84,6 +84,8 @@ def write(
         "ended": _moment(ended),
         "libraries": libraries(),
     }
+    if job.settings.get("drawn"):
+        found["drawn"] = job.settings["drawn"]
     if agreed is not None:
         found["agreement"] = dict(agreed)
     return found

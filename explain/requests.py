@@ -52,6 +52,8 @@ class Asked:
     budget: int | None = None
     subjects: Mapping[str, str] = field(default_factory=dict)
     notify: str = ""
+    #: Where rows or background come from, when they were drawn (``explain.drawing``).
+    drawn: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)

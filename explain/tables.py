@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,7 +13,12 @@ from django.utils.translation import gettext as _
 
 from audit.refusals import BadInput
 
+#: Characters of a person's name that an erasure takes.
+MOST_PERSON = 200
 _NUMERIC = {"double": float, "float": float, "long": int, "integer": int}
+#: A cell that is a number and nothing else: "007" is a name, "1_000" and "nan" are no numbers of a table.
+_INTEGER = re.compile(r"[+-]?(?:0|[1-9][0-9]*)")
+_NUMBER = re.compile(r"[+-]?(?:(?:0|[1-9][0-9]*)(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _TRUTH = {"true": True, "1": True, "false": False, "0": False}
 
 
@@ -49,25 +55,45 @@ def with_ids(rows: Sequence[Any], *, field: str = "rows") -> dict[str, Mapping[s
     return found
 
 
+def person(row: Mapping[str, Any], column: str, row_id: object, *, field: str) -> str:
+    """Whom a row is about, as an erasure will name them. Raises ``BadInput`` for nobody, and for too long a name."""
+    found = str(row.get(column) if row.get(column) is not None else "").strip()  # erasing strips, too
+    if not 1 <= len(found) <= MOST_PERSON:
+        words = {"id": str(row_id)[:64], "column": column[:64]}
+        missing, long = _("Row “%(id)s” has no “%(column)s”."), _("Row “%(id)s”: “%(column)s” is too long.")
+        raise _bad(field, (long if found else missing) % words)
+    return found
+
+
 def _bad(field: str, sentence: str) -> BadInput:
     return BadInput(sentence, code=f"explanation.{field}", fields={field: sentence})
 
 
 def _json(text: str, field: str) -> list[Any]:
     try:
-        found = json.loads(text, parse_constant=_no_constant)
+        found = json.loads(text, parse_constant=_no_constant, object_pairs_hook=_once)
     except (ValueError, RecursionError) as error:
         raise _bad(field, _("This is not JSON: %(problem)s") % {"problem": error}) from error
     if isinstance(found, dict) and isinstance(found.get("dataframe_split"), dict):
         found = found["dataframe_split"]
     if isinstance(found, dict) and set(found) >= {"columns", "data"}:
         names, data = found["columns"], found["data"]
+        if isinstance(names, list) and len(set(map(str, names))) < len(names):
+            raise _bad(field, _("A name in “columns” occurs twice."))
         right = isinstance(names, list) and isinstance(data, list)
         if not right or not all(isinstance(row, list) and len(row) == len(names) for row in data):
             raise _bad(field, _("Every list in “data” must have one value for each of “columns”."))
         return [dict(zip(map(str, names), row, strict=True)) for row in data]
     if not isinstance(found, list):
         raise _bad(field, _("Send a list of rows, each an object of columns and values."))
+    return found
+
+
+def _once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        name = next(name for name, _value in pairs if sum(name == other for other, _value in pairs) > 1)
+        raise ValueError(_("the name “%(name)s” occurs twice") % {"name": name[:64]})
     return found
 
 
@@ -83,6 +109,8 @@ def _csv(text: str, field: str, types: Mapping[str, str]) -> list[dict[str, Any]
         raise _bad(
             field, _("Line %(line)d is not CSV: %(problem)s") % {"line": reader.line_num, "problem": error}
         ) from error
+    if twice := sorted({name for name in header if header.count(name) > 1}):
+        raise _bad(field, _("The column “%(name)s” occurs twice.") % {"name": twice[0][:64]})
     for number, line in enumerate(lines, start=2):
         if len(line) != len(header):
             raise _bad(
@@ -102,11 +130,10 @@ def _typed(name: str, cells: Sequence[str], kind: str, field: str) -> list[Any]:
         return [_cell(cell, lambda text: _TRUTH[text.lower()], name, field) for cell in cells]
     if kind in _NUMERIC:
         return [_cell(cell, _NUMERIC[kind], name, field) for cell in cells]
-    for reader in (int, float):
-        try:
-            return [None if cell == "" else reader(cell) for cell in cells]
-        except ValueError:
-            continue
+    given = [cell for cell in cells if cell]
+    for written, reader in ((_INTEGER, int), (_NUMBER, float)):
+        if all(written.fullmatch(cell) for cell in given):
+            return [reader(cell) if cell else None for cell in cells]
     return [cell or None for cell in cells]
 
 

@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 from countersign import (
     __version__,
+    analyses,
     decisions,
     emergencies,
     evidence,
@@ -237,6 +238,7 @@ def _parser() -> argparse.ArgumentParser:
     _decided(commands)
     _transfers(commands)
     explanations.add(commands, _command, _flags, _EPILOG)
+    analyses.add(commands, _command, _flags, _EPILOG)
     _waivers(commands)
     signoffs.add(commands, _command, _flags)
     emergencies.add(commands, _command, _flags)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import csv
 import json
 import os
 import time
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
-from countersign import asking, explanation_proof, outputs, settings
+from countersign import asking, explanation_proof, outputs, settings, tables
 from countersign.exits import Exit, Stop
 
 PATH = "/api/v1/explanations"
@@ -73,7 +72,7 @@ def receipt(arguments: argparse.Namespace, shape: str) -> int:
 def rerun(arguments: argparse.Namespace, shape: str) -> int:
     """Ask the very same again; with --wait, whether both agree (6 when they do not)."""
     path = _path(arguments)
-    body = {} if not arguments.seed else {"seed": _whole("seed", arguments.seed)}
+    body = {} if not arguments.seed else {"seed": settings.whole("seed", arguments.seed)}
     answer = _waited(arguments, asking.post(arguments, f"{path}/rerun", body))
     said = (answer.get("receipt") or {}).get("agreement")
     if answer.get("state") != "finished" or not isinstance(said, dict):
@@ -87,7 +86,7 @@ def rerun(arguments: argparse.Namespace, shape: str) -> int:
 def compare(arguments: argparse.Namespace, shape: str) -> int:
     """Compare two finished explanations of the same rows, for example of two versions."""
     settings.fill(arguments, os.environ, ("url", "token", "first", "second"))
-    pair = {"a": _whole("first", arguments.first), "b": _whole("second", arguments.second)}
+    pair = {"a": settings.whole("first", arguments.first), "b": settings.whole("second", arguments.second)}
     answer = asking.get(arguments, f"{PATH}/compare?{urlencode(pair)}")
     return outputs.told(answer, shape, [json.dumps(answer, indent=2, ensure_ascii=False)])
 
@@ -110,7 +109,7 @@ def resume(arguments: argparse.Namespace, shape: str) -> int:
 def verify(arguments: argparse.Namespace, shape: str) -> int:
     """Check saved results against a saved receipt, without the server (6 when they do not fit)."""
     settings.fill(arguments, os.environ, ("receipt", "results"))
-    found = explanation_proof.check(_document(arguments.receipt), _document(arguments.results))
+    found = explanation_proof.check(tables.document(arguments.receipt), tables.document(arguments.results))
     code = Exit.MISMATCH if found.problems else Exit.ALLOW
     fits = f"{found.rows} rows fit the receipt {found.digest}"
     fits += ", and those with a result add up to their predictions" if found.additive else ""
@@ -122,69 +121,51 @@ def verify(arguments: argparse.Namespace, shape: str) -> int:
 
 def _path(arguments: argparse.Namespace) -> str:
     settings.fill(arguments, os.environ, ("url", "token", "id"))
-    return f"{PATH}/{_whole('id', arguments.id)}"
-
-
-def _whole(name: str, value: str) -> int:
-    if not (value.isascii() and value.isdigit() and len(value) < 19):
-        raise Stop(Exit.USAGE, f"--{name} {value!r} is not a whole number from 0.")
-    return int(value)
+    return f"{PATH}/{settings.whole('id', arguments.id)}"
 
 
 def _question(arguments: argparse.Namespace) -> dict[str, Any]:
-    settings.fill(arguments, os.environ, ("url", "token", "version", "endpoint", "rows", "background"))
+    drawn = _drawn(arguments)
+    files = [name for name in ("rows", "background") if name not in drawn or getattr(arguments, name)]
+    settings.fill(arguments, os.environ, ("url", "token", "version", "endpoint", *files))
+    person = arguments.subject_column or ""
+    given = {name: tables.rows(getattr(arguments, name), person=person) for name in files}
+    about: dict[str, str] = {}
+    if person and "rows" in given:
+        given["rows"], about = tables.persons(given["rows"], person)
+    if person and "background" in given:
+        given["background"] = tables.without(given["background"], person)
     body: dict[str, Any] = {
         "version": arguments.version,
         "endpoint": arguments.endpoint,
         "method": arguments.method or "shap",
-        "rows": _table(arguments.rows),
-        "background": _table(arguments.background),
+        **given,
+        **({"subjects": about} if about else {}),
+        **({"draw": drawn} if drawn else {}),
     }
     more = {name: getattr(arguments, name) for name in _OPTIONAL}
     body |= {name: value for name, value in more.items() if value}
-    body |= {name: _whole(name, body[name]) for name in _NUMBERS if name in body}
+    body |= {name: settings.whole(name, body[name]) for name in _NUMBERS if name in body}
     if arguments.groups:
-        body["groups"] = _document(arguments.groups)
+        body["groups"] = tables.document(arguments.groups)
     return body
 
 
+def _drawn(arguments: argparse.Namespace) -> dict[str, Any]:
+    """What is drawn from a data set; empty without ``--dataset``."""
+    counts = {"rows": arguments.draw_rows, "background": arguments.draw_background, "seed": arguments.draw_seed}
+    given = {name: settings.whole(f"draw-{name}", value) for name, value in counts.items() if value}
+    if not arguments.dataset:
+        if given:
+            raise Stop(Exit.USAGE, "Name the data set to draw from with --dataset.")
+        return {}
+    if not given.get("rows") and not given.get("background"):
+        raise Stop(Exit.USAGE, "Say how many with --draw-rows or --draw-background.")
+    person = {"subject_column": arguments.subject_column} if arguments.subject_column and given.get("rows") else {}
+    return {"dataset": arguments.dataset, **given, **person}
+
+
 _OPTIONAL = ("level", "algorithm", "scale", "of_class", "tol", "seed", "sample", "budget", "notify")
-
-
-def _document(name: str) -> Any:
-    try:
-        return json.loads(Path(name).read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise Stop(Exit.USAGE, f"{name} is no JSON file: {error}.") from error
-
-
-def _table(name: str) -> list[Any]:
-    """Rows of a JSON file (a list of objects) or of a CSV file with a header; cells of CSV are read as numbers where
-    every cell of their column is one.
-    """
-    if not name.lower().endswith(".csv"):
-        found = _document(name)
-        if not isinstance(found, list):
-            raise Stop(Exit.USAGE, f"{name} must hold a list of rows, each an object of columns and values.")
-        return found
-    try:
-        with Path(name).open(encoding="utf-8-sig", newline="") as file:
-            lines = list(csv.DictReader(file, strict=True))
-    except (OSError, ValueError, csv.Error) as error:
-        raise Stop(Exit.USAGE, f"{name} is no CSV file: {error}.") from error
-    if any(None in line or None in line.values() for line in lines):
-        raise Stop(Exit.USAGE, f"{name} has a line with more or fewer cells than the header.")
-    columns = {column: _cells([line[column] for line in lines]) for column in (lines[0] if lines else {})}
-    return [{column: cells[i] for column, cells in columns.items()} for i in range(len(lines))]
-
-
-def _cells(cells: list[str]) -> list[Any]:
-    for read in (int, float):
-        try:
-            return [None if cell == "" else read(cell) for cell in cells]
-        except ValueError:
-            continue
-    return [cell or None for cell in cells]
 
 
 def _followed(arguments: argparse.Namespace, answer: dict[str, Any], shape: str) -> int:
@@ -276,7 +257,8 @@ def add(commands: Any, command: Callable[..., Any], flags: Callable[..., None], 
         flags(one, algorithm="which estimator, auto by default", scale="probability | log_odds | raw")
         flags(one, tol="share of the largest value", seed="whole number", budget="model rows at most")
         flags(one, sample="explain a sample of so many rows", groups="JSON file: name and columns", notify="webhook")
-        flags(one, of_class="which class")
+        flags(one, of_class="which class", dataset="registered data set to draw from", draw_rows="how many")
+        flags(one, draw_background="how many", draw_seed="whole number", subject_column="names the person of a row")
     flags(one, wait="seconds to wait for the end")
     for word, run in (("status", status), ("resume", resume)):
         flags(command(ways, word, run), id="number")

@@ -59,6 +59,24 @@ def percent(value: str | None) -> int | None:
     return int(value)
 
 
+def whole(name: str, value: str) -> int:
+    """A whole number from 0, of the flag ``name``."""
+    if not (value.isascii() and value.isdigit() and len(value) < 19):
+        raise Stop(Exit.USAGE, f"--{name} {value!r} is not a whole number from 0.")
+    return int(value)
+
+
+def number(name: str, value: str) -> float:
+    """A finite number, of the flag ``name``."""
+    try:
+        found = float(value)
+    except ValueError:
+        found = math.nan
+    if not math.isfinite(found):
+        raise Stop(Exit.USAGE, f"--{name} {value!r} is not a number.")
+    return found
+
+
 def fresh_key() -> str:
     """For questions: each invocation asks anew. A key of the CI run would replay an old answer while the run lasts."""
     return uuid.uuid4().hex

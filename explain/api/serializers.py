@@ -14,6 +14,18 @@ from explain.staleness import standing_now
 LONGEST_WAIT = 10
 
 
+class DrawSerializer(serializers.Serializer[Any]):
+    """Rows that are drawn from a registered data set, where its file can be read from here."""
+
+    dataset = serializers.CharField(max_length=128, help_text="Its name in the registry.")
+    rows = serializers.IntegerField(min_value=0, max_value=requests.MOST_SAMPLED, default=0)
+    background = serializers.IntegerField(min_value=0, max_value=requests.MOST_BACKGROUND, default=0)
+    seed = serializers.IntegerField(min_value=0, max_value=2**63 - 1, default=0)
+    subject_column = serializers.CharField(
+        max_length=128, default="", allow_blank=True, help_text="Names the person of each row; the model never sees it."
+    )
+
+
 class RequestSerializer(serializers.Serializer[Any]):
     """The question. Rows are ``{"id": "...", "values": {...}}``, or objects of columns that are numbered from 1.
 
@@ -23,10 +35,13 @@ class RequestSerializer(serializers.Serializer[Any]):
     version = serializers.CharField(max_length=200, help_text="version:credit-scoring/14")
     endpoint = serializers.CharField(max_length=128, help_text="Name of the registered endpoint that serves it.")
     method = serializers.ChoiceField(choices=Method.choices)
-    rows = serializers.ListField(child=serializers.DictField(), allow_empty=False, max_length=requests.MOST_SAMPLED)
-    background = serializers.ListField(
-        child=serializers.DictField(), allow_empty=False, max_length=requests.MOST_BACKGROUND
+    rows = serializers.ListField(
+        child=serializers.DictField(), allow_empty=False, max_length=requests.MOST_SAMPLED, required=False
     )
+    background = serializers.ListField(
+        child=serializers.DictField(), allow_empty=False, max_length=requests.MOST_BACKGROUND, required=False
+    )
+    draw = DrawSerializer(default=None, allow_null=True, help_text="Rows, background or both from a data set.")
     seed = serializers.IntegerField(min_value=0, max_value=2**63 - 1, default=0)
     level = serializers.ChoiceField(choices=Level.choices, default=Level.STANDARD)
     tol = serializers.DecimalField(
@@ -53,6 +68,7 @@ class OneRequestSerializer(RequestSerializer):
 
     rows = serializers.ListField(child=serializers.DictField(), min_length=1, max_length=1)
     sample = None  # type: ignore[assignment]
+    draw = None  # type: ignore[assignment]
     seconds = serializers.FloatField(min_value=0, max_value=LONGEST_WAIT, default=3)
 
 

@@ -14,7 +14,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from audit.refusals import NotKnown
-from explain import erasure, jobs, queries, tables
+from explain import drawing, erasure, jobs, queries, tables
 from explain.api.serializers import (
     DetailSerializer,
     ErasedSerializer,
@@ -82,7 +82,8 @@ def _question(request: Request, serializer: type[RequestSerializer]) -> tuple[Mo
     asked.is_valid(raise_exception=True)
     given = dict(asked.validated_data)
     version, endpoint = version_by_subject(given.pop("version")), _endpoint(given.pop("endpoint"))
-    return version, endpoint, {**given, "rows": tables.with_ids(given["rows"])}
+    given["rows"] = tables.with_ids(given["rows"]) if "rows" in given else None
+    return version, endpoint, drawing.into(version, given)
 
 
 def _asked(request: Request, serializer: type[RequestSerializer], *, status: int) -> tuple[Response, int, float]:

@@ -8,11 +8,10 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
-from audit.refusals import BadInput, Refusal
-from explain import inputs, jobs, queries, sentences, tables
+from audit.refusals import Refusal
+from explain import drawing, inputs, jobs, queries, sentences, tables
 from explain.digests import digest
 from explain.estimates import Estimate
 from explain.models import ExplanationJob
@@ -20,9 +19,6 @@ from explain.pages.access import may
 from explain.pages.forms import RequestForm, written_groups
 from registry.models import Endpoint, ModelVersion
 from registry.queries import version_by_subject
-
-#: Characters of a person's name that an erasure takes.
-MOST_PERSON = 200
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -82,8 +78,12 @@ def _asked(form: RequestForm) -> dict[str, Any]:
     endpoint: Endpoint = form.cleaned_data["endpoint"]
     schema = endpoint.version.schema
     column = form.cleaned_data["subject_column"].strip()
-    rows = tables.with_ids(tables.read(form.cleaned_data["rows"], field="rows", schema=schema, named=column))
-    background = tables.read(form.cleaned_data["background"], field="background", schema=schema)
+    read = {
+        name: tables.read(form.cleaned_data[name], field=name, schema=schema, named=column)
+        for name in ("rows", "background")
+        if form.cleaned_data[name].strip()
+    }
+    rows, background = tables.with_ids(read.get("rows", [])), read.get("background", [])
     subjects: dict[str, str] = {}
     if column:
         rows, subjects = _without(rows, column)
@@ -91,7 +91,8 @@ def _asked(form: RequestForm) -> dict[str, Any]:
             {name: value for name, value in row.items() if name != column} if isinstance(row, Mapping) else row
             for row in background
         ]
-    return {**form.asked(), "rows": rows, "background": background, "subjects": subjects}
+    given = {**form.asked(), "rows": rows, "background": background, "subjects": subjects}
+    return drawing.into(endpoint.version, {**given, "draw": form.draw()})
 
 
 def _without(rows: Mapping[str, Mapping[str, Any]], column: str) -> tuple[dict[str, Mapping[str, Any]], dict[str, str]]:
@@ -99,13 +100,7 @@ def _without(rows: Mapping[str, Mapping[str, Any]], column: str) -> tuple[dict[s
     left: dict[str, Mapping[str, Any]] = {}
     subjects: dict[str, str] = {}
     for row_id, row in rows.items():
-        person = str(row.get(column) if row.get(column) is not None else "").strip()  # erasing strips, too
-        if not 1 <= len(person) <= MOST_PERSON:
-            words = {"id": row_id[:64], "column": column}
-            missing, long = _("Row “%(id)s” has no “%(column)s”."), _("Row “%(id)s”: “%(column)s” is too long.")
-            sentence = (long if person else missing) % words
-            raise BadInput(sentence, code="explanation.subjects", fields={"subject_column": sentence})
-        subjects[row_id] = person
+        subjects[row_id] = tables.person(row, column, row_id, field="subject_column")
         left[row_id] = {name: value for name, value in row.items() if name != column}
     return left, subjects
 
@@ -116,7 +111,9 @@ def _plain(value: Any) -> Any:
 
 def _at_fields(form: RequestForm, refusal: Refusal) -> None:
     """What is wrong, at its field where the form has it."""
-    fields = {name: text for name, text in getattr(refusal, "fields", {}).items() if name in form.fields}
+    renamed = {"draw": "dataset"}
+    given = {renamed.get(name, name): text for name, text in getattr(refusal, "fields", {}).items()}
+    fields = {name: text for name, text in given.items() if name in form.fields}
     for name, text in fields.items():
         form.add_error(name, text)
     if not fields:

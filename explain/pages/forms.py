@@ -11,13 +11,14 @@ from django.utils.translation import gettext_lazy as _
 
 from explain import queries
 from explain.models import Algorithm, Level, Method, Scale
-from explain.requests import BUDGET, LEAST_SAMPLE, MOST_ROWS
-from registry.models import Endpoint
+from explain.requests import BUDGET, LEAST_SAMPLE, MOST_BACKGROUND, MOST_ROWS, MOST_SAMPLED
+from registry.models import Dataset, Endpoint
 
 if TYPE_CHECKING:
     _EndpointField = forms.ModelChoiceField[Endpoint]
+    _DatasetField = forms.ModelChoiceField[Dataset]
 else:
-    _EndpointField = forms.ModelChoiceField
+    _EndpointField = _DatasetField = forms.ModelChoiceField
 
 #: Bytes of rows that a page takes; more go through the API.
 MOST_BYTES = 10 * 2**20
@@ -49,6 +50,32 @@ class RequestForm(forms.Form):
         initial=Level.STANDARD,
         required=False,
         help_text=_("How far the largest contribution of a row may be off; the error of each value is stated."),
+    )
+    dataset = _DatasetField(
+        label=_("Data set"),
+        queryset=Dataset.objects.none(),
+        required=False,
+        help_text=_(
+            "Rows are drawn from it where its file lies with a tracking server or in a folder that the operator named. "
+            "Else paste or upload them."
+        ),
+    )
+    draw_rows = forms.IntegerField(
+        label=_("Rows to draw"), required=False, min_value=0, max_value=MOST_SAMPLED, help_text=_("From the data set.")
+    )
+    draw_background = forms.IntegerField(
+        label=_("Background to draw"),
+        required=False,
+        min_value=0,
+        max_value=MOST_BACKGROUND,
+        help_text=_("Other rows of the same data set; 100 is usual."),
+    )
+    draw_seed = forms.IntegerField(
+        label=_("Seed of the draw"),
+        required=False,
+        initial=0,
+        min_value=0,
+        help_text=_("The same seed, the same rows."),
     )
     rows = forms.CharField(
         label=_("Rows to explain"),
@@ -130,6 +157,7 @@ class RequestForm(forms.Form):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["endpoint"].queryset = queries.endpoints()  # type: ignore[attr-defined]
+        self.fields["dataset"].queryset = Dataset.objects.order_by("name")  # type: ignore[attr-defined]
 
     @property
     def common(self) -> list[forms.BoundField]:
@@ -168,6 +196,19 @@ class RequestForm(forms.Form):
         text = str(self.cleaned_data["groups"])
         read_groups(text)
         return text
+
+    def draw(self) -> dict[str, Any] | None:
+        """What ``explain.drawing.into`` reads; None without a data set."""
+        values = self.cleaned_data
+        if values["dataset"] is None:
+            return None
+        return {
+            "dataset": values["dataset"].name,
+            "rows": values["draw_rows"] or 0,
+            "background": values["draw_background"] or 0,
+            "seed": values["draw_seed"] or 0,
+            "subject_column": values["subject_column"].strip() if values["draw_rows"] else "",
+        }
 
     def asked(self) -> dict[str, Any]:
         """The words of ``explain.requests.Asked`` but for the rows."""

@@ -36,6 +36,7 @@ COMMANDS = [
         for word in ("list", "estimate", "request", "status", "result", "receipt", "rerun", "compare")
     ),
     *(f"explanations {word}" for word in ("cancel", "pause", "resume", "verify")),
+    *(f"analyses {word}" for word in ("list", "request", "show")),
     "signoffs list",
     "delegations list",
     "emergency list",

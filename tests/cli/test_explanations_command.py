@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import rfc8785
-from countersign import explanation_proof
+from countersign import explanation_proof, tables
 
 from explain import queries
 from explain.api.serializers import ResultSerializer
@@ -99,6 +99,10 @@ def test_what_is_no_receipt_is_a_usage_error(saved: dict[str, Path]) -> None:
         (["result", "--id", "x"], "whole number"),
         (["result", "--id", "1", "--format", "parquet"], "--out"),
         (["request", "--version", "version:a/1", "--endpoint", "e"], "--rows"),
+        (["request", "--version", "version:a/1", "--endpoint", "e", "--draw-rows", "4"], "--dataset"),
+        (["request", "--version", "version:a/1", "--endpoint", "e", "--dataset", "d"], "--draw-rows"),
+        (["request", "--version", "v:a/1", "--endpoint", "e", "--dataset", "d", "--draw-rows", "4"], "--background"),
+        (["request", "--version", "v", "--endpoint", "e", "--dataset", "d", "--draw-rows", "x"], "whole number"),
         (["status"], "--id"),
     ],
 )
@@ -124,3 +128,62 @@ def test_a_result_that_claims_something_else_is_a_mismatch(saved: dict[str, Path
         results["receipt_digest"] = f"sha256:{'0' * 64}"
     saved["results"].write_text(json.dumps(results))
     assert verify(saved).returncode == 6
+
+
+def test_a_column_says_whom_a_row_is_about_and_its_zeros_stay(tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text("who,age,code,share\n007,41,0012,.5\n 7 ,,0013,1e-2\n")
+    rows, persons = tables.persons(tables.rows(str(tmp_path / "rows.csv"), person="who"), "who")
+    assert rows == [{"age": 41, "code": "0012", "share": 0.5}, {"age": None, "code": "0013", "share": 0.01}]
+    assert persons == {"1": "007", "2": "7"}
+    named, persons = tables.persons([{"id": "a", "values": {"who": 7, "age": 1}}], "who")
+    assert (named, persons) == ([{"id": "a", "values": {"age": 1}}], {"a": "7"})
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("rows.csv", "a,a\n1,2\n", "a column twice"),
+        ("rows.csv", "a,b\n1\n", "more or fewer cells"),
+        ("rows.json", '[{"a": 1, "a": 2}]', "occurs twice"),
+        ("rows.json", '{"a": 1}', "a list of rows"),
+        ("rows.json", '[{"age": 1}]', "has no “who”"),
+        ("rows.json", "[3]", "Row 1 is not an object"),
+    ],
+)
+def test_a_file_of_rows_that_cannot_be_meant_is_refused(tmp_path: Path, name: str, content: str, words: str) -> None:
+    (tmp_path / name).write_text(content)
+    files = ("--rows", str(tmp_path / name), "--background", str(tmp_path / name))
+    found = run(
+        "explanations",
+        "request",
+        "--url",
+        "http://127.0.0.1:9",
+        "--token",
+        "csn_x",
+        "--version",
+        "version:a/1",
+        "--endpoint",
+        "e",
+        "--subject-column",
+        "who",
+        *files,
+    )
+    assert found.returncode == 2
+    assert words in found.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["request", "--first", "1"], "--kind"),
+        (["request", "--kind", "guess", "--first", "1"], "comparison"),
+        (["request", "--kind", "drift", "--first", "one"], "whole number"),
+        (["request", "--kind", "fairness", "--first", "1", "--threshold", "nan"], "is not a number"),
+        (["request", "--kind", "fairness", "--first", "1", "--labels", "no-such-file"], "no JSON file"),
+        (["show"], "--id"),
+    ],
+)
+def test_a_wrong_question_of_an_analysis_is_refused_before_anything_is_asked(arguments: list[str], words: str) -> None:
+    found = run("analyses", *arguments, "--url", "http://127.0.0.1:9", "--token", "csn_x")
+    assert found.returncode == 2
+    assert words in found.stderr

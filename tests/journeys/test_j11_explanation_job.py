@@ -5,6 +5,7 @@ Real are the model server (MLflow), the broker, the workers and their death, the
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -19,7 +20,7 @@ from celery import Celery
 
 from audit.queries import history
 from explain import queries, queueing, receipts
-from explain.models import ExplanationJob, State
+from explain.models import Analysis, ExplanationJob, State
 from governance import packs, policies
 from governance.models.evidence import Evidence
 from registry import environments
@@ -75,11 +76,11 @@ def works(committed_db: CommittedDatabase, monkeypatch: pytest.MonkeyPatch, tmp_
     with valkey() as broker:
         found = Works(Celery(broker=broker), broker, committed_db.url(), tmp_path / "worker.log")
 
-        def enqueue(job_id: int, **_expires: Any) -> bool:
-            found.messages.send_task(queueing.RUN_JOB, args=[job_id])
-            return True
+        def sends(task: str) -> Callable[..., bool]:
+            return lambda number, **_expires: bool(found.messages.send_task(task, args=[number]))
 
-        monkeypatch.setattr(queueing, "enqueue", enqueue)
+        monkeypatch.setattr(queueing, "enqueue", sends(queueing.RUN_JOB))
+        monkeypatch.setattr(queueing, "enqueue_analysis", sends(queueing.RUN_ANALYSIS))
         yield found
         found.messages.close()
 
@@ -168,6 +169,7 @@ def test_a_killed_worker_loses_nothing_and_both_methods_satisfy_the_gate(
         works.until(lambda: ended(whole) and ended(lime), second)
         repeated = again(lab, number)
         works.until(lambda: ended(repeated), second)
+        analysed_from_the_command_line(lab, works, second, number, whole)
     resumed_is_whole(number, whole)
     receipt_says_how_good(queries.find(number))
     assert queries.find(repeated).receipt["agreement"]["identical"]
@@ -178,6 +180,20 @@ def test_a_killed_worker_loses_nothing_and_both_methods_satisfy_the_gate(
     endpoint.refresh_from_db()
     environments.change_endpoint(endpoint, output={"kind": "probability", "of_class": "0"}, by=scene.SET_UP)
     assert blocking(lab) == RULES, "the contract changed, so that the explanations are stale"
+
+
+def analysed_from_the_command_line(lab: Lab, works: Works, process: subprocess.Popen[bytes], *pair: int) -> None:
+    """The same rows twice, as drift: asked, followed and read without the browser."""
+    first, second = map(str, pair)
+    words = ("analyses", "request", "--kind", "drift", "--first", first, "--second", second)
+    asked = lab.cli("yusuf", *words, "--output", "json")
+    assert asked.returncode == 3, asked.stdout + asked.stderr
+    number = json.loads(asked.stdout)["id"]
+    works.until(lambda: Analysis.objects.get(pk=number).state in ("finished", "failed"), process)
+    shown = lab.cli("yusuf", "analyses", "show", "--id", str(number))
+    assert shown.returncode == 0, shown.stdout + shown.stderr
+    assert f"analysis:{number}  drift  explanation:{first} to explanation:{second}  finished" in shown.stdout
+    assert f"analysis:{number}" in lab.cli("yusuf", "analyses", "list").stdout
 
 
 def watched(tab: Any, number: int, works: Works, process: subprocess.Popen[bytes]) -> None:
