@@ -26,7 +26,7 @@ from explain.serving.scoring import Scorer
 #: Model rows that the first rounds of one chunk should about need: larger gains nothing, and cancelling waits for it.
 CHUNK_ROWS = 8_000
 #: Chunks in flight in one process: those that wait while the server works share the next request.
-IN_FLIGHT = 9
+IN_FLIGHT = 16
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,6 +63,9 @@ def _erase(subjects: list[str], *, reason: str, by: Actor) -> tuple[Erased, set[
         facts = {"rows": [row.position for row in rows], "commitments": [row.commitment for row in rows]}
         log.append(Event.EXPLANATION_ERASED, job, facts=facts, reason=reason, by=by)
         _empty(job, rows)
+        if job.error:  # it may quote a cell
+            job.error = _("What ended it was erased with rows that it may have quoted.")
+            job.save(update_fields=["error"])
         signals.explanation_erased.send(sender=ExplanationJob, job=job, by=by)
         count += len(rows)
     return Erased(len(jobs), count), keys

@@ -16,11 +16,15 @@ from explain.digests import digest
 from explain.methods.reasons import MOST, Baseline, Reasons, Rules, reason_codes
 from explain.methods.refused import CannotSay
 from explain.models import ExplanationJob, State
+from explain.sentences import WORDS
+from explain.serving import probe
 from explain.wording import refusal
 
 SIDES = ("higher", "lower")
 DIRECTIONS = ("below", "above", "other")
 MOST_TEXT = 300
+#: Faults after which the values are not what moved the model's answer, whatever their own error says.
+UNTRUE = probe.FATAL | {"disagrees", "not_additive", "not_finite"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +56,12 @@ def of_row(job: ExplanationJob, row_id: str, asked: Asked) -> Reasons:
         raise Conflict(
             _("%(subject)s has not finished, so it gives no reasons.") % {"subject": job.subject},
             code="explanation.not_finished",
+        )
+    if fatal := sorted({*job.receipt.get("faults", {})} & UNTRUE):
+        raise Refused(
+            _("%(subject)s gives no reasons: %(why)s")
+            % {"subject": job.subject, "why": " ".join(str(WORDS.get(fault, fault)) for fault in fatal)},
+            code="explanation.untrue",
         )
     stored = job.results.filter(row_id=row_id).first()
     if stored is None:

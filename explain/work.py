@@ -16,7 +16,7 @@ from django.utils.translation import gettext_lazy
 from audit.actors import Actor
 from audit.refusals import Conflict, Refusal
 from audit.subject_keys import KeysUnavailable
-from explain import cells, inputs, jobs, preparing, queueing
+from explain import cells, inputs, jobs, preparing, queueing, regions
 from explain.canaries import AnotherVersion, Canaries
 from explain.chunks import Chunks, Keeper
 from explain.engines import Engine, Inquiry, Question, run
@@ -148,6 +148,7 @@ def _perform(
         raise ServingError(
             _("The endpoint serves another version than the one that was asked about."), code="endpoint.serves_another"
         )
+    regions.refuse_elsewhere(job.endpoint)  # asked elsewhere, or before somebody said where
     if not job.plan:
         with queueing.preparing(job.pk) as mine:
             if not mine:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +23,20 @@ from explain.methods.codes import Codes, Floats
 
 #: 97.5 % quantile of the normal distribution: half width of a 95 % interval in standard errors.
 Z95 = 1.959963984540054
+#: From so many degrees of freedom on Student's quantile is taken for the normal one (2.04 there).
+NORMAL_FROM = 30
+
+
+@cache
+def widening(degrees: int) -> float:
+    """By what a standard error with so few degrees of freedom is multiplied, so that ``Z95`` of it on either side are
+    a 95 % interval all the same: the quantile of Student's t over ``Z95`` (Student 1908). 1 from ``NORMAL_FROM`` on.
+    """
+    if degrees >= NORMAL_FROM:
+        return 1.0
+    from scipy.special import stdtrit  # pages that show results do not need it
+
+    return float(stdtrit(max(degrees, 1), 0.975)) / Z95
 
 
 def row_key(row_id: str) -> int:
@@ -114,8 +129,9 @@ class Estimator:
 
     Stops when ``1.96 * max SE <= tol * max |phi|`` after at least ``least`` rounds, or after ``most`` rounds
     unconverged. The standard error pools the variance within each background row over the rounds: ``SE_j = sqrt(sum_b
-    s2_bj / (R n^2))``, usable from two rounds (hence ``least >= 2``). As many rounds as the error so far calls for are
-    planned at once, so that a row needs two or three requests and not one for each round.
+    s2_bj / (R n^2))``, usable from two rounds (hence ``least >= 2``). Over a tiny background more rounds come first,
+    and the error is widened. As many rounds as the error so far calls for are planned at once, so that a row needs two
+    or three requests and not one for each round.
     """
 
     def __init__(
@@ -125,7 +141,9 @@ class Estimator:
             raise ValueError("a standard error needs at least two rounds, and no more than the most")
         self._x, self._background = x, background
         self._seed, self._row_id = seed, row_id
-        self._tol, self._least, self._most = tol, least, most
+        # few permutations of few rows take few values, often all the same: no quantile mends that, more rounds do
+        enough = 1 + -(-NORMAL_FROM // max(len(background), 1))
+        self._tol, self._least, self._most = tol, min(max(least, enough), most), most
         self._plans: list[Plan] = []
         self._ends: tuple[float, Floats] | None = None
         self._sum = np.zeros(background.shape)
@@ -190,9 +208,13 @@ class Estimator:
         fx, fb = self._ends
         count = len(fb)
         variance = self._squares / (self.rounds - 1)
+        error = np.sqrt(variance.sum(axis=0) / (self.rounds * count**2))
+        if count * (self.rounds - 1) < NORMAL_FROM:
+            degrees = (self.rounds - 1) * (self._background != self._x).sum(axis=0)
+            error = error * [widening(int(each)) for each in degrees]
         return Attribution(
             phi=self._mean(self.rounds).mean(axis=0),
-            se=np.sqrt(variance.sum(axis=0) / (self.rounds * count**2)),
+            se=error,
             base=float(fb.mean()),
             fx=fx,
             rounds=self.rounds,

@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from explain.methods.codes import Codes, Floats
-from explain.methods.pairperm import row_key
+from explain.methods.pairperm import row_key, widening
 
 Algorithm = Literal["exact", "permutation", "kernel"]
 
@@ -111,7 +111,7 @@ class Replay:
         """Standard error over permutations, each of which shap evaluates with one call of the model.
 
         The values are linear in the answers. A third pass over a model with one output per group of calls, zero in
-        all calls but its own, gives what each group of permutations contributes.
+        all calls but its own, gives what each group of permutations contributes. Few groups widen it (``widening``).
         """
         calls = len(teller.calls)
         if self._algorithm != "permutation" or calls < 2:
@@ -124,7 +124,7 @@ class Replay:
         sizes = np.bincount(np.arange(calls) % groups, minlength=groups)
         means = shares * (calls / sizes)
         variance = (sizes * (means - phi[:, None]) ** 2).sum(axis=1) / (groups - 1)
-        return np.asarray(np.sqrt(variance / calls))
+        return np.asarray(np.sqrt(variance / calls)) * widening(groups - 1)
 
     def _run(self, local: _Local, row_id: str, model: Predict) -> tuple[Floats, float]:
         seed = row_seed(self._seed, row_id)

@@ -1,8 +1,8 @@
 """Rows of several threads in one request: while the server works, what is asked meanwhile waits and goes together.
 
 A request has a fixed cost, and small ones keep a server from its best. Waiting for rows to come together would cost as
-much at the beginning and the end of a job. So nothing waits while fewer than the allowed requests are in flight, and
-whatever piles up behind them is the next request.
+much at the beginning and the end of a job. So nothing waits while the server has less than two requests to work on;
+whatever piles up behind them is the next one, and goes early when it is nearly as large as a request may be.
 """
 
 from __future__ import annotations
@@ -19,6 +19,10 @@ from explain.serving.limits import ASK, Stopped
 from explain.serving.protocol import Table
 
 Answer = TypeVar("Answer")
+#: So many requests keep a server at work: one is computed while the next one is read.
+BUSY = 2
+#: A further one goes when it holds this part of what a request may hold.
+NEARLY_FULL = 0.8
 
 
 @dataclass(slots=True, eq=False)
@@ -51,7 +55,7 @@ class Gathering(Generic[Answer]):
         request now. ``senders``: requests in flight at most. ``stopped`` raises to abandon a wait.
         """
         self._send, self._divide, self._largest, self._stopped = send, divide, largest, stopped
-        self._free = senders
+        self._free, self._senders = senders, senders
         self._queue: deque[_Waiting[Answer]] = deque()
         self._lock = threading.Lock()
 
@@ -95,10 +99,11 @@ class Gathering(Generic[Answer]):
     def _take(self) -> list[_Waiting[Answer]]:
         """What goes into the next request: as many as fit in order, one at least; empty when nothing may be sent."""
         with self._lock:
-            if not self._queue or not self._free:
+            most = self._largest()
+            if not self._queue or not self._free or self._may_wait(most):
                 return []
             together = [self._queue.popleft()]
-            count, most = len(together[0].rows), self._largest()
+            count = len(together[0].rows)
             while (
                 self._queue
                 and count + len(self._queue[0].rows) <= most
@@ -108,6 +113,10 @@ class Gathering(Generic[Answer]):
                 together.append(self._queue.popleft())
             self._free -= 1
             return together
+
+    def _may_wait(self, most: int) -> bool:
+        waiting = sum(len(each.rows) for each in self._queue)
+        return self._senders - self._free >= BUSY and waiting < NEARLY_FULL * most
 
     def _answer(self, together: list[_Waiting[Answer]]) -> None:
         try:

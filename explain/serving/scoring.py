@@ -179,6 +179,9 @@ class Scorer:
         try:
             outputs[start:stop] = self._once(sent, SINGLE_REPEATS if single else repeats)
         except TooLarge as error:
+            if single and error.code == "endpoint.timeout" and self._answers():
+                problems[start] = f"The model does not end with it. {error.sentence}"
+                return
             if single:
                 raise Unreachable(f"{error.sentence} Even one row is too much.", code=error.code) from error
             self.batching.too_large(stop - start)
@@ -211,18 +214,25 @@ class Scorer:
             hangs = good is not None and self._timeouts >= TIMEOUTS_IN_A_ROW
             if self._failures < FAILURES_IN_A_ROW and not hangs:
                 return
-        if good is not None:
-            try:
-                self._once(good, SINGLE_REPEATS)
-            except (ServerFailed, TooLarge):
-                pass
-            else:
-                with self._lock:
-                    self._failures = self._timeouts = 0
-                return
+        if self._answers():
+            return
         raise Unreachable(
             f"The server fails on every row. {error.sentence.rstrip('.')}. Read the server's own log.", code=error.code
         ) from error
+
+    def _answers(self) -> bool:
+        """Whether the server still answers a row that it answered before: then it is not the server."""
+        with self._lock:
+            good = self._good
+        if good is None:
+            return False
+        try:
+            self._once(good, SINGLE_REPEATS)
+        except (ServerFailed, TooLarge):
+            return False
+        with self._lock:
+            self._failures = self._timeouts = 0
+        return True
 
     def _once(self, rows: Table, repeats: int) -> Floats:
         for repeat in range(repeats):

@@ -43,8 +43,10 @@ class SeldonClient(HttpClient):
         return f"seldon, {self._version}" if self._version else ""
 
     def _read(self, answer: Any, *, expected: int) -> Floats:
-        if isinstance(answer, dict) and (answer.get("status") or {}).get("status") in ("FAILURE", 1):
-            said = str(answer["status"].get("info") or answer["status"].get("reason") or "nothing more")[:300]
+        status = answer.get("status") if isinstance(answer, dict) else None
+        if isinstance(status, dict) and status.get("status") in ("FAILURE", 1):
+            why = str(status.get("info") or status.get("reason") or "nothing more")
+            said = self.transport.without_secrets(why)[:300]
             raise ServerFailed(f"{self.url} answered a failure: {said}", code="endpoint.server_error")
         if isinstance(answer, dict):
             images = (answer.get("meta") or {}).get("requestPath") or {}

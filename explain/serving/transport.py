@@ -171,7 +171,7 @@ class Transport:
 
     def _refusal(self, answer: Answer) -> ServingError:
         status = answer.status
-        said = self._without_secrets(answer.text)[:300] or "nothing more"
+        said = self.without_secrets(answer.text)[:300] or "nothing more"
         if status == 413:
             return TooLarge(f"{self.url} refuses a body of this size (413).", code="endpoint.too_large")
         if status in (401, 403):
@@ -191,7 +191,7 @@ class Transport:
             return WrongAnswer(f"{self.url} answered {status} and no predictions.", code="answer.status")
         return RequestRefused(f"{self.url} refuses the rows ({status}): {said}", code="endpoint.refused")
 
-    def _without_secrets(self, text: str) -> str:
+    def without_secrets(self, text: str) -> str:
         """Servers like to repeat the token that they refuse; sentences are stored and shown."""
         for value in self._headers.values():
             for secret in sorted({value, *value.split()}, key=len, reverse=True):

@@ -121,3 +121,28 @@ def test_many_threads_lose_nothing() -> None:
         found = list(pool.map(lambda i: gathering.ask(table(*np.arange(i, i + 7.0))).tolist(), range(600)))
     assert found == [[2.0 * each for each in range(i, i + 7)] for i in range(600)]
     assert sum(map(len, server.requests)) == 4_200
+
+
+def test_a_server_that_has_work_is_not_sent_a_small_third_request() -> None:
+    entered, go = threading.Semaphore(0), threading.Event()
+    sizes: list[int] = []
+
+    def send(rows: Table) -> Floats:
+        sizes.append(len(rows))
+        entered.release()
+        go.wait(20)
+        return np.zeros(len(rows))
+
+    gathering = Gathering(send, divide=parts, largest=lambda: 10, senders=3, stopped=lambda: None)
+    with ThreadPoolExecutor(4) as pool:
+        asked = [pool.submit(gathering.ask, table(*range(rows))) for rows in (1, 1)]
+        assert all(entered.acquire(timeout=20) for _ in asked)
+        asked.append(pool.submit(gathering.ask, table(*range(3))))
+        while not gathering._queue:
+            assert not asked[-1].done()
+        assert not entered.acquire(timeout=0.3)
+        asked.append(pool.submit(gathering.ask, table(*range(5))))
+        assert entered.acquire(timeout=20), "both together are nearly a whole request, so that they go early"
+        go.set()
+        assert [len(each.result(20)) for each in asked] == [1, 1, 3, 5]
+    assert sizes == [1, 1, 8]

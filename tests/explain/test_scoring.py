@@ -108,6 +108,17 @@ def test_a_server_that_hangs_breaks_the_circuit_after_two_time_outs() -> None:
     assert len(client.sizes) == 3
 
 
+def test_a_row_that_hangs_the_model_is_named_and_the_others_have_their_answers() -> None:
+    client = Fake()
+    made = scorer(client, batch=64)
+    made.score(rows(64))
+    client.answering = failing(lambda sent: 37.0 in sent.cells[0], TooLarge, "endpoint.timeout")
+    scored = made.score(rows(64))
+    assert list(scored.problems) == [37]
+    assert "does not end with it" in scored.problems[37]
+    assert np.isfinite(np.delete(scored.outputs, 37)).all()
+
+
 def test_a_server_that_hangs_from_the_beginning_is_not_asked_down_to_single_rows() -> None:
     client = Fake(failing(lambda _sent: True, TooLarge, "endpoint.timeout"))
     with pytest.raises(Unreachable):
