@@ -52,6 +52,8 @@ class Batching:
 
     rows: int = FIRST_BATCH
     settled: bool = False
+    #: The most rows that were answered at once.
+    answered: int = 0
     _rate: float = 0.0
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -66,6 +68,11 @@ class Batching:
                 self.rows = min(self.rows * 2, LARGEST_BATCH)
             else:
                 self.settled = True
+
+    def was_one_row(self) -> None:
+        """A row hung and not their number: as many may go as were answered before."""
+        with self._lock:
+            self.rows = max(self.rows, self.answered)
 
     def too_large(self, rows: int) -> None:
         """Never send so many again."""
@@ -181,6 +188,7 @@ class Scorer:
         except TooLarge as error:
             if single and error.code == "endpoint.timeout" and self._answers():
                 problems[start] = f"The model does not end with it. {error.sentence}"
+                self.batching.was_one_row()
                 return
             if single:
                 raise Unreachable(f"{error.sentence} Even one row is too much.", code=error.code) from error
@@ -196,6 +204,7 @@ class Scorer:
             with self._lock:
                 self._failures = self._timeouts = 0
                 self._good = self._good or sent.take([0])
+                self.batching.answered = max(self.batching.answered, stop - start)
             return
         middle = (start + stop) // 2
         self._fill(rows, start, middle, outputs, problems, repeats=1)

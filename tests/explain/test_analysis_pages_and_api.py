@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 from django.test import Client
 
-from explain import analyses, tasks
+from audit.refusals import Refused
+from explain import analyses, reasons, tasks
 from explain.methods import fairness
 from explain.models import Analysis, ExplanationJob
 from tests.explain.conftest import TRAINER, ask, register_endpoint
@@ -132,6 +133,16 @@ def test_reasons_that_cannot_be_given(
     answer = api_for("ci").get(f"/api/v1/explanations/{job.pk}/reasons", {**ASKED, **changes})
     assert answer.status_code == status, answer.content
     assert words in answer.content.decode()
+
+
+@pytest.mark.parametrize("fault", ["batch_dependent", "parity_failed", "not_additive", "disagrees"])
+def test_values_that_something_contradicts_are_no_reasons(job: ExplanationJob, fault: str) -> None:
+    asked = reasons.Asked(adverse="higher", baseline="approved applicants")
+    assert reasons.of_row(job, "r1", asked).reasons
+    job.receipt = {**job.receipt, "faults": {fault: 1}}
+    with pytest.raises(Refused, match="gives no reasons") as caught:
+        reasons.of_row(job, "r1", asked)
+    assert caught.value.code == "explanation.untrue"
 
 
 @pytest.mark.parametrize(

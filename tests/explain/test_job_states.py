@@ -229,6 +229,21 @@ def test_a_person_is_erased_from_explanations_and_receipts_still_hold(perform: P
         job.inputs.filter(position=2, background=False).update(body=b"other")
 
 
+def test_erasing_a_person_takes_the_sentence_that_may_quote_them(perform: Perform) -> None:
+    def quoting(_rows: list[Row], _count: int) -> Any:
+        return 400, b"cannot read 918273645", {}
+
+    with serving(quoting) as (url, _server):
+        job = perform(ask(register_endpoint(url), subjects={"r1": "customer-9"}))
+    assert (job.state, "918273645" in job.error) == (State.FAILED, True)
+    erasure.erase_rows("customer-9", reason="Request 12", by=TRAINER)
+    job.refresh_from_db()
+    assert "918273645" not in job.error
+    assert job.error
+    with pytest.raises(IntegrityError), transaction.atomic():  # nothing else takes or changes it
+        ExplanationJob.objects.filter(pk=job.pk).update(error="All is well.")
+
+
 def test_rows_of_an_open_question_are_not_erased_under_it(delivered: list[int]) -> None:
     job = ask(register_endpoint("http://127.0.0.1:9/"), subjects={"r1": "customer-9"})
     with pytest.raises(Conflict, match="cancel it first"):

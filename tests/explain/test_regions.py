@@ -8,10 +8,11 @@ import pytest
 
 from audit.refusals import Refused
 from explain import jobs, regions
-from explain.models import ExplanationJob
+from explain.models import ExplanationJob, State
 from registry.models import Endpoint, Environment
 from tests.explain import finishing
-from tests.explain.conftest import TRAINER, ask, register_endpoint
+from tests.explain.conftest import TRAINER, Perform, ask, register_endpoint
+from tests.explain.servers import serving
 
 
 def endpoint(workers: list[str] | None) -> Endpoint:
@@ -53,6 +54,16 @@ def test_a_region_that_nobody_knows_explains_nothing(wrong: str, settings: Any) 
     with pytest.raises(Refused) as caught:
         regions.refuse_elsewhere(endpoint([wrong]))
     assert caught.value.code == "explanation.region_unknown"
+
+
+@pytest.mark.usefixtures("committed_db")
+def test_a_worker_elsewhere_sends_nothing_of_a_question_that_was_asked_before(settings: Any, perform: Perform) -> None:
+    with serving() as (url, server):
+        job = ask(register_endpoint(url))
+        settings.EXPLANATION_WORKER_REGION = "azure:uaenorth"
+        job = perform(job)
+    assert (job.state, server.count) == (State.FAILED, 0)
+    assert "no worker explains its models" in job.error
 
 
 @pytest.mark.usefixtures("committed_db")

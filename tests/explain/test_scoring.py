@@ -117,6 +117,9 @@ def test_a_row_that_hangs_the_model_is_named_and_the_others_have_their_answers()
     assert list(scored.problems) == [37]
     assert "does not end with it" in scored.problems[37]
     assert np.isfinite(np.delete(scored.outputs, 37)).all()
+    client.sizes.clear()
+    made.score(rows(640).take(slice(64, 640)))
+    assert min(client.sizes[:-1]) >= 64, "the requests after it are as large as before"
 
 
 def test_a_server_that_hangs_from_the_beginning_is_not_asked_down_to_single_rows() -> None:
