@@ -184,6 +184,8 @@ def _read(dataset: Dataset) -> bytes:
     if parts.scheme in ("runs", "mlflow-artifacts"):
         return _from_tracking(dataset)
     if parts.scheme == "file" or (not parts.scheme and uri.startswith("/")):
+        if parts.netloc not in ("", "localhost"):
+            raise _unreadable(dataset, _("it lies on another machine"))
         return _from_folder(dataset, Path(unquote(parts.path)))
     raise _bad(
         _(
@@ -203,6 +205,8 @@ def _from_folder(dataset: Dataset, path: Path) -> bytes:
     allowed = [Path(folder).resolve() for folder in settings.EXPLANATION_DATA_FOLDERS]
     if not any(whole.is_relative_to(folder) for folder in allowed):
         raise _unreadable(dataset, _("it does not lie in a folder of EXPLANATION_DATA_FOLDERS"))
+    if whole.exists() and not (whole.is_file() or whole.is_dir()):  # a pipe would be waited for
+        raise _unreadable(dataset, _("it is no file"))
     try:
         with whole.open("rb") as file:
             return _bounded(dataset, iter(lambda: file.read(1 << 20), b""))

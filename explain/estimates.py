@@ -11,6 +11,7 @@ from explain import requests
 from explain.methods import lime
 from explain.methods.codes import Codebook
 from explain.methods.levels import LEVELS
+from explain.methods.pairperm import least_rounds
 from explain.models import Algorithm, ExplanationJob, Method
 from explain.serving.scoring import LARGEST_BATCH
 from registry.models import Endpoint
@@ -46,8 +47,10 @@ def estimate(endpoint: Endpoint, inquiry: requests.Inquiry, *, method: str) -> E
         likely = most = rows + background
     else:
         per_round = _per_round(inquiry)
-        likely = math.ceil(rows * per_round * LEVELS[inquiry.settings["level"]].likely)
-        most = math.ceil(rows * per_round * max(requests.engine_rounds(inquiry), inquiry.settings["rounds"][0]))
+        least, allowed = inquiry.settings["rounds"][0], requests.engine_rounds(inquiry)
+        first = least_rounds(least, max(least, allowed), background=background)
+        likely = math.ceil(rows * per_round * max(LEVELS[inquiry.settings["level"]].likely, first))
+        most = math.ceil(rows * per_round * max(allowed, least))
     if inquiry.settings["sample"]:
         likely, most = likely + len(inquiry.rows), most + len(inquiry.rows)
     rate = _rate(endpoint)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import csv
 import io
 import json
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from countersign.tables import cells_of, texts
 from django.utils.translation import gettext as _
 
 from audit.refusals import BadInput
@@ -16,9 +16,6 @@ from audit.refusals import BadInput
 #: Characters of a person's name that an erasure takes.
 MOST_PERSON = 200
 _NUMERIC = {"double": float, "float": float, "long": int, "integer": int}
-#: A cell that is a number and nothing else: "007" is a name, "1_000" and "nan" are no numbers of a table.
-_INTEGER = re.compile(r"[+-]?(?:0|[1-9][0-9]*)")
-_NUMBER = re.compile(r"[+-]?(?:(?:0|[1-9][0-9]*)(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _TRUTH = {"true": True, "1": True, "false": False, "0": False}
 
 
@@ -125,16 +122,12 @@ def _csv(text: str, field: str, types: Mapping[str, str]) -> list[dict[str, Any]
 
 def _typed(name: str, cells: Sequence[str], kind: str, field: str) -> list[Any]:
     if kind in ("string", "datetime"):
-        return [cell or None for cell in cells]
+        return texts(cells)
     if kind == "boolean":
         return [_cell(cell, lambda text: _TRUTH[text.lower()], name, field) for cell in cells]
     if kind in _NUMERIC:
         return [_cell(cell, _NUMERIC[kind], name, field) for cell in cells]
-    given = [cell for cell in cells if cell]
-    for written, reader in ((_INTEGER, int), (_NUMBER, float)):
-        if all(written.fullmatch(cell) for cell in given):
-            return [reader(cell) if cell else None for cell in cells]
-    return [cell or None for cell in cells]
+    return cells_of(cells)
 
 
 def _cell(cell: str, reader: Any, name: str, field: str) -> Any:

@@ -44,7 +44,8 @@ def rows(name: str, *, person: str = "") -> list[Any]:
         raise Stop(Exit.USAGE, f"{name} has a column twice.")
     if any(len(line) != len(header) for line in lines):
         raise Stop(Exit.USAGE, f"{name} has a line with more or fewer cells than the header.")
-    columns = {column: _cells([line[j] for line in lines], column == person) for j, column in enumerate(header)}
+    columns = {column: [line[j] for line in lines] for j, column in enumerate(header)}
+    columns = {column: texts(cells) if column == person else cells_of(cells) for column, cells in columns.items()}
     return [{column: cells[i] for column, cells in columns.items()} for i in range(len(lines))]
 
 
@@ -73,12 +74,18 @@ def without(given: Sequence[Any], column: str) -> list[Any]:
     return [{k: v for k, v in row.items() if k != column} if isinstance(row, Mapping) else row for row in given]
 
 
-def _cells(cells: list[str], text: bool) -> list[Any]:
-    given = [cell for cell in cells if cell]
+def cells_of(column: Sequence[str]) -> list[Any]:
+    """The cells of a column without a type: numbers where every one is written as one, else text; empty is missing."""
+    given = [cell for cell in column if cell]
     for written, read in ((_INTEGER, int), (_NUMBER, float)):
-        if not text and all(written.fullmatch(cell) for cell in given):
-            return [read(cell) if cell else None for cell in cells]
-    return [cell or None for cell in cells]
+        if all(written.fullmatch(cell) for cell in given):
+            return [read(cell) if cell else None for cell in column]
+    return texts(column)
+
+
+def texts(column: Sequence[str]) -> list[Any]:
+    """The cells as text; empty is missing."""
+    return [cell or None for cell in column]
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

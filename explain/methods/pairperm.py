@@ -39,6 +39,13 @@ def widening(degrees: int) -> float:
     return float(stdtrit(max(degrees, 1), 0.975)) / Z95
 
 
+def least_rounds(least: int, most: int, *, background: int) -> int:
+    """Rounds before the error is believed: few permutations of few background rows take few values, often all the same,
+    and what they do not show no quantile mends. More rounds do; over 30 rows ``least`` are enough.
+    """
+    return min(max(least, 1 + -(-NORMAL_FROM // max(background, 1))), most)
+
+
 def row_key(row_id: str) -> int:
     """A stable non-negative integer for a row's id: it seeds the row, wherever the row stands in the job."""
     return int.from_bytes(hashlib.sha256(row_id.encode()).digest()[:8], "big")
@@ -141,9 +148,7 @@ class Estimator:
             raise ValueError("a standard error needs at least two rounds, and no more than the most")
         self._x, self._background = x, background
         self._seed, self._row_id = seed, row_id
-        # few permutations of few rows take few values, often all the same: no quantile mends that, more rounds do
-        enough = 1 + -(-NORMAL_FROM // max(len(background), 1))
-        self._tol, self._least, self._most = tol, min(max(least, enough), most), most
+        self._tol, self._least, self._most = tol, least_rounds(least, most, background=len(background)), most
         self._plans: list[Plan] = []
         self._ends: tuple[float, Floats] | None = None
         self._sum = np.zeros(background.shape)

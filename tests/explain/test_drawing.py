@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -117,6 +118,8 @@ class ExplanationVersion:
         ("/etc/passwd", "EXPLANATION_DATA_FOLDERS"),
         ("{folder}/../outside.json", "EXPLANATION_DATA_FOLDERS"),
         ("{folder}/link.json", "EXPLANATION_DATA_FOLDERS"),
+        ("{folder}/pipe", "it is no file"),
+        ("file://elsewhere{folder}/rows.json", "on another machine"),
         ("{folder}/none.json", "No such file"),
         ("{folder}", "directory"),
         ("mlflow-artifacts:/1/rows.csv", "no tracking server"),
@@ -126,6 +129,7 @@ def test_no_other_place_is_read(folder: Path, settings: Any, uri: str, words: st
     settings.MLFLOW_TRACKING_URI, settings.MLFLOW_SERVERS = "", []
     (folder.parent / "outside.json").write_text(json.dumps(ROWS))
     (folder / "link.json").symlink_to(folder.parent / "outside.json")
+    os.mkfifo(folder / "pipe")
     registered(uri.format(folder=folder))
     assert words in refused()
 
