@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from countersign.tables import cells_of, texts
@@ -87,11 +87,14 @@ def _json(text: str, field: str) -> list[Any]:
 
 
 def _once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        name = next(name for name, _value in pairs if sum(name == other for other, _value in pairs) > 1)
-        raise ValueError(_("the name “%(name)s” occurs twice") % {"name": name[:64]})
-    return found
+    if (twice := _twice(name for name, _value in pairs)) is not None:
+        raise ValueError(_("the name “%(name)s” occurs twice") % {"name": twice[:64]})
+    return dict(pairs)
+
+
+def _twice(names: Iterable[str]) -> str | None:
+    seen: set[str] = set()
+    return next((name for name in names if name in seen or seen.add(name)), None)  # type: ignore[func-returns-value]
 
 
 def _no_constant(word: str) -> None:
@@ -106,8 +109,8 @@ def _csv(text: str, field: str, types: Mapping[str, str]) -> list[dict[str, Any]
         raise _bad(
             field, _("Line %(line)d is not CSV: %(problem)s") % {"line": reader.line_num, "problem": error}
         ) from error
-    if twice := sorted({name for name in header if header.count(name) > 1}):
-        raise _bad(field, _("The column “%(name)s” occurs twice.") % {"name": twice[0][:64]})
+    if (twice := _twice(header)) is not None:
+        raise _bad(field, _("The column “%(name)s” occurs twice.") % {"name": twice[:64]})
     for number, line in enumerate(lines, start=2):
         if len(line) != len(header):
             raise _bad(

@@ -12,7 +12,7 @@ from typing import Any
 from countersign.exits import Exit, Stop
 
 #: A cell that is a number and nothing else: "007" is a name, "1_000" and "nan" are no numbers of a table.
-_INTEGER = re.compile(r"[+-]?(?:0|[1-9][0-9]*)")
+_INTEGER = re.compile(r"[+-]?(?:0|[1-9][0-9]{0,4000})")  # int() takes 4,300 digits
 _NUMBER = re.compile(r"[+-]?(?:(?:0|[1-9][0-9]*)(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 
 

@@ -18,6 +18,11 @@ def test_cells_without_a_type_are_numbers_only_where_every_one_is_written_as_one
     ]
 
 
+def test_more_digits_than_python_reads_are_no_error_of_the_program() -> None:
+    (row,) = tables.read(f"n\n{'9' * 5000}\n", field="rows", schema={})
+    assert row == {"n": float("inf")}, "which the question refuses by its row and column"
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
