@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import weakref
 from collections.abc import Callable, Sequence
@@ -143,8 +144,12 @@ class Register:
         logger.log(level, "%s: %s", f"{kind} {target}".strip(), sentence or "working")
 
     def close(self) -> None:
-        """Give up the lock and the connection."""
+        """Give up the lock, then the connection: the server lets go of a lost one only a moment later, and whoever
+        publishes next would find the lock taken.
+        """
         if self._connection is not None:
+            with contextlib.suppress(psycopg.Error):  # lost already: then the lock goes with it
+                self._connection.execute("SELECT pg_advisory_unlock(%s, 0)", [LOCK])
             self._connection.close()
         self._connection = None
 

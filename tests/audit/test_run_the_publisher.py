@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from audit.publication import AlreadyPublishing
+from audit.publication import AlreadyPublishing, Register
 from audit.publisher import Publisher
 from config.stack import database
 from tests.audit.outside import Answer, Cosigner, Received, policy_text, serving
@@ -30,6 +30,19 @@ def test_a_second_publisher_of_one_database_is_refused(committed_db: CommittedDa
     publisher.close()
     assert second.run_once() == []
     second.close()
+
+
+def test_whoever_comes_next_need_not_wait_until_the_server_notices_the_end(committed_db: CommittedDatabase) -> None:
+    first, second = (Register(committed_db.url(database.SEQUENCER)) for _each in range(2))
+    assert first.fetch("SELECT 1", []) == [(1,)]
+    connection = first._connection
+    assert connection is not None
+    ended = connection.close
+    connection.close = lambda: None  # type: ignore[method-assign] # as a server that has not noticed yet
+    first.close()
+    assert second.fetch("SELECT 1", []) == [(1,)]
+    second.close()
+    ended()
 
 
 def test_an_outage_of_the_database_is_a_sentence_and_ends_by_itself(
