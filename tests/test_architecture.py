@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -90,6 +91,29 @@ def test_no_module_has_a_name_that_says_nothing() -> None:
     assert not [
         path for path in tracked("*.py") if path.stem in vague or vague & set(path.relative_to(ROOT).parts[:-1])
     ]
+
+
+def named_by(node: ast.AST) -> Iterator[ast.Call]:
+    """The calls whose values a test may be named by: a dictionary's or a function's are not in the name."""
+    if isinstance(node, ast.Call):
+        yield node
+    if not isinstance(node, ast.Dict | ast.Lambda):
+        for child in ast.iter_child_nodes(node):
+            yield from named_by(child)
+
+
+def test_no_test_is_named_by_the_clock_or_by_chance() -> None:
+    """Several processes collect the suite and must find the same names: a moment in a parameter makes two of them."""
+    restless = {"now", "today", "time", "uuid4", "random", "token_hex", "token_urlsafe", "urandom"}
+    found = [
+        f"{path.relative_to(ROOT)}:{call.lineno}"
+        for path in tracked("tests/*.py")
+        for decorated in ast.walk(ast.parse(path.read_text()))
+        for decorator in getattr(decorated, "decorator_list", ())
+        for call in named_by(decorator)
+        if ast.unparse(call.func).rsplit(".", 1)[-1] in restless
+    ]
+    assert not found, found
 
 
 def test_no_page_names_another_host() -> None:

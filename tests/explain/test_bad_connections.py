@@ -186,14 +186,17 @@ def test_work_that_is_abandoned_ends_while_a_server_asks_to_come_back_later() ->
     [
         ("7", 7.0, 7.0),
         ("3600", 30.0, 30.0),
-        (format_datetime(datetime.now(UTC) + timedelta(seconds=3600)), 30.0, 30.0),
+        (timedelta(hours=1), 30.0, 30.0),
         (format_datetime(datetime(2001, 1, 1, tzinfo=UTC), usegmt=True), 0.1, 0.5),
         ("soon", 0.1, 0.5),
         ("-5", 0.1, 0.5),
         ("", 0.1, 0.5),
     ],
 )
-def test_retry_after_is_a_number_or_a_date_and_has_an_end(asked: str, least: float, most: float) -> None:
+def test_retry_after_is_a_number_or_a_date_and_has_an_end(asked: str | timedelta, least: float, most: float) -> None:
+    if isinstance(asked, timedelta):
+        asked = format_datetime(datetime.now(UTC) + asked)
+
     def behave(rows: Any, count: int) -> Any:
         return (503, b"", {"retry-after": asked}) if count == 0 else healthy(rows, count)
 
