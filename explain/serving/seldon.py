@@ -5,9 +5,8 @@ https://docs.seldon.ai/seldon-core-1/reference/external-prediction
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
-
-import numpy as np
 
 from explain.methods.codes import Floats
 from explain.serving import answers, bodies
@@ -48,8 +47,9 @@ class SeldonClient(HttpClient):
             why = str(status.get("info") or status.get("reason") or "nothing more")
             said = self.transport.without_secrets(why)[:300]
             raise ServerFailed(f"{self.url} answered a failure: {said}", code="endpoint.server_error")
-        if isinstance(answer, dict):
-            images = (answer.get("meta") or {}).get("requestPath") or {}
+        meta = answer.get("meta") if isinstance(answer, dict) else None
+        images = meta.get("requestPath") if isinstance(meta, dict) else None
+        if isinstance(images, dict):
             self._version = ", ".join(f"{name} {image}" for name, image in images.items())[:60]
         data = answers.under(answer, "data", url=self.url)
         if isinstance(data, dict) and isinstance(data.get("tensor"), dict):
@@ -58,10 +58,10 @@ class SeldonClient(HttpClient):
 
     def _tensor(self, tensor: dict[str, Any], *, expected: int) -> Floats:
         shape, values = tensor.get("shape"), tensor.get("values")
-        if not isinstance(shape, list) or not shape or not isinstance(values, list):
+        if not isinstance(shape, list) or not shape or not isinstance(values, list) or {*map(type, shape)} != {int}:
             raise WrongAnswer(f"{self.url} answered a tensor without shape and values.", code="answer.no_predictions")
-        answers.counted(int(shape[0]), expected=expected, url=self.url)
+        answers.counted(shape[0], expected=expected, url=self.url)
         flat = answers.numbers(values, url=self.url)
-        if flat.ndim != 1 or flat.size != int(np.prod(shape)):
+        if flat.ndim != 1 or flat.size != prod(shape):
             raise answers.not_numbers(self.url)
         return flat.reshape(expected, -1) if len(shape) > 1 else flat

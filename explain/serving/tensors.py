@@ -109,16 +109,14 @@ def read(outputs: Any, raw: bytes, *, url: str) -> dict[str, npt.NDArray[Any]]:
     found: dict[str, npt.NDArray[Any]] = {}
     at = 0
     for each in outputs:
-        name, size = str(each.get("name") or ""), (each.get("parameters") or {}).get("binary_data_size")
-        shape = each.get("shape")
+        name, size, shape = str(each.get("name") or ""), _size(each.get("parameters")), each.get("shape")
         if not isinstance(shape, list) or not shape or not all(type(n) is int and n >= 0 for n in shape):
             raise WrongAnswer(f"{url} answered output “{name}” without a shape.", code="answer.shape")
-        if each.get("datatype") not in bodies.DATATYPES:
-            if type(size) is int:
-                at += size
+        if str(each.get("datatype")) not in bodies.DATATYPES:
+            at += size or 0
             found[name] = np.empty(0, dtype=object)  # the shape is what the server says
             continue
-        if type(size) is int:
+        if size is not None:
             flat = _from_bytes(raw[at : at + size], str(each["datatype"]), name, url)
             at += size
         else:
@@ -131,6 +129,12 @@ def read(outputs: Any, raw: bytes, *, url: str) -> dict[str, npt.NDArray[Any]]:
             )
         found[name] = flat.reshape(shape)
     return found
+
+
+def _size(parameters: Any) -> int | None:
+    """How many of the raw bytes are this output's; None when its numbers are in the JSON."""
+    size = parameters.get("binary_data_size") if isinstance(parameters, dict) else None
+    return size if type(size) is int and size >= 0 else None
 
 
 def _from_bytes(raw: bytes, datatype: str, name: str, url: str) -> npt.NDArray[Any]:
