@@ -19,7 +19,7 @@ from audit.models.events import Event
 from audit.refusals import BadInput, Conflict, NotKnown
 from registry import naming, regions
 from registry.models import Endpoint, Environment, ModelVersion, Perimeter, Protocol, Tier
-from registry.serving import calling
+from registry.serving import calling, credentials
 from registry.serving.calling import Calling
 
 #: What an answer of an endpoint may mean; explanations refuse an endpoint that does not say.
@@ -141,8 +141,8 @@ def register_endpoint(
         name=name,
         environment=environment,
         version=version,
-        url=allowed_address(url),
-        identity=allowed_address(identity, field="identity") if identity else "",
+        url=_address(url, field="url"),
+        identity=_address(identity, field="identity") if identity else "",
         protocol=naming.choice(protocol, Protocol.values, field="protocol"),
         output=_contract(output),
     )
@@ -174,9 +174,9 @@ def change_endpoint(
     if version is not None:
         locked.version = version
     if url is not None:
-        locked.url = allowed_address(url)
+        locked.url = _address(url, field="url")
     if identity is not None:
-        locked.identity = allowed_address(identity, field="identity") if identity else ""
+        locked.identity = _address(identity, field="identity") if identity else ""
     if protocol is not None:
         locked.protocol = naming.choice(protocol, Protocol.values, field="protocol")
     if output is not None:
@@ -236,6 +236,17 @@ def allowed_address(url: str, *, field: str = "url") -> str:
     if host not in settings.ALLOWED_ENDPOINT_HOSTS:
         raise _bad_address(
             _("Host “%(host)s” is not allowed. An administrator adds it to ALLOWED_ENDPOINT_HOSTS.") % {"host": host},
+            field,
+        )
+    return url
+
+
+def _address(url: str, *, field: str) -> str:
+    """An allowed address that may be stored, shown and logged. Raises ``BadInput`` on ``field``."""
+    if name := credentials.in_query(allowed_address(url, field=field)):
+        raise _bad_address(
+            _("“%(name)s” in the address looks like a secret, and addresses are stored and shown: use “credential”.")
+            % {"name": name[:60]},
             field,
         )
     return url

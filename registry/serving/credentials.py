@@ -13,6 +13,7 @@ import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 from django.conf import settings
 from django.utils.translation import gettext as _
@@ -21,6 +22,10 @@ from audit.refusals import BadInput
 
 #: Names of credentials.
 NAME = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
+#: Keys of options that look like secrets, and names in the query of an address that are known for them: those are
+#: given by name.
+SECRETIVE = re.compile(r"passw|secret|token|api[_-]?key|authorization|credential|signature", re.IGNORECASE)
+_IN_A_QUERY = frozenset({"auth", "code", "key", "pwd", "sig", "subscription-key"})
 _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
 #: Headers that say how a request travels and not who sends it.
 _OURS = frozenset({"host", "connection", "content-length", "content-type", "transfer-encoding", "expect", "upgrade"})
@@ -36,6 +41,12 @@ def check(name: Any) -> str:
         )
     headers(name)
     return name
+
+
+def in_query(url: str) -> str:
+    """The first name in the query of ``url`` that looks like that of a secret; empty when there is none."""
+    names = (name for name, _value in parse_qsl(urlsplit(url).query, keep_blank_values=True))
+    return next((name for name in names if SECRETIVE.search(name) or name.lower() in _IN_A_QUERY), "")
 
 
 def headers(name: str) -> dict[str, str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +13,7 @@ from django.utils.translation import gettext_lazy
 
 from audit.refusals import BadInput
 from registry.models.environments import Protocol
-from registry.serving import language
+from registry.serving import credentials, language
 
 #: Datatypes of tensors that rows can be sent as.
 DATATYPES = ("BOOL", "UINT8", "UINT16", "UINT32", "UINT64", "INT8", "INT16", "INT32", "INT64", "FP16", "FP32", "FP64")
@@ -22,8 +21,6 @@ DATATYPES = ("BOOL", "UINT8", "UINT16", "UINT32", "UINT64", "INT8", "INT16", "IN
 DEEPEST = language.DEEPEST + 2
 #: Bytes of all options of an endpoint as JSON.
 LARGEST = 8_000
-#: Keys that look like secrets: those are given by name (``registry.serving.credentials``).
-_SECRET = re.compile(r"passw|secret|token|api[_-]?key|authorization|credential", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,13 +187,22 @@ def _look_through(node: Any, place: str, *, depth: int) -> None:
             _look_through(each, place, depth=depth + 1)
     elif isinstance(node, dict):
         for key, each in node.items():
-            if _SECRET.search(str(key)) and isinstance(each, str):
+            if credentials.SECRETIVE.search(str(key)) and _says_text(each):
                 raise _bad(
                     _("Option “%(key)s” looks like a secret, and options are stored and shown: use “credential”.")
                     % {"key": f"{place}{key}"[:80]}
                 )
             _look_through(str(key), place, depth=depth)
             _look_through(each, f"{place}{key}.", depth=depth + 1)
+
+
+def _says_text(node: Any) -> bool:
+    """Whether there is text in it that is not a word of a mapping: ``{"token": {"$cell": "token"}}`` is no secret."""
+    if isinstance(node, list):
+        return any(map(_says_text, node))
+    if isinstance(node, dict):
+        return any(not key.startswith("$") and _says_text(each) for key, each in node.items())
+    return isinstance(node, str)
 
 
 def _bad(sentence: str) -> BadInput:

@@ -74,6 +74,10 @@ def test_what_is_not_said_has_careful_defaults(catalogue: Catalogue, api_for: Ap
         ({"options": ["format"]}, "options", "an object of keys and values"),
         ({"options": {"largest_batch": True}}, "options", "a whole number from 1 to 20000"),
         ({"options": {"params": {"api_key": "s3cret"}}}, "options", "looks like a secret"),
+        ({"options": {"params": {"api_keys": [["s3cret"]]}}}, "options", "looks like a secret"),
+        ({"options": {"params": {"token": {"value": "s3cret"}}}}, "options", "looks like a secret"),
+        ({"url": "http://127.0.0.1:5001/score?v=1&code=s3cret"}, "url", "“code” in the address looks like a secret"),
+        ({"identity": "http://127.0.0.1:5001/?Api-Key=s3cret"}, "identity", "“Api-Key” in the address looks like"),
         ({"options": {"params": {"x": "y" * 9000}}}, "options", "at most 8000 bytes"),
         ({"options": {"params": {"x": "nul \x00"}}}, "options", "no NUL character"),
         ({"options": {"params": {"x": nested(40)}}}, "options", "nested too deeply"),
@@ -103,6 +107,13 @@ def test_what_cannot_be_is_refused_with_its_field(
     post(client, "endpoints", ENDPOINT)
     assert change(client, body).status_code == 400
     assert Endpoint.objects.get(name="credit-uae").options == {}
+
+
+def test_a_column_that_is_called_like_a_secret_is_none(catalogue: Catalogue, api_for: Api) -> None:
+    request = {"rows": {"$each_row": {"token_count": {"$cell": "age"}}}, "max_tokens": 5}
+    body = {**ENDPOINT, "protocol": "http_json", "options": {**MAPPING, "request": request}}
+    answer = post(api_for("ci"), "endpoints", body)
+    assert answer.status_code == 201, answer.content
 
 
 def test_options_of_another_protocol_do_not_outlive_a_change_of_protocol(catalogue: Catalogue, api_for: Api) -> None:
