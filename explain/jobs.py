@@ -176,8 +176,8 @@ def prepared(job: ExplanationJob, plan: Mapping[str, Any], *, by: Actor) -> None
     stored = ExplanationJob.objects.select_for_update().only("state").get(pk=job.pk)
     if stored.state != State.RUNNING:
         raise Cancelled
-    job.plan = dict(plan)
-    job.save(update_fields=["plan"])
+    job.plan, job.silent_since, job.silent_rows = dict(plan), None, None  # the probe was answered
+    job.save(update_fields=["plan", "silent_since", "silent_rows"])
     facts = {
         "algorithm": plan["algorithm"],
         "because": plan["because"],
@@ -312,7 +312,8 @@ def _ended(
 @transaction.atomic
 def pause(job: ExplanationJob, *, reason: str = "", by: Actor) -> ExplanationJob:
     """Let nobody work on it until somebody resumes it; finished rows are kept. Raises ``Conflict``."""
-    LIFECYCLE.transition(job, State.PAUSED, reason=reason[:2000], changes={"retry_at": None}, by=by)
+    changes = {"retry_at": None, "silent_since": None, "silent_rows": None}
+    LIFECYCLE.transition(job, State.PAUSED, reason=reason[:2000], changes=changes, by=by)
     return job
 
 
@@ -326,16 +327,18 @@ def resume(job: ExplanationJob, *, by: Actor) -> ExplanationJob:
 
 @transaction.atomic
 def wait(job: ExplanationJob, sentence: str, *, by: Actor) -> ExplanationJob:
-    """The endpoint does not answer: try again later, up to a day. Finished rows are kept.
+    """The endpoint does not answer: try again later, until it has been silent for a day. Finished rows are kept.
 
     Raises ``Conflict`` when the job no longer runs.
     """
     now = timezone.now()
-    elapsed = now - (job.started or now)
+    stored, done = ExplanationJob.objects.select_for_update().get(pk=job.pk), job.results.count()
+    since = now if stored.silent_since is None or stored.silent_rows != done else stored.silent_since
+    elapsed = now - since
     if elapsed > LONGEST_WAIT:
         return fail(job, sentence, code="endpoint.silent_for_a_day", by=by)
     retry_at = now + min(max(elapsed / 4, SHORTEST_RETRY), LONGEST_RETRY)
     facts = {"retry_at": retry_at.isoformat(timespec="seconds")}
-    changes = {"retry_at": retry_at, "error": sentence[:2000]}
+    changes = {"retry_at": retry_at, "error": sentence[:2000], "silent_since": since, "silent_rows": done}
     LIFECYCLE.transition(job, State.WAITING, facts=facts, reason=sentence[:2000], changes=changes, by=by)
     return job

@@ -145,6 +145,10 @@ class ExplanationJob(Governed):
     error = models.TextField(_("error"), blank=True)
     #: When a job that waits for its endpoint asks again.
     retry_at = models.DateTimeField(_("asked again at"), null=True, blank=True)
+    #: Since when the endpoint has given no usable answer, and how many rows were finished then: more of them by now
+    #: say that it has answered.
+    silent_since = models.DateTimeField(_("no answer since"), null=True, blank=True)
+    silent_rows = models.PositiveIntegerField(_("rows finished then"), null=True, blank=True)
     receipt = models.JSONField(_("receipt"), default=dict, blank=True)
     receipt_digest = models.CharField(_("digest of the receipt"), max_length=71, blank=True)
     requested_by = models.CharField(_("requested by"), max_length=128)

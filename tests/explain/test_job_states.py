@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,6 +15,7 @@ from django.utils import timezone
 from audit.queries import history
 from audit.refusals import BadInput, Conflict, NotKnown, Refused
 from explain import chunks, engines, erasure, inputs, jobs, queries, queueing, receipts, tasks
+from explain.methods.quality import RowResult
 from explain.models import ExplanationJob, ExplanationRow, Standing, State
 from registry import environments, versions
 from tests.explain.conftest import TRAINER, Perform, ask, register_endpoint, sample
@@ -20,6 +23,21 @@ from tests.explain.servers import Row, healthy, serving
 from tests.explain.test_jobs import stored
 
 pytestmark = pytest.mark.usefixtures("committed_db")
+
+
+Clock = Callable[[float], None]
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """Call it with hours, and for jobs it is so much later."""
+    later = [timedelta(0)]
+
+    def pass_(hours: float) -> None:
+        later[0] += timedelta(hours=hours)
+
+    monkeypatch.setattr(jobs, "timezone", SimpleNamespace(now=lambda: timezone.now() + later[0]))
+    return pass_
 
 
 def interrupting(job: ExplanationJob, at: int, change: Any) -> Any:
@@ -85,11 +103,45 @@ def test_a_silent_endpoint_lets_the_job_wait_and_the_clock_asks_again(
     assert (job.state, job.error, job.retry_at) == (State.FINISHED, "", None)
 
 
-def test_an_endpoint_that_was_silent_for_a_day_ends_the_job(perform: Perform, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(jobs, "LONGEST_WAIT", timedelta(0))
-    job = perform(ask(register_endpoint("http://127.0.0.1:9/")))
+def test_an_endpoint_that_was_silent_for_a_day_ends_the_job(perform: Perform, clock: Clock) -> None:
+    job = ask(register_endpoint("http://127.0.0.1:9/"))
+    for hours in (1, 12, 11.9):  # what was before the first silence does not count
+        clock(hours)
+        job = perform(job)
+        assert job.state == State.WAITING, job.error
+    clock(0.2)
+    job = perform(job)
     assert job.state == State.FAILED
     assert history(job.subject)[0].facts["code"] == "endpoint.silent_for_a_day"
+
+
+def test_days_of_work_and_of_pause_are_no_silence(clock: Clock) -> None:
+    job = ask(register_endpoint("http://127.0.0.1:9/"))
+
+    def silent() -> ExplanationJob:
+        begun = jobs.begin(job.pk, alone=True, by=jobs.WORKER)
+        assert begun is not None
+        return jobs.wait(begun, "Nobody answers.", by=jobs.WORKER)
+
+    assert jobs.begin(job.pk, alone=True, by=jobs.WORKER) is not None
+    clock(30)  # of work
+    assert silent().state == State.WAITING
+    clock(20)
+    begun = jobs.begin(job.pk, alone=True, by=jobs.WORKER)
+    assert begun is not None
+    done = RowResult("r0", phi=(0.1, 0.2, 0.3), se=(0.0, 0.0, 0.0), base=0.1, fx=0.7, evals=9, rounds=2, converged=True)
+    jobs.checkpoint(begun, [done], {"r0": 0})  # it was answered
+    clock(20)
+    paused = silent()
+    assert paused.state == State.WAITING
+    jobs.pause(paused, by=TRAINER)
+    clock(100)
+    jobs.resume(paused, by=TRAINER)
+    assert silent().state == State.WAITING
+    clock(23)
+    assert silent().state == State.WAITING
+    clock(2)
+    assert silent().state == State.FAILED
 
 
 def test_a_second_worker_takes_other_chunks_and_nothing_is_explained_twice(
