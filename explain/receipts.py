@@ -9,7 +9,10 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
-from explain import inputs
+from audit import log, queries
+from audit.models.events import Event
+from audit.searching import Filters
+from explain import inputs, requests
 from explain.digests import digest
 from explain.methods.agreement import agreement
 from explain.methods.quality import RowResult
@@ -17,7 +20,7 @@ from explain.models import ExplanationJob, ExplanationRow
 
 #: Version of the receipt's shape.
 SHAPE, FIRST_SHAPE = 2, 1
-_LIBRARIES = ("numpy", "scikit-learn", "scipy", "shap", "lime", "httpx", "orjson", "pyarrow")
+_LIBRARIES = ("numpy", "scikit-learn", "scipy", "shap", "lime", "httpx", "orjson", "pyarrow", "xgboost", "skops")
 
 
 def result_digest(row: RowResult) -> str:
@@ -151,11 +154,14 @@ def problems(job: ExplanationJob) -> list[str]:
     Raises ``subject_keys.KeysUnavailable``.
     """
     found: list[str] = []
-    if digest(job.receipt) != job.receipt_digest:
+    if not digest(job.receipt) == job.receipt_digest == recorded_digest(job):
         found.append(_("The receipt is not the one whose digest was recorded when the job finished."))
     digests = job.receipt.get("digests", {})
     if job.receipt.get("v") == FIRST_SHAPE:
         return found + _first_shape(job, digests)
+    asked = {"columns": digest(job.columns), "config": digest(requests.stored_config(job))}
+    if any(digests.get(name) != made for name, made in asked.items()):
+        found.append(_("The question is not that of the receipt."))
     stored = list(job.results.all())
     changed = any(not row.erased and result_digest(result_of(row)) != row.digest for row in stored)
     if changed or results_digest([row.digest for row in stored]) != digests.get("results"):
@@ -163,6 +169,15 @@ def problems(job: ExplanationJob) -> list[str]:
     if inputs.problems(job):
         found.append(_("The stored rows or the background are not those of the receipt."))
     return found
+
+
+def recorded_digest(job: ExplanationJob) -> str:
+    """The digest of the receipt in the entry that finished the job; empty when no log of this installation has one."""
+    for number in dict.fromkeys([log.log_id(), *(number for number, _origin in queries.logs())]):
+        finished = Filters(subject=job.subject, event=Event.EXPLANATION_FINISHED.value, log_id=number)
+        if rows := queries.search(finished, limit=1).rows:
+            return str(rows[0].facts.get("receipt", ""))
+    return ""
 
 
 def _first_shape(job: ExplanationJob, digests: Mapping[str, Any]) -> list[str]:

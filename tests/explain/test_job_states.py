@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable
 from datetime import timedelta
@@ -15,6 +16,7 @@ from django.utils import timezone
 from audit.queries import history
 from audit.refusals import BadInput, Conflict, NotKnown, Refused
 from explain import chunks, engines, erasure, inputs, jobs, queries, queueing, receipts, tasks
+from explain.digests import digest
 from explain.methods.quality import RowResult
 from explain.models import ExplanationJob, ExplanationRow, Standing, State
 from registry import environments, versions
@@ -303,15 +305,35 @@ def test_rows_of_an_open_question_are_not_erased_under_it(delivered: list[int]) 
     assert inputs.cells_of(job, "r1") is not None
 
 
-def test_a_changed_row_no_longer_fits_its_receipt(perform: Perform, committed_db: Any) -> None:
+ANOTHER_QUESTION = "The question is not that of the receipt."
+ANOTHER_RECEIPT = "The receipt is not the one whose digest was recorded when the job finished."
+OTHER_ROWS = "The stored rows or the background are not those of the receipt."
+
+
+@pytest.mark.parametrize(
+    ("forged", "said"),
+    [
+        ("UPDATE explain_explanationinput SET commitment = 'sha256:x' WHERE position = 0", OTHER_ROWS),
+        ("UPDATE explain_explanationjob SET columns = jsonb_set(columns, '{0,name}', '\"wealth\"')", ANOTHER_QUESTION),
+        ("UPDATE explain_explanationjob SET tol = 0.5", ANOTHER_QUESTION),
+        ("receipt", ANOTHER_RECEIPT),
+    ],
+)
+def test_what_an_intruder_changed_no_longer_fits(perform: Perform, committed_db: Any, forged: str, said: str) -> None:
     import psycopg
 
     with serving() as (url, _server):
         job = perform(ask(register_endpoint(url)))
+    assert receipts.problems(job) == []
+    changed = {**job.receipt, "faults": {"none": 0}}
     with psycopg.connect(committed_db.admin_url) as intruder:
         intruder.execute("SET session_replication_role = replica")
-        intruder.execute("UPDATE explain_explanationinput SET commitment = 'sha256:x' WHERE position = 0")
-    assert receipts.problems(job) == ["The stored rows or the background are not those of the receipt."]
+        if forged == "receipt":  # with the digest that fits what was forged
+            whole = "UPDATE explain_explanationjob SET receipt = %s, receipt_digest = %s"
+            intruder.execute(whole, [json.dumps(changed), digest(changed)])
+        else:
+            intruder.execute(forged)  # type: ignore[arg-type]
+    assert receipts.problems(ExplanationJob.objects.get(pk=job.pk)) == [said]
 
 
 @pytest.mark.parametrize(
