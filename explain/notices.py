@@ -24,7 +24,7 @@ from explain.models import ExplanationJob, Notice, NoticeState
 logger = logging.getLogger(__name__)
 
 #: The waits between attempts double from here; after so many attempts (about a day) nobody is told any more.
-FIRST_WAIT, MOST_ATTEMPTS = timedelta(seconds=15), 12
+FIRST_WAIT, MOST_ATTEMPTS = timedelta(seconds=20), 13
 #: Notices of one round: a dead receiver must not hold the others up for long.
 ROUND = 20
 _LOOPBACK = {"127.0.0.1", "localhost", "::1"}

@@ -134,7 +134,8 @@ def compare(champion: Side, challenger: Side, *, seed: int = 0) -> Change:
 
 def _row(columns: Sequence[str], one: RowResult, two: RowResult) -> RowChange:
     before, after, se_before, se_after = (np.asarray(each) for each in (one.phi, two.phi, one.se, two.se))
-    sure = (np.abs(before) > Z95 * se_before) & (np.abs(after) > Z95 * se_after)
+    known = all(row.diagnostics.get("error_known", True) for row in (one, two))
+    sure = known & (np.abs(before) > Z95 * se_before) & (np.abs(after) > Z95 * se_after)
     flips = sure & (np.sign(before) == -np.sign(after))
     first, second = _order(before), _order(after)
     top, other = set(first[:TOP].tolist()), set(second[:TOP].tolist())

@@ -73,10 +73,13 @@ class DatabaseLimiter:
         """Close the connection, which gives every place back."""
         with self._lock:
             self._closed = True
-            if self._connection is not None:
-                self._connection.close()
-                self._connection = None
-            self._held.clear()
+            self._hang_up()
+
+    def _hang_up(self) -> None:
+        lost, self._connection = self._connection, None
+        self._held.clear()
+        if lost is not None:
+            lost.close()
 
     def _take(self, stopped: Stopped) -> int:
         """A thread of this process that gives a place back wakes another; other processes look again and again.
@@ -121,9 +124,7 @@ class DatabaseLimiter:
             try:
                 self._ask("SELECT pg_advisory_unlock(%s, %s)", [LOCK, self._first + place])
             except (DatabaseFault, Cancelled):
-                # the lock went with the connection; the next request meets the fault and says so
-                self._connection = None
-                self._held.clear()
+                self._hang_up()  # which gives every place back; the next request meets the fault and says so
 
     def _reserve(self, seconds: float) -> float:
         with self._lock:

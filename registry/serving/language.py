@@ -208,12 +208,21 @@ def _integer(cell: Any) -> int:
     return int(cell)
 
 
+def _boolean(cell: Any) -> bool:
+    """Text is no truth value by being there: “false” is not true."""
+    if isinstance(cell, bool) or (isinstance(cell, int | float) and cell in (0, 1)):
+        return bool(cell)
+    if isinstance(cell, str) and cell in ("true", "false"):
+        return cell == "true"
+    raise ValueError("no truth value")
+
+
 _CONVERT: dict[str, Callable[[Any], Any]] = {
     "": lambda cell: cell,
     "text": _text,
     "number": float,
     "integer": _integer,
-    "boolean": bool,
+    "boolean": _boolean,
 }
 
 

@@ -68,6 +68,15 @@ def test_noise_is_neither_a_flip_nor_a_certain_change() -> None:
     assert (found.top_changed, found.top_changed_certain) == (1.0, 0.0)
 
 
+def test_where_no_error_is_known_no_sign_is_said_to_have_flipped() -> None:
+    unknown = {"error_known": False}
+    two = side([[1, 3, 2, 4]])
+    one = side([[4, -3, 2, 1]], se=0.0)
+    guessed = Side(one.conditions, one.columns, tuple(replace(row, diagnostics=unknown) for row in one.rows))
+    assert compare(one, two).rows[0].flips == ("b",)
+    assert compare(guessed, two).rows[0].flips == compare(two, guessed).rows[0].flips == ()
+
+
 def test_the_same_order_over_all_hides_other_reasons_for_single_rows() -> None:
     """What the per-row part is for."""
     rng = np.random.default_rng(4)

@@ -11,9 +11,10 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import cast
 
 import pytest
-from django.db import connection
+from django.db import OperationalError, connection
 
 from explain.serving.limits import Limiter, LocalLimiter, for_endpoint
 from explain.serving.protocol import Cancelled
@@ -174,6 +175,31 @@ def test_a_place_is_given_back_when_the_work_fails(shared: Made) -> None:
     for _ in range(3):
         with pytest.raises(ZeroDivisionError), limiter.slot(1):
             1 / 0  # noqa: B018
+
+
+def test_a_place_that_could_not_be_given_back_goes_with_its_connection(
+    shared: Made, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limiter, another = cast(DatabaseLimiter, shared(1)), shared(1)
+
+    def fails(_sql: str, _parameters: object) -> None:
+        raise OperationalError("canceling statement due to user request")
+
+    with limiter.slot(1):
+        monkeypatch.setattr(limiter, "_ask", fails)
+    with another.slot(1, give_up_after(1.0)):
+        pass
+
+
+def give_up_after(seconds: float) -> Callable[[], None]:
+    """For ``stopped``: it raises so much later."""
+    end = time.monotonic() + seconds
+
+    def stopped() -> None:
+        if time.monotonic() > end:
+            raise Cancelled
+
+    return stopped
 
 
 HOLDER = """

@@ -98,6 +98,8 @@ def test_missing_values_and_types_of_cells() -> None:
     [
         ({"$each_row": {"$cell": "salary"}}, "asks for column 'salary'"),
         ({"$each_row": {"$cell": "job", "as": "number"}}, "column “job” of row 1 is no number"),
+        ({"$each_row": {"$cell": "job", "as": "boolean"}}, "column “job” of row 1 is no boolean"),
+        ({"$each_row": {"$cell": "pay", "as": "boolean"}}, "column “pay” of row 1 is no boolean"),
     ],
 )
 def test_rows_that_the_mapping_cannot_write_are_refused(request_: Any, sentence: str) -> None:

@@ -17,7 +17,7 @@ from registry.serving.language import (
     read,
 )
 
-ROWS = Rows({"age": [36, None], "job": ["clerk", float("nan")], "paid": [True, False]}, 2)
+ROWS = Rows({"age": [36, None], "job": ["clerk", float("nan")], "paid": [True, False], "said": ["true", 0.0]}, 2)
 
 
 @pytest.mark.parametrize(
@@ -37,19 +37,23 @@ ROWS = Rows({"age": [36, None], "job": ["clerk", float("nan")], "paid": [True, F
             },
             [["clerk", "fixed", {"deep": [True]}], ["unknown", "fixed", {"deep": [False]}]],
         ),
-        ({"x": {"$each_row": {"$row": True}}}, {"x": [{"age": 36, "job": "clerk", "paid": True}, None]}),
+        (
+            {"x": {"$each_row": {"$row": True}}},
+            {"x": [{"age": 36, "job": "clerk", "paid": True, "said": "true"}, None]},
+        ),
         ({"x": {"$columns": True}, "n": {"$count": True}, "names": {"$names": True}}, None),
         ({"a": {"$column": "age"}, "b": {"$literal": {"$cell": "not a word here"}}}, None),
         ({"$each_row": {}}, [{}, {}]),
         ({"$each_row": {"age": {"$cell": "age", "as": "number", "missing": -1}}}, [{"age": 36.0}, {"age": -1}]),
         ({"$each_row": {"p": {"$cell": "paid", "as": "text"}}}, [{"p": "true"}, {"p": "false"}]),
+        ({"$each_row": {"p": {"$cell": "said", "as": "boolean"}}}, [{"p": True}, {"p": False}]),
     ],
 )
 def test_templates_are_filled(template: Any, request_: Any) -> None:
-    assert check_request(template, columns=["age", "job", "paid"]) is False
+    assert check_request(template, columns=["age", "job", "paid", "said"]) is False
     made = build(template, ROWS)
     if "names" in template:
-        assert made == {"x": dict(ROWS.columns), "n": 2, "names": ["age", "job", "paid"]}
+        assert made == {"x": dict(ROWS.columns), "n": 2, "names": ["age", "job", "paid", "said"]}
     elif "b" in template:
         assert made == {"a": [36, None], "b": {"$cell": "not a word here"}}
     elif "x" in template:
