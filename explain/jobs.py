@@ -274,8 +274,12 @@ def _agreement(receipt: Mapping[str, Any]) -> dict[str, Any]:
 
 @transaction.atomic
 def fail(job: ExplanationJob, sentence: str, *, code: str, by: Actor) -> ExplanationJob:
-    """End the job with a sentence that its requester can act on."""
-    return _ended(job, State.FAILED, facts={"code": code}, reason=sentence, error=sentence, by=by)
+    """End the job with a sentence that its requester can act on.
+
+    The entry has the code only: the sentence may quote what a server said of a row, and an erasure takes it from the
+    job but from no log.
+    """
+    return _ended(job, State.FAILED, facts={"code": code}, error=sentence, by=by)
 
 
 @transaction.atomic
@@ -299,7 +303,7 @@ def _ended(
     state: State,
     *,
     facts: Mapping[str, Any] | None = None,
-    reason: str,
+    reason: str = "",
     error: str = "",
     by: Actor,
 ) -> ExplanationJob:
@@ -326,10 +330,10 @@ def resume(job: ExplanationJob, *, by: Actor) -> ExplanationJob:
 
 
 @transaction.atomic
-def wait(job: ExplanationJob, sentence: str, *, by: Actor) -> ExplanationJob:
+def wait(job: ExplanationJob, sentence: str, *, code: str, by: Actor) -> ExplanationJob:
     """The endpoint does not answer: try again later, until it has been silent for a day. Finished rows are kept.
 
-    Raises ``Conflict`` when the job no longer runs.
+    The entry has the code only, as that of ``fail``. Raises ``Conflict`` when the job no longer runs.
     """
     now = timezone.now()
     stored, done = ExplanationJob.objects.select_for_update().get(pk=job.pk), job.results.count()
@@ -338,7 +342,7 @@ def wait(job: ExplanationJob, sentence: str, *, by: Actor) -> ExplanationJob:
     if elapsed > LONGEST_WAIT:
         return fail(job, sentence, code="endpoint.silent_for_a_day", by=by)
     retry_at = now + min(max(elapsed / 4, SHORTEST_RETRY), LONGEST_RETRY)
-    facts = {"retry_at": retry_at.isoformat(timespec="seconds")}
+    facts = {"code": code, "retry_at": retry_at.isoformat(timespec="seconds")}
     changes = {"retry_at": retry_at, "error": sentence[:2000], "silent_since": since, "silent_rows": done}
-    LIFECYCLE.transition(job, State.WAITING, facts=facts, reason=sentence[:2000], changes=changes, by=by)
+    LIFECYCLE.transition(job, State.WAITING, facts=facts, changes=changes, by=by)
     return job

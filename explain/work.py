@@ -60,10 +60,10 @@ def perform(job_id: int, *, others: int = 0, by: Actor = jobs.WORKER) -> str:
     except AnotherVersion:
         return _end(State.VERSION_CHANGED, lambda: jobs.discard(job, str(CHANGED), by=by))
     except Unreachable as error:
-        sentence = error.sentence
-        if error.code == "endpoint.too_large":
-            return _fail(job, sentence, error.code, by=by)
-        return _end(State.WAITING, lambda: jobs.wait(job, sentence, by=by))
+        sentence, code = error.sentence, error.code
+        if code == "endpoint.too_large":
+            return _fail(job, sentence, code, by=by)
+        return _end(State.WAITING, lambda: jobs.wait(job, sentence, code=code, by=by))
     except (ServingError, UnusableColumn, Unloadable, Refusal) as error:
         return _fail(job, getattr(error, "sentence", str(error)), getattr(error, "code", "column.unusable"), by=by)
     except Exception:

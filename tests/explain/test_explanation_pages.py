@@ -99,7 +99,7 @@ def test_who_may_only_read_changes_nothing(name: str, client_for: ClientFor) -> 
 def test_a_job_that_waits_says_what_it_heard_and_when_it_asks_again(client_for: ClientFor) -> None:
     job = ask(register_endpoint(NOWHERE))
     jobs.begin(job.pk, alone=True, by=TRAINER)
-    waiting = jobs.wait(queries.find(job.pk), "Nobody listens at the address.", by=TRAINER)
+    waiting = jobs.wait(queries.find(job.pk), "Nobody listens at the address.", code="endpoint.unreachable", by=TRAINER)
     text = page(client_for("yusuf"), job.get_absolute_url())
     assert "The endpoint does not answer" in text
     assert "Nobody listens at the address." in text

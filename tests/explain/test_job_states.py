@@ -123,7 +123,7 @@ def test_days_of_work_and_of_pause_are_no_silence(clock: Clock) -> None:
     def silent() -> ExplanationJob:
         begun = jobs.begin(job.pk, alone=True, by=jobs.WORKER)
         assert begun is not None
-        return jobs.wait(begun, "Nobody answers.", by=jobs.WORKER)
+        return jobs.wait(begun, "Nobody answers.", code="endpoint.unreachable", by=jobs.WORKER)
 
     assert jobs.begin(job.pk, alone=True, by=jobs.WORKER) is not None
     clock(30)  # of work
@@ -290,6 +290,7 @@ def test_erasing_a_person_takes_the_sentence_that_may_quote_them(perform: Perfor
     with serving(quoting) as (url, _server):
         job = perform(ask(register_endpoint(url), subjects={"r1": "customer-9"}))
     assert (job.state, "918273645" in job.error) == (State.FAILED, True)
+    assert not [entry for entry in history(job.subject) if "918273645" in f"{entry.reason} {entry.facts}"]
     erasure.erase_rows("customer-9", reason="Request 12", by=TRAINER)
     job.refresh_from_db()
     assert "918273645" not in job.error
