@@ -240,7 +240,8 @@ def _end(
 def problems(analysis: Analysis) -> list[str]:
     """What no longer fits in a finished analysis, as sentences."""
     found = []
-    if digest(analysis.receipt) != analysis.receipt_digest:
+    recorded = receipts.recorded_digest(analysis.subject, Event.ANALYSIS_FINISHED)
+    if not digest(analysis.receipt) == analysis.receipt_digest == recorded:
         found.append(_("The receipt is not the one whose digest was recorded when the analysis finished."))
     if digest(analysis.result) != analysis.receipt.get("result"):
         found.append(_("The stored result is not that of the receipt."))

@@ -154,7 +154,7 @@ def problems(job: ExplanationJob) -> list[str]:
     Raises ``subject_keys.KeysUnavailable``.
     """
     found: list[str] = []
-    if not digest(job.receipt) == job.receipt_digest == recorded_digest(job):
+    if not digest(job.receipt) == job.receipt_digest == recorded_digest(job.subject, Event.EXPLANATION_FINISHED):
         found.append(_("The receipt is not the one whose digest was recorded when the job finished."))
     digests = job.receipt.get("digests", {})
     if job.receipt.get("v") == FIRST_SHAPE:
@@ -171,11 +171,11 @@ def problems(job: ExplanationJob) -> list[str]:
     return found
 
 
-def recorded_digest(job: ExplanationJob) -> str:
-    """The digest of the receipt in the entry that finished the job; empty when no log of this installation has one."""
+def recorded_digest(subject: str, finished: Event) -> str:
+    """The digest of the receipt in the entry that ended ``subject``; empty when no log of this installation has it."""
     for number in dict.fromkeys([log.log_id(), *(number for number, _origin in queries.logs())]):
-        finished = Filters(subject=job.subject, event=Event.EXPLANATION_FINISHED.value, log_id=number)
-        if rows := queries.search(finished, limit=1).rows:
+        entry = Filters(subject=subject, event=finished.value, log_id=number)
+        if rows := queries.search(entry, limit=1).rows:
             return str(rows[0].facts.get("receipt", ""))
     return ""
 

@@ -15,6 +15,7 @@ from audit.models.events import Event
 from audit.queries import history
 from audit.refusals import BadInput, Conflict
 from explain import analyses, analysing, signals, tasks
+from explain.digests import digest
 from explain.documents import documents
 from explain.methods import fairness
 from explain.methods.quality import RowResult
@@ -72,6 +73,11 @@ def test_fairness_is_measured_stored_and_in_the_log(endpoint: Any, announced: li
     assert found.receipt["about"][0]["receipt"] == found.first.receipt_digest
     assert analyses.problems(found) == []
     assert tasks.run_analysis(found.pk) == "ignored"
+    found.receipt = {**found.receipt, "faults": ["none"]}
+    found.receipt_digest = digest(found.receipt)  # as who can write the table would make it
+    assert analyses.problems(found) == [
+        "The receipt is not the one whose digest was recorded when the analysis finished."
+    ]
 
 
 def test_an_export_of_the_log_takes_the_receipt_along(endpoint: Any) -> None:
