@@ -32,13 +32,14 @@ LARGEST = 32 << 20
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """``rows``: line of the file from 1 -> column -> value. ``subjects``: line -> the person. ``record``: for log and
-    receipt, where all of it comes from.
+    """``rows``: line of the file from 1 -> column -> value. ``subjects``: line -> the person. ``behind``: the
+    persons of the background, empty for nobody. ``record``: for log and receipt, where all of it comes from.
     """
 
     rows: dict[str, dict[str, Any]]
     background: list[dict[str, Any]]
     subjects: dict[str, str]
+    behind: list[str]
     record: dict[str, Any]
 
 
@@ -47,8 +48,9 @@ def draw(
 ) -> Drawn:
     """So many rows, and so many others as background, without replacement; the inputs of ``version`` only.
 
-    ``subject_column`` names the person of each row and is no input. The digest of a data set that begins with
-    ``sha256:`` must be that of the file. MLflow's own digests are of a data frame in memory and cannot be compared.
+    ``subject_column`` names the person of each row and is no input; a background alone need not have it. The digest of
+    a data set that begins with ``sha256:`` must be that of the file. MLflow's own digests are of a data frame in memory
+    and cannot be compared.
 
     Raises ``BadInput`` on ``draw`` with what is wrong: the place, the file, a column, too few rows; ``NotKnown``.
     """
@@ -69,7 +71,7 @@ def draw(
             % {"version": version.subject}
         )
     every = _table(content, found, version.schema, subject_column)
-    _check(found, every, [*inputs, *([subject_column] if subject_column else [])], rows + background)
+    _check(found, every, [*inputs, *([subject_column] if subject_column and rows else [])], rows + background)
     order = np.random.default_rng(seed).permutation(len(every))[: rows + background]
     chosen, behind = sorted(order[:rows].tolist()), sorted(order[rows:].tolist())
     return Drawn(
@@ -78,6 +80,7 @@ def draw(
         subjects={
             str(i + 1): tables.person(every[i], subject_column, i + 1, field="draw") for i in chosen if subject_column
         },
+        behind=tables.behind([every[i] for i in behind], subject_column, field="draw"),
         record={
             "dataset": found.subject,
             "registered_digest": found.digest,
@@ -107,14 +110,15 @@ def into(version: ModelVersion, asked: Mapping[str, Any]) -> dict[str, Any]:
             raise BadInput(sentence, code=f"explanation.{name}", fields={name: sentence})
     if not wanted:
         return given
-    if given.get("subjects") and wanted.get("rows"):
-        sentence = _("The rows are drawn: name the column that says the person.")
-        raise BadInput(sentence, code="explanation.subjects", fields={"subjects": sentence})
+    for name, drawn in (("subjects", "rows"), ("background_subjects", "background")):
+        if given.get(name) and wanted.get(drawn):
+            sentence = _("The rows are drawn: name the column that says the person.")
+            raise BadInput(sentence, code=f"explanation.{name}", fields={name: sentence})
     made = draw(version, wanted.pop("dataset"), **wanted)
     if made.rows:
         given |= {"rows": made.rows, "subjects": made.subjects}
     if made.background:
-        given["background"] = made.background
+        given |= {"background": made.background, "background_subjects": made.behind}
     return given | {"drawn": made.record}
 
 

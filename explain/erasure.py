@@ -60,7 +60,11 @@ def _erase(subjects: list[str], *, reason: str, by: Actor) -> tuple[Erased, set[
     for job in jobs:
         rows = list(job.inputs.filter(subject__in=subjects))
         keys |= {row.key_id for row in rows}
-        facts = {"rows": [row.position for row in rows], "commitments": [row.commitment for row in rows]}
+        facts = {
+            "rows": [row.position for row in rows if not row.background],
+            "background": [row.position for row in rows if row.background],
+            "commitments": [row.commitment for row in rows],
+        }
         log.append(Event.EXPLANATION_ERASED, job, facts=facts, reason=reason, by=by)
         _empty(job, rows)
         if job.error:  # it may quote a cell
@@ -73,6 +77,9 @@ def _erase(subjects: list[str], *, reason: str, by: Actor) -> tuple[Erased, set[
 
 def _empty(job: ExplanationJob, rows: Iterable[ExplanationInput]) -> None:
     for row in rows:
+        if row.background:
+            ExplanationInput.objects.filter(pk=row.pk).update(body=None)
+            continue
         name = f"erased-{row.position}"
         job.results.filter(row_id=row.row_id, erased=False).update(
             row_id=name,

@@ -65,16 +65,24 @@ def pseudonyms(subject: str) -> list[str]:
 
 
 def draw(
-    rows: Sequence[Mapping[str, Any]], background: Sequence[Sequence[Any]], subjects: Mapping[str, str]
+    rows: Sequence[Mapping[str, Any]],
+    background: Sequence[Sequence[Any]],
+    subjects: Mapping[str, str],
+    behind: Sequence[str] = (),
 ) -> tuple[list[Drawn], list[Drawn]]:
     """Rows (``{"id", "cells"}``) and background with a salt and the subject whose key will seal them.
 
-    ``subjects``: row id -> the data subject it is about. Rows that name none share a key that belongs to this question.
+    ``subjects``: row id -> the data subject it is about; ``behind``: those of the background, one for each row or none
+    at all. Rows that name none share a key that belongs to this question.
     """
     own = f"explained:{uuid4().hex}"
-    named = {row_id: pseudonyms(subject)[0] for row_id, subject in subjects.items() if subject}
-    explained = [Drawn(row["id"], row["cells"], named.get(row["id"], own), os.urandom(32).hex()) for row in rows]
-    return explained, [Drawn("", cells, own, os.urandom(32).hex()) for cells in background]
+
+    def drawn(row_id: str, cells: Sequence[Any], subject: str) -> Drawn:
+        return Drawn(row_id, cells, pseudonyms(subject)[0] if subject else own, os.urandom(32).hex())
+
+    explained = [drawn(row["id"], row["cells"], subjects.get(row["id"], "")) for row in rows]
+    about = behind or [""] * len(background)
+    return explained, [drawn("", cells, subject) for cells, subject in zip(background, about, strict=True)]
 
 
 def store(job: ExplanationJob, rows: Sequence[Drawn], background: Sequence[Drawn]) -> None:

@@ -41,7 +41,7 @@ def request(version: ModelVersion, endpoint: Endpoint, *, by: Actor, **asked: An
     notify = notices.allowed(question.notify)
     inquiry = requests.read(version, endpoint, question)
     cost = estimates.estimate(endpoint, inquiry, method=question.method)
-    rows, background = inputs.draw(inquiry.rows, inquiry.background, question.subjects)
+    rows, background = inputs.draw(inquiry.rows, inquiry.background, question.subjects, question.background_subjects)
     settings = {**inquiry.settings, "estimate": asdict(cost)}
     job = ExplanationJob(
         version=version,

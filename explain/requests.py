@@ -35,7 +35,8 @@ class Asked:
 
     ``rows``: stable id -> column -> value. ``groups``: name -> columns that are shown as one feature. ``sample``: how
     many of the rows are explained, stratified by their prediction. ``budget``: model rows at most. ``subjects``: row id
-    -> the person whom the row is about. ``notify``: an address that is told of the end.
+    -> the person whom the row is about; ``background_subjects``: the same for the background in its order, empty for
+    nobody. ``notify``: an address that is told of the end.
     """
 
     rows: Mapping[str, Mapping[str, Any]]
@@ -51,6 +52,7 @@ class Asked:
     sample: int | None = None
     budget: int | None = None
     subjects: Mapping[str, str] = field(default_factory=dict)
+    background_subjects: Sequence[str] = ()
     notify: str = ""
     #: Where rows or background come from, when they were drawn (``explain.drawing``).
     drawn: Mapping[str, Any] | None = None
@@ -198,6 +200,12 @@ def _sizes(asked: Asked) -> None:
         )
     if unknown := sorted(set(asked.subjects) - set(asked.rows)):
         raise refused("subjects", _("There is no row “%(id)s” to be about anybody.") % {"id": unknown[0][:64]})
+    if asked.background_subjects and len(asked.background_subjects) != len(asked.background):
+        raise refused(
+            "background_subjects",
+            _("Say of each of the %(count)d background rows whom it is about: empty for nobody.")
+            % {"count": len(asked.background)},
+        )
 
 
 def _row_id(name: str) -> str:

@@ -62,6 +62,21 @@ def person(row: Mapping[str, Any], column: str, row_id: object, *, field: str) -
     return found
 
 
+def behind(rows: Sequence[Any], column: str, *, field: str) -> list[str]:
+    """Whom each background row is about, empty for one that does not say; an empty list when none does. A background
+    may be of nobody: unlike rows that are explained, it need not have the column. Raises ``BadInput``.
+    """
+    found = [
+        person(row, column, number, field=field) if isinstance(row, Mapping) and _says(row, column) else ""
+        for number, row in enumerate(rows, start=1)
+    ]
+    return found if any(found) else []
+
+
+def _says(row: Mapping[str, Any], column: str) -> bool:
+    return bool(column) and row.get(column) is not None and bool(str(row[column]).strip())
+
+
 def _bad(field: str, sentence: str) -> BadInput:
     return BadInput(sentence, code=f"explanation.{field}", fields={field: sentence})
 

@@ -133,7 +133,9 @@ def _question(arguments: argparse.Namespace) -> dict[str, Any]:
     about: dict[str, str] = {}
     if person and "rows" in given:
         given["rows"], about = tables.persons(given["rows"], person)
+    behind: list[str] = []
     if person and "background" in given:
+        behind = tables.behind(given["background"], person)
         given["background"] = tables.without(given["background"], person)
     body: dict[str, Any] = {
         "version": arguments.version,
@@ -141,6 +143,7 @@ def _question(arguments: argparse.Namespace) -> dict[str, Any]:
         "method": arguments.method or "shap",
         **given,
         **({"subjects": about} if about else {}),
+        **({"background_subjects": behind} if behind else {}),
         **({"draw": drawn} if drawn else {}),
     }
     more = {name: getattr(arguments, name) for name in _OPTIONAL}
@@ -161,7 +164,7 @@ def _drawn(arguments: argparse.Namespace) -> dict[str, Any]:
         return {}
     if not given.get("rows") and not given.get("background"):
         raise Stop(Exit.USAGE, "Say how many with --draw-rows or --draw-background.")
-    person = {"subject_column": arguments.subject_column} if arguments.subject_column and given.get("rows") else {}
+    person = {"subject_column": arguments.subject_column} if arguments.subject_column else {}
     return {"dataset": arguments.dataset, **given, **person}
 
 

@@ -69,6 +69,13 @@ def persons(given: Sequence[Any], column: str) -> tuple[list[Any], dict[str, str
     return left, found
 
 
+def behind(given: Sequence[Any], column: str) -> list[str]:
+    """Whom each background row is about, empty for one that does not say; an empty list when none does."""
+    said = [row.get(column) if isinstance(row, Mapping) else None for row in given]
+    found = ["" if who is None else str(who).strip() for who in said]
+    return found if any(found) else []
+
+
 def without(given: Sequence[Any], column: str) -> list[Any]:
     """Background rows without ``column``; a row that is no object stays, and the server says so."""
     return [{k: v for k, v in row.items() if k != column} if isinstance(row, Mapping) else row for row in given]

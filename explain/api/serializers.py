@@ -61,6 +61,12 @@ class RequestSerializer(serializers.Serializer[Any]):
     subjects = serializers.DictField(
         child=serializers.CharField(max_length=200), default=dict, help_text="Row id: the person it is about."
     )
+    background_subjects = serializers.ListField(
+        child=serializers.CharField(max_length=200, allow_blank=True),
+        default=list,
+        max_length=requests.MOST_BACKGROUND,
+        help_text="The person of each background row in order; empty for nobody. None at all: the list is empty.",
+    )
 
 
 class OneRequestSerializer(RequestSerializer):

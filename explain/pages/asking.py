@@ -85,6 +85,7 @@ def _asked(form: RequestForm) -> dict[str, Any]:
     }
     rows, background = tables.with_ids(read.get("rows", [])), read.get("background", [])
     subjects: dict[str, str] = {}
+    behind = tables.behind(background, column, field="background")
     if column:
         rows, subjects = _without(rows, column)
         background = [
@@ -92,6 +93,7 @@ def _asked(form: RequestForm) -> dict[str, Any]:
             for row in background
         ]
     given = {**form.asked(), "rows": rows, "background": background, "subjects": subjects}
+    given["background_subjects"] = behind
     return drawing.into(endpoint.version, {**given, "draw": form.draw()})
 
 

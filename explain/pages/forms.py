@@ -207,7 +207,7 @@ class RequestForm(forms.Form):
             "rows": values["draw_rows"] or 0,
             "background": values["draw_background"] or 0,
             "seed": values["draw_seed"] or 0,
-            "subject_column": values["subject_column"].strip() if values["draw_rows"] else "",
+            "subject_column": values["subject_column"].strip(),
         }
 
     def asked(self) -> dict[str, Any]:

@@ -137,6 +137,8 @@ def test_a_column_says_whom_a_row_is_about_and_its_zeros_stay(tmp_path: Path) ->
     assert persons == {"1": "007", "2": "7"}
     named, persons = tables.persons([{"id": "a", "values": {"who": 7, "age": 1}}], "who")
     assert (named, persons) == ([{"id": "a", "values": {"age": 1}}], {"a": "7"})
+    assert tables.behind([{"who": 0}, {"who": " "}, {"age": 1}, 3], "who") == ["0", "", "", ""]
+    assert tables.behind([{"age": 1}], "who") == []
 
 
 @pytest.mark.parametrize(

@@ -194,6 +194,8 @@ def test_the_person_of_each_row_is_known_and_no_input(folder: Path) -> None:
     stored(folder)
     made = drawn(subject_column="customer")
     assert made.subjects == {line: f"c-{int(line) - 1}" for line in made.rows}
+    assert len(set(made.behind)) == len(made.background)
+    assert not set(made.behind) & set(made.subjects.values())
     assert {name for row in made.rows.values() for name in row} == {"income", "age", "sector"}
     nameless = [{**row, "customer": ""} for row in ROWS]
     (folder / "rows.json").write_text(json.dumps(nameless))
@@ -237,6 +239,7 @@ def test_log_and_receipt_say_where_the_rows_come_from(folder: Path, api_for: Cli
         ({"background": None}, "background"),
         ({"rows": None, "background": None, "draw": {**DRAW, "dataset": "none"}}, ""),
         ({"rows": None, "background": None, "draw": DRAW, "subjects": {"1": "x"}}, "subjects"),
+        ({"rows": None, "background": None, "draw": DRAW, "background_subjects": ["x"]}, "background_subjects"),
         ({"rows": None, "background": None, "draw": {**DRAW, "rows": -1}}, "draw"),
     ],
 )

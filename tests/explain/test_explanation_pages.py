@@ -184,8 +184,9 @@ def test_the_column_that_names_the_person_is_sealed_and_lets_them_be_erased(clie
     officer = client_for("dana")
     assert officer.post(reverse("explain:erase"), erased | {"sure": ""}).status_code == 422
     assert officer.post(reverse("explain:erase"), erased | {"subject": "c-99"}).status_code == 404
-    assert "Erased: 1 row." in officer.post(reverse("explain:erase"), erased, follow=True).content.decode()
-    assert ExplanationInput.objects.filter(job=job, body=None).count() == 1
+    assert "Erased: 2 rows" in officer.post(reverse("explain:erase"), erased, follow=True).content.decode()
+    gone = ExplanationInput.objects.filter(job=job, body=None).values_list("background", "position")
+    assert sorted(gone) == [(False, 3), (True, 3)]  # she was in the background, too
 
 
 @pytest.mark.parametrize(
@@ -241,7 +242,7 @@ def test_the_person_is_found_again_as_the_file_named_them(client_for: ClientFor,
     jobs.cancel(ExplanationJob.objects.get(), by=TRAINER)
     erased = {"subject": person, "reason": "Asked by the person.", "sure": "on"}
     page_text = client_for("dana").post(reverse("explain:erase"), erased, follow=True).content.decode()
-    assert "Erased: 12 rows." in page_text
+    assert "Erased: 24 rows." in page_text
 
 
 @pytest.mark.parametrize("rows", ["[" * 100_000, '[{"income": 1, "age": 2, "sector": "\\ud800"}]'])

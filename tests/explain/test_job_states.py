@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from audit.queries import history
 from audit.refusals import BadInput, Conflict, NotKnown, Refused
-from explain import chunks, engines, erasure, inputs, jobs, queries, queueing, receipts, tasks
+from explain import chunks, engines, erasure, inputs, jobs, queries, queueing, receipts, staleness, tasks
 from explain.digests import digest
 from explain.methods.quality import RowResult
 from explain.models import ExplanationJob, ExplanationRow, Standing, State
@@ -281,6 +281,31 @@ def test_a_person_is_erased_from_explanations_and_receipts_still_hold(perform: P
         ExplanationRow.objects.filter(job=job, position=2).update(phi=[], se=[], erased=True)
     with pytest.raises(IntegrityError), transaction.atomic():
         job.inputs.filter(position=2, background=False).update(body=b"other")
+
+
+def test_a_person_is_erased_from_the_background_alone(perform: Perform) -> None:
+    with serving() as (url, _server):
+        behind = ["customer-9", *[""] * 28, "customer-7"]
+        job = perform(ask(register_endpoint(url), background_subjects=behind))
+        assert staleness.standing_now(job).fresh
+        erased = erasure.erase_rows("customer-9", reason="Request 12", by=TRAINER)
+        assert (erased.jobs, erased.rows) == (1, 1)
+        facts = history(job.subject)[0].facts
+        assert (facts["rows"], facts["background"], len(facts["commitments"])) == ([], [0], 1)
+        job = queries.find(job.pk)
+        assert [row.cells is None for row in inputs.background_of(job)] == [True, *[False] * 29]
+        assert not job.results.filter(erased=True).exists()
+        assert receipts.problems(job) == []
+        assert "background" in staleness.standing_now(job).reasons
+        with pytest.raises(Conflict, match="erased"):
+            jobs.rerun(job, by=TRAINER)
+
+
+def test_whom_the_background_is_about_is_said_of_every_row_or_of_none() -> None:
+    endpoint = register_endpoint("http://127.0.0.1:9/")
+    with pytest.raises(BadInput) as refusal:
+        ask(endpoint, background_subjects=["customer-9"])
+    assert "each of the 30 background rows" in refusal.value.fields["background_subjects"]
 
 
 def test_erasing_a_person_takes_the_sentence_that_may_quote_them(perform: Perform) -> None:
