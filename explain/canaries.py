@@ -1,7 +1,7 @@
 """A few background rows that are asked at the start, at each checkpoint and at the end: one model answers all three.
 
-Rows of the background and not explained ones: what a canary row was answered stays in the receipt, also after a person
-had theirs erased.
+Rows of the background and not explained ones, and of nobody where there are such: what a canary row was answered stays
+in the receipt, also after a person had theirs erased.
 """
 
 from __future__ import annotations

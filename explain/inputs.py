@@ -23,6 +23,8 @@ from explain.digests import digest
 from explain.models import ExplanationInput, ExplanationJob
 
 _SALT = "explain.inputs.subject"
+#: How the subject of a row begins that is about somebody.
+_SOMEBODY = "data-subject:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,11 @@ class Row:
     cells: tuple[Any, ...] | None
     position: int
     subject: str = ""
+
+    @property
+    def about_somebody(self) -> bool:
+        """Whether whoever asked said whom it is about."""
+        return self.subject.startswith(_SOMEBODY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +66,7 @@ def pseudonyms(subject: str) -> list[str]:
     """The subjects under which rows of a data subject may lie: one for each ``SECRET_KEY`` that was ever in use."""
     secrets = [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS]
     return [
-        "data-subject:" + salted_hmac(_SALT, subject, secret=secret, algorithm="sha256").hexdigest()
-        for secret in secrets
+        _SOMEBODY + salted_hmac(_SALT, subject, secret=secret, algorithm="sha256").hexdigest() for secret in secrets
     ]
 
 

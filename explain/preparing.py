@@ -101,17 +101,25 @@ def scorer_of(
 
 
 def prepare(
-    job: ExplanationJob, client: ServingClient, inquiry: Inquiry, *, limiter: Limiter, stopped: Stopped, by: Actor
+    job: ExplanationJob,
+    client: ServingClient,
+    inquiry: Inquiry,
+    canaries: Table,
+    *,
+    limiter: Limiter,
+    stopped: Stopped,
+    by: Actor,
 ) -> None:
-    """Probe, choose and draw; the plan is written once, with an entry. Raises a ``ServingError``, or what ``stopped``
-    raises to abandon it.
+    """Probe, choose and draw; the plan is written once, with an entry. ``canaries``: where the canary rows are from.
+
+    Raises a ``ServingError``, or what ``stopped`` raises to abandon it.
     """
     found = probe.inspect(
         client,
         inquiry.table,
         output=job.output["index"],
         probability=job.output.get("kind") == "probability",
-        reference=inquiry.reference,
+        reference=canaries,
         limiter=limiter,
         stopped=stopped,
     )

@@ -25,7 +25,7 @@ from explain.methods.codes import Column, UnusableColumn
 from explain.models import ExplanationJob, State
 from explain.serving import probe
 from explain.serving.limits import ASK, Limiter
-from explain.serving.protocol import Cancelled, ServingClient, ServingError, Unreachable
+from explain.serving.protocol import Cancelled, ServingClient, ServingError, Table, Unreachable
 from explain.serving.scoring import Scorer
 
 logger = logging.getLogger(__name__)
@@ -110,10 +110,13 @@ class _Watch:
 
 @dataclass(frozen=True, slots=True)
 class _Questions:
-    """What is asked, opened: rows that were erased meanwhile are not among them."""
+    """What is asked, opened: rows that were erased meanwhile are not among them. ``canaries``: of which the canary
+    rows are taken.
+    """
 
     inquiry: Inquiry
     positions: dict[str, int]
+    canaries: Table
 
 
 def questions_of(job: ExplanationJob) -> _Questions:
@@ -138,7 +141,10 @@ def questions_of(job: ExplanationJob) -> _Questions:
     )
     selected = job.plan.get("selected")
     inquiry = whole if selected is None else replace(whole, rows=tuple(whole.rows[i] for i in selected))
-    return _Questions(inquiry, {row.id: row.position for row in rows})
+    # what a canary row was answered stays in the receipt: it is of a person only when every background row is
+    nobody = [row.position for row in background if not row.about_somebody]
+    canaries = inquiry.reference.take(nobody) if nobody else inquiry.reference
+    return _Questions(inquiry, {row.id: row.position for row in rows}, canaries)
 
 
 def _perform(
@@ -153,7 +159,8 @@ def _perform(
         with queueing.preparing(job.pk) as mine:
             if not mine:
                 return IGNORED
-            preparing.prepare(job, client, questions_of(job).inquiry, limiter=limiter, stopped=watch, by=by)
+            first = questions_of(job)
+            preparing.prepare(job, client, first.inquiry, first.canaries, limiter=limiter, stopped=watch, by=by)
     if others == 0:  # whoever begins, or takes over, asks for help; helpers ask nobody
         for _each in range(preparing.helpers(job)):
             queueing.enqueue(job.pk)
@@ -161,7 +168,7 @@ def _perform(
     report = job.plan["probe"]
     scorer = preparing.scorer_of(job, client, report, limiter=limiter, stopped=watch)
     asker = probe.Asker(client, job.output["index"], limiter, watch)
-    canaries = Canaries(client, asker, asked.inquiry.reference, report)
+    canaries = Canaries(client, asker, asked.canaries, report)
     canaries.check()
     _explain(job, asked, scorer, canaries, watch)
     return _finish(job, canaries, by=by)

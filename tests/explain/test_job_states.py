@@ -435,3 +435,18 @@ def test_erasing_a_person_leaves_no_prediction_in_the_receipt(perform: Perform) 
     predictions = {row.fx for row in queries.results(job)}
     assert not predictions & {*job.receipt["probe"]["canaries"], *job.receipt["canaries_at_end"]}
     assert len(job.receipt["canaries_at_end"]) == 8
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_people_of_the_background_leave_no_prediction_in_the_receipt_where_others_are(
+    perform: Perform, named: bool
+) -> None:
+    background = sample(40, seed=9)
+    behind = ["customer-9", "customer-7", *[""] * 38] if named else []
+    rows = {"first": background[0], "second": background[1]}  # which are canary rows, unless they are about somebody
+    with serving() as (url, _server):
+        job = perform(ask(register_endpoint(url), rows=rows, background=background, background_subjects=behind))
+    predictions = {row.fx for row in queries.results(job)}
+    kept = {*job.receipt["probe"]["canaries"], *job.receipt["canaries_at_end"]}
+    assert len(predictions & kept) == (0 if named else 2)
+    assert len(job.receipt["canaries_at_end"]) == 8
