@@ -24,8 +24,8 @@ from audit.refusals import BadInput
 NAME = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
 #: Keys of options that look like secrets, and names in the query of an address that are known for them: those are
 #: given by name.
-SECRETIVE = re.compile(r"passw|secret|token|api[_-]?key|authorization|credential|signature", re.IGNORECASE)
-_IN_A_QUERY = frozenset({"auth", "code", "key", "pwd", "sig", "subscription-key"})
+SECRETIVE = re.compile(r"passw|secret|token|api[_-]?key|authorization|credential", re.IGNORECASE)
+_IN_A_QUERY = frozenset({"auth", "code", "key", "pwd", "sig", "signature", "subscription-key", "x-amz-signature"})
 _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
 #: Headers that say how a request travels and not who sends it.
 _OURS = frozenset({"host", "connection", "content-length", "content-type", "transfer-encoding", "expect", "upgrade"})

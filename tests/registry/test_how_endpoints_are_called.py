@@ -114,6 +114,8 @@ def test_a_column_that_is_called_like_a_secret_is_none(catalogue: Catalogue, api
     body = {**ENDPOINT, "protocol": "http_json", "options": {**MAPPING, "request": request}}
     answer = post(api_for("ci"), "endpoints", body)
     assert answer.status_code == 201, answer.content
+    signed = change(api_for("ci"), {"protocol": "v1", "options": {"extra": {"signature_name": "proba"}}})
+    assert signed.status_code == 200, signed.content
 
 
 def test_options_of_another_protocol_do_not_outlive_a_change_of_protocol(catalogue: Catalogue, api_for: Api) -> None:
