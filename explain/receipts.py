@@ -10,7 +10,9 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from audit import log, queries
+from audit.health import log_head
 from audit.models.events import Event
+from audit.refusals import Refusal
 from audit.searching import Filters
 from explain import inputs, requests
 from explain.digests import digest
@@ -21,6 +23,12 @@ from explain.models import ExplanationJob, ExplanationRow
 #: Version of the receipt's shape.
 SHAPE, FIRST_SHAPE = 2, 1
 _LIBRARIES = ("numpy", "scikit-learn", "scipy", "shap", "lime", "httpx", "orjson", "pyarrow", "xgboost", "skops")
+
+
+class LogBehind(Refusal):
+    """The log cannot be asked now, so that nobody knows whether something fits."""
+
+    status = 503
 
 
 def result_digest(row: RowResult) -> str:
@@ -151,7 +159,7 @@ def result_of(row: ExplanationRow) -> RowResult:
 def problems(job: ExplanationJob) -> list[str]:
     """What no longer fits in a finished job, as sentences; empty when receipt and stored data agree.
 
-    Raises ``subject_keys.KeysUnavailable``.
+    Raises ``subject_keys.KeysUnavailable``, ``LogBehind``: then nothing is known.
     """
     found: list[str] = []
     if not digest(job.receipt) == job.receipt_digest == recorded_digest(job.subject, Event.EXPLANATION_FINISHED):
@@ -172,11 +180,19 @@ def problems(job: ExplanationJob) -> list[str]:
 
 
 def recorded_digest(subject: str, finished: Event) -> str:
-    """The digest of the receipt in the entry that ended ``subject``; empty when no log of this installation has it."""
+    """The digest of the receipt in the entry that ended ``subject``; empty when no log of this installation has it.
+
+    Raises ``LogBehind`` when it is not found and may be among more entries without a number than a search reads.
+    """
     for number in dict.fromkeys([log.log_id(), *(number for number, _origin in queries.logs())]):
         entry = Filters(subject=subject, event=finished.value, log_id=number)
         if rows := queries.search(entry, limit=1).rows:
             return str(rows[0].facts.get("receipt", ""))
+    if log_head().pending >= queries.MAX_PENDING:
+        raise LogBehind(
+            _("Too many entries wait for their number to say what the log holds: try again when it has caught up."),
+            code="log.behind",
+        )
     return ""
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from django.db import IntegrityError, transaction
 
-from audit.queries import history
+from audit.models.events import Event
+from audit.queries import MAX_PENDING, history
 from audit.refusals import BadInput, Conflict, NotKnown
 from explain import erasure, inputs, jobs, queries, receipts, staleness
 from explain.digests import digest
@@ -116,6 +118,14 @@ def test_what_an_intruder_changed_no_longer_fits(perform: Perform, committed_db:
         else:
             intruder.execute(forged)  # type: ignore[arg-type]
     assert receipts.problems(ExplanationJob.objects.get(pk=job.pk)) == [said]
+
+
+def test_what_the_log_cannot_tell_now_is_neither_whole_nor_changed(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert receipts.recorded_digest("explanation:999", Event.EXPLANATION_FINISHED) == ""
+    behind = replace(receipts.log_head(), pending=MAX_PENDING)
+    monkeypatch.setattr(receipts, "log_head", lambda: behind)
+    with pytest.raises(receipts.LogBehind):
+        receipts.recorded_digest("explanation:999", Event.EXPLANATION_FINISHED)
 
 
 def test_erasing_a_person_leaves_no_prediction_in_the_receipt(perform: Perform) -> None:
